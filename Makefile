@@ -1,0 +1,105 @@
+# tarn: `make help` lists what can be made.
+# SAN=address,undefined or SAN=thread builds beside the plain build.
+.DEFAULT_GOAL := all
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+MANDIR  ?= $(PREFIX)/share/man
+BUILD   ?= build/$(if $(SAN),$(subst $(comma),-,$(SAN)),plain)
+comma   := ,
+Q       := $(if $(V),,@)
+
+pkgs    := fuse3 libcurl libcrypto libxxhash jansson expat libmicrohttpd
+ifeq ($(filter clean help,$(MAKECMDGOALS)),)
+ifneq ($(shell pkg-config --exists $(pkgs) && echo yes),yes)
+$(error missing libraries: run ./scripts/deps build (as root), it installs $(pkgs))
+endif
+endif
+
+cppflags := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 \
+	-DTARN_VERSION='"$(VERSION)"' -iquote . \
+	$(if $(SAN),-DLOCK_DEBUG,-D_FORTIFY_SOURCE=2) \
+	$(shell pkg-config --cflags $(pkgs) 2>/dev/null)
+cflags   := -std=c11 -pthread -O2 -g -fno-omit-frame-pointer \
+	-fstack-protector-strong -fPIE -Wall -Wextra -Wshadow -Wvla -Wundef \
+	-Wformat=2 -Wpointer-arith -Wwrite-strings -Wstrict-prototypes \
+	-Wmissing-prototypes $(if $(WERROR),-Werror) \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+ldflags  := -pthread -pie -Wl,-z,relro,-z,now \
+	$(if $(SAN),-fsanitize=$(SAN))
+libs     := $(shell pkg-config --libs $(pkgs) 2>/dev/null)
+check_libs := $(shell pkg-config --libs check 2>/dev/null)
+
+# A folder is a library; it may use only those after it.
+folders := fuse cache ufs base
+objs     = $(patsubst %.c,$(BUILD)/%.o,$(filter-out fuse/main.c,$(wildcard $(1)/*.c)))
+archives := $(patsubst %,$(BUILD)/%.a,$(folders))
+tests   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c))
+tools   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tools/*.c))
+shims   := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/shims/*.c))
+
+all: $(BUILD)/tarn $(BUILD)/mount.tarn ## the tarn command
+
+tools: $(tools) $(shims) ## objsim and the other helpers of the tests
+
+$(BUILD)/tarn: $(BUILD)/fuse/main.o $(archives)
+	$(Q)$(CC) $(ldflags) $(LDFLAGS) -o $@ $^ $(libs)
+$(BUILD)/mount.tarn: $(BUILD)/tarn
+	$(Q)ln -sf tarn $@
+
+define folder_rule
+$(BUILD)/$(1).a: $$(call objs,$(1))
+	$(Q)rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach f,$(folders),$(eval $(call folder_rule,$(f))))
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(cppflags) $(CPPFLAGS) $(cflags) $(CFLAGS) -MMD -MP \
+		-c -o $@ $<
+
+# tests/unit/FOLDER_*.c is linked with that folder and those below it.
+below = $(patsubst %,$(BUILD)/%.a,$(shell echo '$(folders)' | \
+	sed 's/.*\<\($(firstword $(subst _, ,$(notdir $(1))))\)\>/\1/'))
+.SECONDEXPANSION:
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $$(call below,$$*)
+	$(Q)$(CC) $(ldflags) $(LDFLAGS) -o $@ $^ $(check_libs) $(libs)
+$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o
+	$(Q)$(CC) $(ldflags) $(LDFLAGS) -o $@ $^ $(libs)
+$(BUILD)/tests/shims/%.so: tests/shims/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(cppflags) -std=c11 -O2 -g -fPIC -shared -Wall -Wextra \
+		-o $@ $< -ldl -pthread
+
+check: $(tests) ## unit tests (SAN= for sanitized ones)
+	$(Q)./scripts/unit $(tests)
+
+check-all: ## unit tests plain, then ASan+UBSan, then TSan
+	$(MAKE) check
+	$(MAKE) check SAN=address,undefined
+	$(MAKE) check SAN=thread
+
+check-mount: all tools ## tests on real mounts (needs /dev/fuse)
+	$(Q)./scripts/mount-tests
+
+lint: ## clang-format, gcc and clang -Werror, -Wthread-safety, shellcheck, cppcheck, mandoc
+	$(Q)./scripts/lint
+
+compile_commands.json: ## for editors and clang tools
+	bear -- $(MAKE) -B all
+
+install: all ## into DESTDIR and PREFIX
+	install -D -m 755 $(BUILD)/tarn $(DESTDIR)$(PREFIX)/bin/tarn
+	install -d $(DESTDIR)$(PREFIX)/sbin
+	ln -sf ../bin/tarn $(DESTDIR)$(PREFIX)/sbin/mount.tarn
+	for m in man/*.[1-8]; do install -D -m 644 $$m \
+		$(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/} || exit 1; done
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z_.-]*\):.*## /\1\t/p' Makefile | expand -t 24
+
+.PHONY: all tools check check-all check-mount lint install clean help
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

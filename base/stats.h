@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stats.h - every number tarn counts, one row each
+ *
+ * The table feeds the enum, `tarn status`, the metrics (tarn_NAME) and the
+ * manual page. Counters only grow; gauges go both ways. Relaxed atomics: a
+ * reader may see one number a moment before another.
+ */
+#ifndef BASE_STATS_H
+#define BASE_STATS_H
+
+#include <stdint.h>
+
+#define STATS(X)                                                               \
+	X(COUNTER, read_bytes, "bytes answered by the daemon")                 \
+	X(COUNTER, passthrough_opens, "opens handed to the kernel")            \
+	X(COUNTER, opens, "files opened")                                      \
+	X(COUNTER, ssd_bytes, "bytes read from the local SSD")                 \
+	X(COUNTER, peer_bytes, "bytes read from peer workers")                 \
+	X(COUNTER, store_bytes, "bytes of demand reads that the store sent")   \
+	X(COUNTER, store_get, "GET requests sent")                             \
+	X(COUNTER, store_head, "HEAD requests sent")                           \
+	X(COUNTER, store_list, "LIST requests sent")                           \
+	X(COUNTER, store_put, "PUT and POST requests sent")                    \
+	X(COUNTER, store_copy, "server-side copies asked for")                 \
+	X(COUNTER, store_delete, "DELETE requests sent")                       \
+	X(COUNTER, store_errors, "requests that failed for good")              \
+	X(COUNTER, store_retries, "requests sent again")                       \
+	X(COUNTER, store_resumes, "transfers resumed at the received offset")  \
+	X(COUNTER, store_bad_answers, "answers refused: length, range, ETag")  \
+	X(COUNTER, store_bytes_in, "body bytes received from the store")       \
+	X(COUNTER, store_bytes_out, "body bytes sent to the store")            \
+	X(COUNTER, saved_get, "GET requests a cache answered")                 \
+	X(COUNTER, saved_head, "HEAD requests a cache answered")               \
+	X(COUNTER, saved_list, "LIST requests a cache answered")               \
+	X(COUNTER, saved_bytes, "bytes a cache answered")                      \
+	X(COUNTER, fills, "runs of pages fetched")                             \
+	X(COUNTER, fill_joined, "misses that waited for another's fill")       \
+	X(COUNTER, fill_bytes, "bytes fetched into the cache")                 \
+	X(COUNTER, evicted_bytes, "bytes evicted from the SSD")                \
+	X(COUNTER, evicted_files, "files evicted from the SSD")                \
+	X(COUNTER, bad_pages, "pages found torn, foreign or rotten")           \
+	X(COUNTER, ssd_errors, "failed reads and writes of the SSD")           \
+	X(COUNTER, ssd_hedges, "reads of a stalled SSD sent to the store")     \
+	X(COUNTER, ssd_unadmitted, "pages not written to the SSD")             \
+	X(COUNTER, memory_waits, "fetches that waited for memory")             \
+	X(COUNTER, interrupted, "requests ended by a signal")                  \
+	X(GAUGE, inodes, "inodes the kernel knows")                            \
+	X(GAUGE, handles, "open files and directories")                        \
+	X(GAUGE, memory_bytes, "bytes of the memory budget in use")
+
+#define STATS_ENUM(kind, name, help) STAT_##name,
+enum stat { STATS(STATS_ENUM) STAT_COUNT };
+#undef STATS_ENUM
+
+enum stat_kind { STAT_COUNTER, STAT_GAUGE };
+
+void stat_add(enum stat s, int64_t n);
+int64_t stat_read(enum stat s);
+const char *stat_name(enum stat s);
+const char *stat_help(enum stat s);
+enum stat_kind stat_kind(enum stat s);
+
+static inline void stat_inc(enum stat s)
+{
+	stat_add(s, 1);
+}
+
+#endif

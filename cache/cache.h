@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache.h - the local SSD tier: its front door
+ *
+ * A cache stands between a front (FUSE, or a worker's HTTP) and one struct
+ * ufs. It answers what the SSD holds, fetches what it does not, makes
+ * concurrent misses cost one fetch, and evicts. The pieces:
+ *
+ *   disk.h     one cache directory: files named by hashes, space, eviction
+ *   extent.h   one file of cached bytes: whole small objects, sparse large
+ *              ones with a map of checksums
+ *   listing.h  one directory's entries as a file, searched with pread
+ *   meta.h     names to attributes: listings, HEADs, how fresh they are
+ *   object.h   one version of one object: reads, fills, streams
+ *
+ * Everything cached is keyed by (store, key, version): nothing cached can be
+ * stale, only absent.
+ */
+#ifndef CACHE_CACHE_H
+#define CACHE_CACHE_H
+
+#include "base/base.h"
+#include "ufs/ufs.h"
+
+enum consistency { CONSISTENCY_STRICT, CONSISTENCY_TTL, CONSISTENCY_IMMUTABLE };
+
+#define CACHE_DIRS_MAX 16
+
+struct cache_conf {
+	struct ufs *ufs; /* borrowed; outlives the cache */
+
+	const char *dirs[CACHE_DIRS_MAX];
+	size_t ndirs; /* 0 = no SSD tier */
+	/* Bytes a directory may hold: an absolute number, or a share of its
+	 * file system in percent when percent is set. explicit: the user
+	 * said so, it is written into the directory's format. */
+	uint64_t size;
+	unsigned percent;
+	bool size_explicit;
+
+	size_t memory; /* bytes: buffers, metadata, background work */
+	enum consistency consistency;
+	int64_t ttl;	      /* ns, for CONSISTENCY_TTL */
+	int64_t negative_ttl; /* ns */
+	int64_t read_timeout; /* ns: T3's bound on one read */
+	uint64_t small_file;  /* at most 1 MiB */
+	uint64_t readahead;   /* largest window of a stream, bytes */
+	unsigned max_connections;
+};
+
+struct cache;
+
+/*
+ * Open the directories (made 0700 when absent), start the threads. Makes no
+ * request to the store. On failure *why says what to mend. A directory that
+ * is not ours, world-writable or a symlink is refused with -EPERM.
+ */
+int cache_new(const struct cache_conf *conf, struct cache **out,
+	      char why[static 256]);
+
+/* Ends fetches, joins threads. All objects must have been put. */
+void cache_free(struct cache *c);
+
+/* One cache directory, for status. */
+struct cache_disk_status {
+	const char *dir; /* borrowed */
+	uint64_t bytes;
+	uint64_t limit;
+	uint64_t files;
+	uint64_t evicted_bytes;
+	uint64_t bad_pages;
+	const char *state; /* "ok", "degraded", "off" */
+};
+
+size_t cache_disks(struct cache *c, struct cache_disk_status *out, size_t max);
+size_t cache_memory_used(struct cache *c);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk.h - one cache directory: files named by hashes, space, eviction
+ *
+ * The file system is the index. Below DIR/v1 are 256 x 256 shard
+ * directories; a file's name is the SHA-256, cut to 160 bits, of what it
+ * holds, in hex: two digits, a slash, two digits, a slash, 36 digits and a
+ * suffix ("" data, ".map", ".lst"). A lookup is an open. Nothing is scanned
+ * at start, any number of processes may share the directory.
+ *
+ *   DIR/format   text: format version, extent limit, explicit size
+ *   DIR/usage    8 bytes mapped by all: the byte count, little-endian
+ *   DIR/lock     flock: one walker corrects the count at a time
+ *   DIR/v1/      shards (made when first needed)
+ *   DIR/tmp/     files being written; strays older than an hour are removed
+ *
+ * Safety: DIR must be a directory of ours, mode 0700, not a symlink, checked
+ * through its descriptor; below it everything is openat with O_NOFOLLOW, and
+ * a file that is not regular and ours is unlinked as foreign, never read.
+ *
+ * Space: bytes are counted by st_blocks. Above the limit, or when statvfs
+ * says that less than 5 % (of bytes or of inodes) is free, eviction samples
+ * shards and unlinks the files whose mtime is oldest, maps first. Only ever
+ * unlink: a mapping may outlive every close.
+ *
+ * Health: an I/O error is counted; three in a minute degrade the disk (no
+ * admission), ten, or a failed probe, turn it off; a probe (write, read
+ * back, unlink) every ten seconds takes it back.
+ */
+#ifndef CACHE_DISK_H
+#define CACHE_DISK_H
+
+#include "base/base.h"
+
+#define DISK_ID_LEN 20 /* bytes: 160 bits of SHA-256 */
+
+struct disk_id {
+	uint8_t b[DISK_ID_LEN];
+};
+
+/*
+ * The name of an extent: each part is hashed with its length before it, so
+ * that no two tuples read alike.
+ */
+struct disk_id disk_extent_id(struct str store, struct str key,
+			      struct str version, uint64_t first,
+			      uint64_t length);
+/* The name of a listing; who asked is part of it. */
+struct disk_id disk_listing_id(struct str store, struct str access,
+			       struct str dirkey);
+
+struct disk;
+
+struct disk_conf {
+	const char *dir;
+	uint64_t size;	      /* bytes, or 0 when percent counts */
+	unsigned percent;     /* of the file system */
+	bool size_explicit;   /* write it into format; else format's counts */
+	int64_t probe_every;  /* ns; 0 = 10 s (tests shorten it) */
+};
+
+int disk_open(const struct disk_conf *conf, struct disk **out,
+	      char why[static 256]);
+void disk_close(struct disk *d); /* NULL is allowed */
+
+const char *disk_dir(const struct disk *d);
+uint64_t disk_limit(const struct disk *d);
+uint64_t disk_extent_limit(const struct disk *d); /* larger objects are cut */
+uint64_t disk_bytes(const struct disk *d);
+bool disk_has_xattr(const struct disk *d);
+
+enum disk_state { DISK_OK, DISK_DEGRADED, DISK_OFF };
+
+enum disk_state disk_state(const struct disk *d);
+const char *disk_state_name(enum disk_state s);
+
+/* An I/O error (-errno) of one of its files: counts towards its health. */
+void disk_failed(struct disk *d, int err, const char *what);
+
+/* A page found torn, foreign or rotten. */
+void disk_bad_page(struct disk *d);
+
+/*
+ * Open a file by id. Checked to be regular and ours. -ENOENT when absent
+ * (and for what was foreign and is now gone), -EIO and -EMFILE as they come.
+ * flags: O_RDONLY or O_RDWR.
+ */
+int disk_open_file(struct disk *d, const struct disk_id *id,
+		   const char *suffix, int flags, int *fd);
+
+/*
+ * A new file of mode 0600 under tmp/, open for reading and writing, that
+ * disk_publish() moves into place. name gets its name in tmp/.
+ */
+#define DISK_TMP_MAX 48
+int disk_tmp(struct disk *d, char name[static DISK_TMP_MAX], int *fd);
+void disk_tmp_drop(struct disk *d, const char *name);
+
+/*
+ * Move a tmp file to its place. replace: rename over what is there; else
+ * -EEXIST when something is. Makes the shard when it is missing.
+ */
+int disk_publish(struct disk *d, const char *tmp, const struct disk_id *id,
+		 const char *suffix, bool replace);
+
+int disk_unlink(struct disk *d, const struct disk_id *id, const char *suffix);
+
+/*
+ * Serialise the making and removing of files in id's shard between threads
+ * and processes (flock of the shard directory). Returns a descriptor to
+ * close, or -errno.
+ */
+int disk_lock_shard(struct disk *d, const struct disk_id *id);
+
+/*
+ * Account for bytes that were or will be written (negative: removed). True
+ * when they may be admitted: the disk is ok and eviction keeps up. Wakes the
+ * eviction thread as needed; never blocks.
+ */
+bool disk_admit(struct disk *d, int64_t bytes);
+
+/* Mark as used now: mtime, at most every ten minutes. */
+void disk_touch(struct disk *d, int fd);
+
+/* Names to keep from eviction while they are being filled or read. */
+void disk_pin(struct disk *d, const struct disk_id *id);
+void disk_unpin(struct disk *d, const struct disk_id *id);
+
+/*
+ * Evict until at most target bytes are held (tests, `tarn free`). Returns
+ * bytes freed.
+ */
+uint64_t disk_evict_to(struct disk *d, uint64_t target);
+
+/* Walk and correct the byte count now. files: how many there are. */
+int disk_recount(struct disk *d, uint64_t *bytes, uint64_t *files);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * meta.h - from names to attributes, and how fresh they are
+ *
+ * A directory is named by its key: "" the root, else "a/b/". A complete
+ * listing that is fresh enough answers lookups below it without a request
+ * (S5), ENOENT for negative_ttl (S4). Without one a lookup sends a HEAD of
+ * the name and a LIST of one entry below `name/`, both at once; after
+ * META_LOOKUPS_BEFORE_LIST such lookups in one directory it is listed whole
+ * instead. An expired listing is taken anew, once for all who wait (S6).
+ *
+ * Freshness follows the mount's consistency: strict: nothing remembered
+ * counts; ttl: what is younger than the ttl; immutable: all that this host
+ * ever knew, until meta_invalidate().
+ *
+ * The blocking calls run on the caller's threads; none is to be made by a
+ * FUSE thread. The *_fast calls never touch the network.
+ */
+#ifndef CACHE_META_H
+#define CACHE_META_H
+
+#include "base/base.h"
+#include "base/cancel.h"
+#include "cache/cache.h"
+#include "cache/listing.h"
+
+#define META_LOOKUPS_BEFORE_LIST 4
+
+struct meta;
+
+/* Borrows conf->ufs and disk (NULL: none) for its life. */
+int meta_new(const struct cache_conf *conf, struct disk *disk,
+	     struct meta **out);
+void meta_free(struct meta *m); /* NULL is allowed */
+
+struct meta_answer {
+	bool object; /* there is an object of this name */
+	bool dir;    /* there is a directory of this name */
+	struct ufs_stat st; /* of the object */
+	int64_t taken;	    /* clock_ns() when the store was asked */
+	int64_t until;	    /* clock_ns() up to which it may be believed;
+			       INT64_MAX: always; in the past: now only */
+};
+
+/*
+ * What is name in dirkey? Neither object nor dir: -ENOENT, with until set.
+ * -EAGAIN from the fast one: ask meta_lookup().
+ */
+int meta_lookup_fast(struct meta *m, struct str dirkey, struct str name,
+		     struct meta_answer *out);
+int meta_lookup(struct meta *m, struct str dirkey, struct str name,
+		struct meta_answer *out, struct cancel *cancel);
+
+/*
+ * The listing of dirkey, fresh enough for a listing of the directory (S5):
+ * one reference in *out. -ENOENT when nothing is below dirkey and it is not
+ * the root. Fast: -EAGAIN when the store must be asked.
+ */
+int meta_list_fast(struct meta *m, struct str dirkey, struct listing **out);
+int meta_list(struct meta *m, struct str dirkey, struct listing **out,
+	      struct cancel *cancel);
+
+/* Ask the store about one object now (strict opens, O_DIRECT). */
+int meta_stat_now(struct meta *m, struct str key, struct ufs_stat *out,
+		  struct cancel *cancel);
+
+/* How long what was taken then may be believed (as meta_answer.until). */
+int64_t meta_until(const struct meta *m, int64_t taken);
+
+/*
+ * Forget everything about a file or a tree (S7): key "a/b" means the object,
+ * the directory `a/b/` and all below it; "" everything.
+ */
+void meta_invalidate(struct meta *m, struct str key);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * object.h - one version of one object: reads, fills, streams
+ *
+ * All users of a version in this process share one struct object. Reading is
+ * asynchronous: a read that the SSD or memory can answer is answered at
+ * once, on the caller's thread; otherwise whoever completes the last page it
+ * needs calls its done(). FUSE threads never wait for the network, nor for a
+ * stalled SSD.
+ */
+#ifndef CACHE_OBJECT_H
+#define CACHE_OBJECT_H
+
+#include <sys/uio.h>
+
+#include "base/base.h"
+#include "cache/cache.h"
+#include "ufs/ufs.h"
+
+struct object;
+
+/*
+ * The object of this key and version (made when no one has it). Takes no
+ * I/O. One reference in *out; object_put() returns it.
+ */
+int object_get(struct cache *c, struct str key, const struct ufs_stat *st,
+	       struct object **out);
+void object_put(struct object *o); /* NULL is allowed */
+
+uint64_t object_size(const struct object *o);
+
+struct object_read {
+	/* set by the caller */
+	uint64_t off;
+	size_t len; /* at most 4 MiB; clipped at the object's end */
+	/*
+	 * Exactly once unless object_read_cancel() returned true: 0 and the
+	 * bytes (borrowed for the call, at most OBJECT_IOV_MAX pieces), or
+	 * -errno. Runs on any thread, also before object_read() returns, and
+	 * holds no lock. May free the request.
+	 */
+	void (*done)(struct object_read *r, int err, const struct iovec *iov,
+		     int niov);
+
+	/* the cache's */
+	struct object *object;
+	struct object_read *next;
+	int64_t deadline;
+	int64_t disk_since;
+	void *disk_job;
+	bool queued;
+};
+
+#define OBJECT_IOV_MAX 72
+
+void object_read(struct object *o, struct object_read *r);
+
+/*
+ * A signal came: true when done() will not be called any more and the caller
+ * answers; false when it has been or is being called. The fetch goes on.
+ */
+bool object_read_cancel(struct object_read *r);
+
+/*
+ * Get an object ready to be opened: a small one is fetched whole and put on
+ * the SSD, so that the kernel can have it at once; for a large one only what
+ * is on the SSD is looked at. done() gets 0 and a descriptor of the complete
+ * and trusted file (borrowed: valid while the object is held), 0 and -1 when
+ * reads must come to the daemon, or -errno (-ESTALE: the version is gone).
+ */
+struct object_open {
+	void (*done)(struct object_open *r, int err, int fd);
+
+	struct object *object;
+	struct object_open *next;
+	int64_t deadline;
+	bool queued;
+};
+
+void object_open(struct object *o, struct object_open *r);
+bool object_open_cancel(struct object_open *r);
+
+/* The descriptor object_open() would give now without any wait, or -1. */
+int object_backing(struct object *o);
+
+/*
+ * Bring the whole object onto the SSD (tarn load). Blocks. *fetched gets the
+ * bytes that came from the store. verify: read back and check all pages.
+ */
+int object_load(struct object *o, bool verify, uint64_t *fetched,
+		struct cancel *cancel);
+
+/* Bytes of it on this host; drop them (tarn free). */
+int object_cached(struct object *o, uint64_t *bytes);
+int object_free(struct object *o, uint64_t *bytes);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ufs.h - what every source of bytes looks like from above
+ *
+ * An object store, a local directory, a peer worker and a test's double are
+ * all a struct ufs: a driver behind one table, chosen by the scheme of the
+ * mount's URL. All calls block, may come from many threads at once, have
+ * deadlines of their own (struct ufs_conf) and retry what can be retried; an
+ * error that returns is final and is one of SEMANTICS' table:
+ *
+ *   -ENOENT absent           -EACCES refused, archived   -ESTALE other version
+ *   -EIO wrong or unusable   -ETIMEDOUT  -EHOSTUNREACH   -EOPNOTSUPP
+ *   -ENOMEM -ENFILE          -ECANCELED cancel was set
+ *
+ * Keys are relative to the mount's prefix: a driver puts the prefix in front
+ * and can name nothing outside it.
+ */
+#ifndef UFS_UFS_H
+#define UFS_UFS_H
+
+#include "base/base.h"
+#include "base/cancel.h"
+
+#define UFS_KEY_MAX 1024
+#define UFS_VERSION_MAX 160 /* with the NUL */
+
+enum ufs_flags {
+	/*
+	 * The store gave no strong version: version was made of time and
+	 * size ("~..."), and is good for this mount only.
+	 */
+	UFS_WEAK = 1 << 0,
+	UFS_ARCHIVED = 1 << 1, /* must be restored before it can be read */
+};
+
+struct ufs_stat {
+	uint64_t size;
+	int64_t mtime;		       /* ns since 1970, 0 .. year 9999 */
+	unsigned flags;		       /* enum ufs_flags */
+	char version[UFS_VERSION_MAX]; /* ETag without its quotes */
+	char storage_class[24];	       /* "" = the store's standard */
+};
+
+/* Where the bytes of a get go. Each call returns 0, or -errno to end it. */
+struct ufs_sink {
+	void *arg;
+	/* Once, before any data: what the answer said of the object. */
+	int (*head)(void *arg, const struct ufs_stat *st);
+	/* In order, without gap or repetition, whatever was retried below. */
+	int (*data)(void *arg, const void *bytes, size_t len);
+};
+
+struct ufs_entry {
+	struct str key; /* relative to the mount's prefix; a directory's
+			   ends with '/'; borrowed for the call */
+	bool dir;	/* a common prefix: st is all 0 */
+	struct ufs_stat st;
+};
+
+/* Which entries to list. */
+struct ufs_list {
+	struct str prefix; /* "" or "a/b/" or any start of a key */
+	struct str after;  /* only keys greater than this; "" = all */
+	bool deep;	   /* all keys below, not one level */
+	unsigned max;	   /* entries a page, 1 .. 1000 */
+};
+
+/* Called in key order within a page. Not 0: the listing ends with it. */
+typedef int ufs_entry_cb(void *arg, const struct ufs_entry *e);
+
+struct ufs {
+	const struct ufs_ops *ops;
+	char *store;  /* names the store in the cache: endpoint and bucket */
+	char *prefix; /* "" or "a/b/": what stands before every key */
+	char *access; /* names whose listings these are: source of the
+			 credentials, never a secret */
+	bool weak_versions_seen; /* said once */
+};
+
+struct ufs_ops {
+	const char *scheme; /* "s3", "file"; the mount URL begins with it */
+
+	void (*close)(struct ufs *u);
+
+	/* -ENOENT when there is no object of just this key. */
+	int (*stat)(struct ufs *u, struct str key, struct ufs_stat *out,
+		    struct cancel *cancel);
+
+	/*
+	 * One page of a listing. *token is NULL for the first page and is
+	 * replaced (heap, the caller frees it at last) by what the next page
+	 * needs, NULL when this was the last. The callback runs only after
+	 * the whole page was received and found right.
+	 */
+	int (*list)(struct ufs *u, const struct ufs_list *q, char **token,
+		    ufs_entry_cb *cb, void *arg, struct cancel *cancel);
+
+	/*
+	 * Send [off, off+len) of the version want (NULL: whatever is there)
+	 * to the sink. Short only at the object's end: off+len may lie
+	 * beyond it. An empty object: head(), no data. -ESTALE when that
+	 * version is gone, -ECANCELED soon after cancel is set. A transfer
+	 * that broke is resumed at the byte received, of the same version.
+	 */
+	int (*get)(struct ufs *u, struct str key, const char *want,
+		   uint64_t off, uint64_t len, const struct ufs_sink *sink,
+		   struct cancel *cancel);
+
+	/*
+	 * What `tarn mount` prints of the source ("region eu-west-1, keys of
+	 * profile default"), into buf. Optional.
+	 */
+	void (*describe)(struct ufs *u, char *buf, size_t size);
+
+	/* Read credentials again (SIGHUP). Optional. */
+	void (*reload)(struct ufs *u);
+};
+
+enum ufs_path_style { UFS_PATH_AUTO, UFS_PATH_ON, UFS_PATH_OFF };
+
+/* Set once at open; strings may be NULL. Times in ns. */
+struct ufs_conf {
+	const char *url; /* s3://bucket/prefix, file:///dir */
+	const char *endpoint;
+	const char *region;
+	const char *profile;
+	const char *ca_bundle;
+	const char *store_id; /* in place of the store's own name */
+	bool anonymous;
+	bool requester_pays;
+	enum ufs_path_style path_style;
+	unsigned max_connections; /* 0 = 256 */
+	int64_t metadata_timeout; /* a stat, a list page: all tries */
+	int64_t read_timeout;	  /* a get: without any byte for this long */
+	int64_t stall_timeout;	  /* a connection below 1 KB/s for this long */
+	uint64_t bandwidth_down;  /* bytes a second, 0 = no limit */
+};
+
+/*
+ * Open the driver that conf->url's scheme names. Makes no request. Returns
+ * -EINVAL (with *why set) for what a person can mend.
+ */
+int ufs_open(const struct ufs_conf *conf, struct ufs **out,
+	     char why[static 256]);
+void ufs_close(struct ufs *u); /* NULL is allowed */
+
+/*
+ * The last failure of this thread in words ("403 AccessDenied from
+ * http://..."), for messages; "" when there was none. Never a secret.
+ */
+const char *ufs_last_error(void);
+
+/* The drivers, for ufs.c's table. */
+int ufs_s3_open(const struct ufs_conf *conf, struct ufs **out,
+		char why[static 256]);
+int ufs_file_open(const struct ufs_conf *conf, struct ufs **out,
+		  char why[static 256]);
+
+#endif
