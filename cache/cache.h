@@ -61,6 +61,11 @@ int cache_new(const struct cache_conf *conf, struct cache **out,
 /* Ends fetches, joins threads. All objects must have been put. */
 void cache_free(struct cache *c);
 
+/* Names and attributes; borrowed. */
+struct meta;
+struct meta *cache_meta(struct cache *c);
+struct ufs *cache_ufs(struct cache *c);
+
 /* One cache directory, for status. */
 struct cache_disk_status {
 	const char *dir; /* borrowed */
