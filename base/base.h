@@ -25,7 +25,7 @@
 #define KIB(n) ((size_t)(n) << 10)
 #define MIB(n) ((size_t)(n) << 20)
 
-#define container_of(ptr, type, member) \
+#define container_of(ptr, type, member)                                        \
 	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -58,11 +58,11 @@ static inline int take_fd(int *fd)
 }
 
 /* Hand an AUTO_FREE pointer to a longer-lived owner. */
-#define take_ptr(p)                        \
-	__extension__({                    \
-		__typeof__(p) taken_ = (p); \
-		(p) = NULL;                \
-		taken_;                    \
+#define take_ptr(p)                                                            \
+	__extension__({                                                        \
+		__typeof__(p) taken_ = (p);                                    \
+		(p) = NULL;                                                    \
+		taken_;                                                        \
 	})
 
 /* Abort, naming the expression, if a call that cannot fail did. */
@@ -90,7 +90,8 @@ static inline bool str_eq(struct str a, struct str b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* Byte order, the order of S3 listings; a prefix sorts before what it starts. */
+/* Byte order, the order of S3 listings; a prefix sorts before what it starts.
+ */
 static inline int str_cmp(struct str a, struct str b)
 {
 	size_t n = MIN(a.n, b.n);

@@ -16,7 +16,7 @@
 
 #define BOOT_ID_LEN 36
 
-int64_t clock_ns(void);	     /* CLOCK_BOOTTIME */
+int64_t clock_ns(void);      /* CLOCK_BOOTTIME */
 int64_t clock_wall_ns(void); /* since 1970 */
 
 /* The kernel's boot id as text, or all zeros when /proc does not tell. */

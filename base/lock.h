@@ -57,6 +57,6 @@ void event_wait(struct event *e, struct lock *l) TSA(requires_capability(*l));
 
 /* Wait until deadline (clock_ns()). False when it passed. */
 bool event_wait_until(struct event *e, struct lock *l, int64_t deadline)
-	TSA(requires_capability(*l));
+    TSA(requires_capability(*l));
 
 #endif

@@ -13,7 +13,12 @@
 
 #include "base/base.h"
 
-enum log_level { LOG_LEVEL_ERR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level {
+	LOG_LEVEL_ERR,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG
+};
 
 enum log_topic {
 	LOG_UFS = 1 << 0,
@@ -43,10 +48,10 @@ void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_write_debug(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* The arguments are only evaluated when the topic is on. */
-#define log_debug(topic, ...)                         \
-	do {                                          \
-		if (log_topic_on(topic))              \
-			log_write_debug(__VA_ARGS__); \
+#define log_debug(topic, ...)                                                  \
+	do {                                                                   \
+		if (log_topic_on(topic))                                       \
+			log_write_debug(__VA_ARGS__);                          \
 	} while (0)
 
 #endif

@@ -16,7 +16,7 @@
 enum pool_lane { POOL_DEMAND, POOL_BACKGROUND, POOL_LANES };
 
 struct job {
-	struct job *next;	     /* owned by the pool while queued */
+	struct job *next;             /* owned by the pool while queued */
 	void (*run)(struct job *job); /* may free or submit the job again */
 };
 

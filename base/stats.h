@@ -50,18 +50,18 @@
 	X(GAUGE, memory_bytes, "bytes of the memory budget in use")
 
 #define STATS_ENUM(kind, name, help) STAT_##name,
-enum stat { STATS(STATS_ENUM) STAT_COUNT };
+enum stat_id { STATS(STATS_ENUM) STAT_COUNT };
 #undef STATS_ENUM
 
 enum stat_kind { STAT_COUNTER, STAT_GAUGE };
 
-void stat_add(enum stat s, int64_t n);
-int64_t stat_read(enum stat s);
-const char *stat_name(enum stat s);
-const char *stat_help(enum stat s);
-enum stat_kind stat_kind(enum stat s);
+void stat_add(enum stat_id s, int64_t n);
+int64_t stat_read(enum stat_id s);
+const char *stat_name(enum stat_id s);
+const char *stat_help(enum stat_id s);
+enum stat_kind stat_kind(enum stat_id s);
 
-static inline void stat_inc(enum stat s)
+static inline void stat_inc(enum stat_id s)
 {
 	stat_add(s, 1);
 }

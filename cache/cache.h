@@ -40,7 +40,7 @@ struct cache_conf {
 
 	size_t memory; /* bytes: buffers, metadata, background work */
 	enum consistency consistency;
-	int64_t ttl;	      /* ns, for CONSISTENCY_TTL */
+	int64_t ttl;          /* ns, for CONSISTENCY_TTL */
 	int64_t negative_ttl; /* ns */
 	int64_t read_timeout; /* ns: T3's bound on one read */
 	uint64_t small_file;  /* at most 1 MiB */

@@ -53,10 +53,10 @@ struct disk;
 
 struct disk_conf {
 	const char *dir;
-	uint64_t size;	      /* bytes, or 0 when percent counts */
-	unsigned percent;     /* of the file system */
-	bool size_explicit;   /* write it into format; else format's counts */
-	int64_t probe_every;  /* ns; 0 = 10 s (tests shorten it) */
+	uint64_t size;       /* bytes, or 0 when percent counts */
+	unsigned percent;    /* of the file system */
+	bool size_explicit;  /* write it into format; else format's counts */
+	int64_t probe_every; /* ns; 0 = 10 s (tests shorten it) */
 };
 
 int disk_open(const struct disk_conf *conf, struct disk **out,
@@ -68,6 +68,15 @@ uint64_t disk_limit(const struct disk *d);
 uint64_t disk_extent_limit(const struct disk *d); /* larger objects are cut */
 uint64_t disk_bytes(const struct disk *d);
 bool disk_has_xattr(const struct disk *d);
+
+/* Since this process opened it; files: as last walked, and changes since. */
+struct disk_numbers {
+	uint64_t files;
+	uint64_t evicted_bytes;
+	uint64_t bad_pages;
+};
+
+void disk_numbers(const struct disk *d, struct disk_numbers *out);
 
 enum disk_state { DISK_OK, DISK_DEGRADED, DISK_OFF };
 
@@ -85,8 +94,8 @@ void disk_bad_page(struct disk *d);
  * (and for what was foreign and is now gone), -EIO and -EMFILE as they come.
  * flags: O_RDONLY or O_RDWR.
  */
-int disk_open_file(struct disk *d, const struct disk_id *id,
-		   const char *suffix, int flags, int *fd);
+int disk_open_file(struct disk *d, const struct disk_id *id, const char *suffix,
+		   int flags, int *fd);
 
 /*
  * A new file of mode 0600 under tmp/, open for reading and writing, that

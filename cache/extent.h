@@ -74,8 +74,7 @@ struct disk *extent_disk(const struct extent *e);
  * Large: store pages [page, page+n), each PAGE_BYTES (the last of the extent:
  * what there is), data first, then the words. They count as verified.
  */
-int extent_write(struct extent *e, uint64_t page, size_t n,
-		 void *const *pages);
+int extent_write(struct extent *e, uint64_t page, size_t n, void *const *pages);
 
 /*
  * Which of pages [page, page+n) are there: present[i] is set. Returns how

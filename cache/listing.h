@@ -40,8 +40,8 @@ struct listing_entry {
 };
 
 /* disk NULL: in memory. taken: clock_ns() before the first LIST was sent. */
-int listing_writer_new(struct disk *d, const struct disk_id *id,
-		       int64_t taken, struct listing_writer **out);
+int listing_writer_new(struct disk *d, const struct disk_id *id, int64_t taken,
+		       struct listing_writer **out);
 
 /*
  * Names may arrive out of order or twice (some stores do): the writer sorts

@@ -34,11 +34,11 @@ int meta_new(const struct cache_conf *conf, struct disk *disk,
 void meta_free(struct meta *m); /* NULL is allowed */
 
 struct meta_answer {
-	bool object; /* there is an object of this name */
-	bool dir;    /* there is a directory of this name */
+	bool object;        /* there is an object of this name */
+	bool dir;           /* there is a directory of this name */
 	struct ufs_stat st; /* of the object */
-	int64_t taken;	    /* clock_ns() when the store was asked */
-	int64_t until;	    /* clock_ns() up to which it may be believed;
+	int64_t taken;      /* clock_ns() when the store was asked */
+	int64_t until;      /* clock_ns() up to which it may be believed;
 			       INT64_MAX: always; in the past: now only */
 };
 

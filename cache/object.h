@@ -32,7 +32,7 @@ uint64_t object_size(const struct object *o);
 struct object_read {
 	/* set by the caller */
 	uint64_t off;
-	size_t len; /* at most 4 MiB; clipped at the object's end */
+	size_t len; /* at most OBJECT_READ_MAX; clipped at the object's end */
 	/*
 	 * Exactly once unless object_read_cancel() returned true: 0 and the
 	 * bytes (borrowed for the call, at most OBJECT_IOV_MAX pieces), or
@@ -43,15 +43,16 @@ struct object_read {
 		     int niov);
 
 	/* the cache's */
-	struct object *object;
+	struct object *object; /* borrowed: the caller holds it */
 	struct object_read *next;
+	struct object_read *next_starved;
 	int64_t deadline;
-	int64_t disk_since;
-	void *disk_job;
-	bool queued;
+	enum { READ_IDLE, READ_ON_DISK, READ_WAITING, READ_STARVED } state;
+	bool bypass; /* the SSD stalls: take memory or the store */
 };
 
-#define OBJECT_IOV_MAX 72
+#define OBJECT_READ_MAX MIB(1)
+#define OBJECT_IOV_MAX (OBJECT_READ_MAX / KIB(64) + 1)
 
 void object_read(struct object *o, struct object_read *r);
 
@@ -71,10 +72,11 @@ bool object_read_cancel(struct object_read *r);
 struct object_open {
 	void (*done)(struct object_open *r, int err, int fd);
 
-	struct object *object;
+	/* the cache's */
+	struct object *object; /* borrowed: the caller holds it */
 	struct object_open *next;
 	int64_t deadline;
-	bool queued;
+	enum { OPEN_IDLE, OPEN_ON_DISK, OPEN_WAITING } state;
 };
 
 void object_open(struct object *o, struct object_open *r);

@@ -31,13 +31,13 @@ struct fs_conf {
 	enum consistency consistency;
 	uint64_t small_file;
 	unsigned max_background; /* threads for lookups; 0 = 16 */
-	bool passthrough;	 /* try it; false: never */
+	bool passthrough;        /* try it; false: never */
 
 	/* mounting */
 	const char *source; /* what /proc/mounts shows: s3://bucket/prefix */
 	const char *dir;    /* absolute mount point */
 	bool allow_other;
-	bool exec, suid, dev; /* mount(8)'s words; default exec only */
+	bool exec, suid, dev;   /* mount(8)'s words; default exec only */
 	unsigned readahead_kib; /* of the kernel; 0 = 2048 */
 };
 
@@ -69,8 +69,8 @@ dev_t fs_dev(const struct fs *fs);
  * is then "" or ends with '/'. st: of the object. -ENOENT and the lookups'
  * errors. Blocks: for the control interface, never for FUSE threads.
  */
-int fs_resolve(struct fs *fs, const char *path, char *key, size_t *n,
-	       bool *dir, struct ufs_stat *st);
+int fs_resolve(struct fs *fs, const char *path, char *key, size_t *n, bool *dir,
+	       struct ufs_stat *st);
 
 /* The path (relative) of a key, NUL-terminated on the heap, or NULL. */
 char *fs_path_of(struct fs *fs, struct str key, bool is_dir);

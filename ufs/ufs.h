@@ -35,10 +35,10 @@ enum ufs_flags {
 
 struct ufs_stat {
 	uint64_t size;
-	int64_t mtime;		       /* ns since 1970, 0 .. year 9999 */
-	unsigned flags;		       /* enum ufs_flags */
+	int64_t mtime;                 /* ns since 1970, 0 .. year 9999 */
+	unsigned flags;                /* enum ufs_flags */
 	char version[UFS_VERSION_MAX]; /* ETag without its quotes */
-	char storage_class[24];	       /* "" = the store's standard */
+	char storage_class[24];        /* "" = the store's standard */
 };
 
 /* Where the bytes of a get go. Each call returns 0, or -errno to end it. */
@@ -53,7 +53,7 @@ struct ufs_sink {
 struct ufs_entry {
 	struct str key; /* relative to the mount's prefix; a directory's
 			   ends with '/'; borrowed for the call */
-	bool dir;	/* a common prefix: st is all 0 */
+	bool dir;       /* a common prefix: st is all 0 */
 	struct ufs_stat st;
 };
 
@@ -61,8 +61,8 @@ struct ufs_entry {
 struct ufs_list {
 	struct str prefix; /* "" or "a/b/" or any start of a key */
 	struct str after;  /* only keys greater than this; "" = all */
-	bool deep;	   /* all keys below, not one level */
-	unsigned max;	   /* entries a page, 1 .. 1000 */
+	bool deep;         /* all keys below, not one level */
+	unsigned max;      /* entries a page, 1 .. 1000 */
 };
 
 /* Called in key order within a page. Not 0: the listing ends with it. */
@@ -131,8 +131,8 @@ struct ufs_conf {
 	enum ufs_path_style path_style;
 	unsigned max_connections; /* 0 = 256 */
 	int64_t metadata_timeout; /* a stat, a list page: all tries */
-	int64_t read_timeout;	  /* a get: without any byte for this long */
-	int64_t stall_timeout;	  /* a connection below 1 KB/s for this long */
+	int64_t read_timeout;     /* a get: without any byte for this long */
+	int64_t stall_timeout;    /* a connection below 1 KB/s for this long */
 	uint64_t bandwidth_down;  /* bytes a second, 0 = no limit */
 };
 

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_impl.h - what the sources of the cache share, and nobody else
+ *
+ * How a read travels:
+ *
+ *   object.c  answer it from memory and the SSD's page cache at once, else
+ *             on a disk thread (disk_op), else
+ *   fill.c    reserve memory, fetch the missing pages, wake who waits for
+ *             them page by page, write them to the SSD behind their back
+ *   stream.c  what to fetch ahead of it
+ *   watch.c   deadlines, the hedge against a stalled SSD, closing what was
+ *             evicted
+ *
+ * Locks: an object's lock guards its fills, its waiting requests and its
+ * streams; the cache's memory lock (below it) the reservation, the queue of
+ * starved reads and the list of fills kept in memory. Neither is held across
+ * I/O or a call of done().
+ */
+#ifndef CACHE_CACHE_IMPL_H
+#define CACHE_CACHE_IMPL_H
+
+#include <stdatomic.h>
+
+#include "base/buffers.h"
+#include "base/cancel.h"
+#include "base/lock.h"
+#include "base/pool.h"
+#include "cache/cache.h"
+#include "cache/disk.h"
+#include "cache/extent.h"
+#include "cache/object.h"
+
+#define FILL_PAGES_MAX 128 /* 8 MiB: a part of a stream */
+#define SEGMENT_BYTES (UINT64_C(1) << 30)
+#define STREAMS_PER_OBJECT 8
+#define DISK_HEDGE_NS (250 * NSEC_PER_MSEC)
+
+/* A run of pages of one object on its way from the store. */
+struct fill {
+	struct job job;
+	struct object *object; /* owns a ref */
+	struct fill *next;     /* in object->fills */
+	uint64_t first;        /* page */
+	unsigned n;            /* pages */
+	struct cancel cancel;
+	struct fill_waiter *waiter; /* told once when it has ended, or NULL */
+	bool whole; /* all of a small object: written in one piece */
+
+	/* the fetching thread's alone */
+	size_t got; /* bytes received */
+	void *page; /* being filled */
+
+	/* under object->lock */
+	enum { FILL_QUEUED, FILL_FETCHING, FILL_FETCHED, FILL_KEPT } state;
+	unsigned done; /* leading pages complete */
+	bool background;
+	bool bypass;   /* the SSD stalls: keep in memory only */
+	bool finished; /* to be freed by the last reader */
+	unsigned pins; /* readers using its pages now */
+
+	/* under cache->memory_lock */
+	struct fill *older, *newer; /* kept fills, by age */
+	bool listed;
+
+	void *pages[]; /* n, set up to done */
+};
+
+/* Who waits for fills to end (loading). */
+struct fill_waiter {
+	void (*ended)(struct fill_waiter *w, int err, uint64_t bytes);
+};
+
+struct stream {
+	uint64_t next;   /* where the reader is expected */
+	uint64_t ahead;  /* fetched, or being fetched, up to here */
+	uint64_t window; /* bytes to keep ahead; 0: seen once */
+	uint64_t used;   /* object->reads when it last matched */
+};
+
+struct extent_slot {
+	struct extent *extent; /* set once it was found or made */
+	enum { SLOT_UNKNOWN, SLOT_ABSENT, SLOT_OPEN } state;
+};
+
+/* A disk thread's work for one read or open. */
+struct disk_op {
+	struct job job;
+	struct object *object; /* owns a ref */
+	struct disk_op *next;  /* in object->ops, under its lock */
+	int64_t since;
+	struct object_read *read; /* NULL: answered meanwhile; its lock */
+	struct object_open *open;
+	uint64_t off;
+	size_t len;
+};
+
+struct object {
+	struct cache *cache;
+	/* set once */
+	char *key; /* relative to the prefix */
+	size_t key_len;
+	uint64_t hash;
+	struct ufs_stat st;
+	uint64_t extent_bytes; /* length of all extents but the last */
+	size_t extents;
+
+	/* under cache->table_lock */
+	struct object *chain;               /* same bucket */
+	struct object *lru_prev, *lru_next; /* idle ones */
+	unsigned users;                     /* object_get() less object_put() */
+	bool idle;
+
+	atomic_uint refs; /* the table's one, users, fills, disk ops */
+
+	struct lock lock;
+	/* under lock */
+	struct fill *fills;
+	unsigned generation; /* fills that have left the list */
+	struct object_read *waiting;
+	struct object_open *opening;
+	struct disk_op *ops;
+	struct stream streams[STREAMS_PER_OBJECT];
+	uint64_t reads;
+	bool complete;        /* nothing to fetch ahead */
+	bool verifying;       /* the background pass runs */
+	struct extent **dead; /* replaced; closed at the end */
+	size_t ndead;
+	struct extent_slot slots[];
+};
+
+struct cache {
+	struct cache_conf conf;
+	struct ufs *ufs;
+	struct disk *disks[CACHE_DIRS_MAX];
+	size_t ndisks;
+	struct meta *meta;
+	struct buffers *buffers;
+	struct pool *fetchers; /* ask the store */
+	struct pool *readers;  /* read the SSD when that may block */
+	struct pool *writers;  /* write the SSD */
+	uint64_t nonce;        /* of this mount, for weak versions */
+
+	struct lock table_lock;
+	struct object **buckets;
+	struct object *lru_first, *lru_last; /* idle; first = oldest */
+	size_t objects, idle, idle_max;
+
+	struct lock memory_lock;
+	size_t reserved, reserved_max; /* pages */
+	size_t writing;                /* pages queued for the SSD */
+	struct object_read *starved_first, *starved_last;
+	size_t starved;
+	struct job unstarve;
+	bool unstarve_queued;
+	struct fill *kept_oldest, *kept_newest;
+	size_t kept;
+
+	/* watch.c */
+	pthread_t watcher;
+	bool watching; /* the thread was started */
+	struct lock watch_lock;
+	struct event watch_wake;
+	bool watch_stop;
+	atomic_int pending;        /* requests waiting for disk or store */
+	atomic_uint inline_writes; /* fetchers that write the SSD now */
+	unsigned fetchers_max;
+	atomic_bool disk_stalled; /* a read has been out for DISK_HEDGE_NS */
+};
+
+/* object.c */
+bool object_ref_live(struct object *o); /* false: it is being destroyed */
+void object_ref(struct object *o);
+void object_unref(struct object *o);
+uint64_t object_pages(const struct object *o);
+/* The disk an extent of o lives on (NULL: none), its id, its length. */
+struct disk *object_extent_id(const struct object *o, size_t i,
+			      struct disk_id *id, uint64_t *length);
+/* Find extent i, opening it when unknown (may block). NULL: not there. */
+struct extent *object_extent(struct object *o, size_t i, bool nowait,
+			     bool *again);
+/* The same, made when absent: for writing pages of a large object. */
+struct extent *object_extent_make(struct object *o, size_t i);
+void object_extent_set(struct object *o, size_t i, struct extent *e);
+/* Pages [page, page+n) on the SSD. -EAGAIN with nowait. */
+int object_present(struct object *o, uint64_t page, size_t n, bool *present,
+		   bool nowait);
+/* Drop idle objects above the limit, or those whose file was evicted. */
+void object_trim_idle(struct cache *c, bool evicted);
+/* Objects that anyone uses now, each with a reference: for watch.c. */
+size_t object_in_use(struct cache *c, struct object **out, size_t max,
+		     size_t *bucket);
+
+/* read.c, open.c */
+/* Go on with a read that fills may have completed. Called without locks. */
+void read_go_on(struct object *o, struct object_read *r, bool nowait);
+void read_fail(struct object *o, struct object_read *r, int err);
+void open_finish(struct object *o, struct object_open *r, int err);
+/* The SSD kept it too long: answer without. */
+void open_hedge(struct object *o, struct object_open *r);
+struct disk_op *disk_op_new(struct object *o);
+/* Detach what the op works for, under the lock; NULL: answered meanwhile. */
+void disk_op_end(struct disk_op *op, struct object_read **read,
+		 struct object_open **open);
+
+/* fill.c */
+/*
+ * Get r's missing pages: reserve, fetch or join. missing[i] for the pages of
+ * the read; generation as it was when they were found missing. -EAGAIN: look
+ * again, things have moved. 0: r waits now.
+ */
+int fill_demand(struct object *o, struct object_read *r, const bool *missing,
+		unsigned generation);
+/* Fetch a small object whole, on behalf of waiting opens. */
+int fill_whole(struct object *o, bool bypass);
+/*
+ * Fetch pages [first, first+n) behind all demand; 0 when begun or already
+ * under way, -ENOMEM when memory is short (nothing is waited for).
+ */
+int fill_background(struct object *o, uint64_t first, unsigned n,
+		    struct fill_waiter *w);
+struct fill *fill_find_locked(struct object *o, uint64_t page)
+    TSA(requires_capability(o->lock));
+void fill_unpin(struct object *o, struct fill *f);
+void fill_cancel_background(struct object *o);
+/* Drop what is kept in memory of an object nobody uses. */
+void fill_drop_kept(struct object *o);
+
+/* memory.c: pages of the budget are reserved before they are fetched */
+/*
+ * n pages below limit, dropping what is only kept in memory. Called without
+ * locks. False: there is no room now.
+ */
+bool memory_reserve(struct cache *c, size_t n, size_t limit);
+void memory_release(struct cache *c, size_t n);
+void memory_init(struct cache *c);
+/* Queue r for memory. False: there is room now, or soon: reserve again. */
+bool memory_starve(struct cache *c, struct object_read *r, size_t n);
+void memory_forget_starved(struct cache *c, struct object_read *r);
+/* Keep a fill's pages until their memory is needed. */
+void memory_keep(struct cache *c, struct fill *f);
+void memory_unkeep(struct cache *c, struct fill *f);
+/* May its pages go? Taken out of its object then, for fill_free(). */
+bool fill_evict(struct fill *f);
+void fill_free(struct cache *c, struct fill *f);
+
+/* stream.c */
+/* Note a read; *from and *bytes: what to fetch ahead (bytes 0: nothing). */
+void stream_note_locked(struct object *o, uint64_t off, size_t len,
+			uint64_t *from, uint64_t *bytes)
+    TSA(requires_capability(o->lock));
+void stream_fetch_ahead(struct object *o, uint64_t from, uint64_t bytes);
+
+/* watch.c */
+int watch_start(struct cache *c);
+void watch_stop(struct cache *c);
+void watch_pending(struct cache *c, int n); /* requests began (ended) waiting */
+
+#endif

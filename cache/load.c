@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * load.c - bringing objects onto the SSD, and taking them off it
+ *
+ * Loading fetches what is missing in parts, a few at a time, behind every
+ * demand read.
+ */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cache/cache_impl.h"
+
+#define PARTS_AT_ONCE 4
+
+struct loader {
+	struct fill_waiter waiter;
+	struct lock lock;
+	struct event ended;
+	unsigned running;
+	uint64_t bytes;
+	int err;
+};
+
+static void part_ended(struct fill_waiter *w, int err, uint64_t bytes)
+{
+	struct loader *l = container_of(w, struct loader, waiter);
+
+	lock_take(&l->lock);
+	l->running--;
+	l->bytes += bytes;
+	if (err < 0 && l->err == 0)
+		l->err = err;
+	event_signal(&l->ended);
+	lock_drop(&l->lock);
+}
+
+/* Wait until at most max parts run. */
+static void wait_parts(struct loader *l, unsigned max)
+{
+	lock_take(&l->lock);
+	while (l->running > max)
+		event_wait(&l->ended, &l->lock);
+	lock_drop(&l->lock);
+}
+
+/* Let some time pass before asking again for what others are fetching. */
+static void pause_briefly(struct loader *l)
+{
+	int64_t until = clock_ns() + 20 * NSEC_PER_MSEC;
+
+	lock_take(&l->lock);
+	while (event_wait_until(&l->ended, &l->lock, until))
+		;
+	lock_drop(&l->lock);
+}
+
+static int load_run(struct object *o, struct loader *l, uint64_t page,
+		    unsigned n, struct cancel *cancel)
+{
+	int64_t deadline = clock_ns() + o->cache->conf.read_timeout;
+	bool present[FILL_PAGES_MAX];
+	int r;
+
+	for (;;) {
+		if (cancelled(cancel))
+			return -ECANCELED;
+		wait_parts(l, PARTS_AT_ONCE - 1);
+		lock_take(&l->lock);
+		l->running++;
+		r = l->err;
+		lock_drop(&l->lock);
+		if (r == 0)
+			r = fill_background(o, page, n, &l->waiter);
+		if (r == 0)
+			return 0;
+		part_ended(&l->waiter, 0, 0);
+		if (r != -EBUSY && (r != -ENOMEM || clock_ns() > deadline))
+			return r;
+		/* Under way for another, or no memory just now. */
+		pause_briefly(l);
+		r = object_present(o, page, n, present, false);
+		if (r == (int)n)
+			return 0;
+		if (clock_ns() > deadline)
+			return -ETIMEDOUT;
+	}
+}
+
+static int load_missing(struct object *o, struct loader *l,
+			struct cancel *cancel)
+{
+	uint64_t per = (o->extent_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	uint64_t pages = object_pages(o), page = 0;
+	int err = 0;
+
+	while (page < pages && err == 0) {
+		bool present[FILL_PAGES_MAX];
+		size_t n = MIN(FILL_PAGES_MAX, pages - page), run;
+
+		n = MIN(n, per - page % per);
+		err = object_present(o, page, n, present, false);
+		if (err < 0)
+			return err;
+		err = 0;
+		for (size_t i = 0; i < n && err == 0; i += run) {
+			for (run = 1;
+			     i + run < n && present[i + run] == present[i];
+			     run++)
+				;
+			if (!present[i])
+				err = load_run(o, l, page + i, (unsigned)run,
+					       cancel);
+		}
+		page += n;
+	}
+	return err;
+}
+
+static int verify_all(struct object *o, struct cancel *cancel)
+{
+	for (size_t i = 0; i < o->extents; i++) {
+		struct extent *e;
+		bool again;
+		int r = 1;
+
+		e = object_extent(o, i, false, &again);
+		if (e == NULL)
+			return -EIO;
+		while (r > 0 && !cancelled(cancel))
+			r = extent_verify(e, MIB(4));
+		if (r < 0)
+			return r;
+	}
+	return cancelled(cancel) ? -ECANCELED : 0;
+}
+
+int object_load(struct object *o, bool verify, uint64_t *fetched,
+		struct cancel *cancel)
+{
+	struct loader l = { .waiter.ended = part_ended };
+	int err;
+
+	*fetched = 0;
+	if (o->cache->ndisks == 0)
+		return -EOPNOTSUPP;
+	if (o->st.size == 0)
+		return 0;
+	lock_init(&l.lock, RANK_CONTROL);
+	event_init(&l.ended);
+	err = load_missing(o, &l, cancel);
+	wait_parts(&l, 0);
+	if (err == 0)
+		err = l.err;
+	*fetched = l.bytes;
+	if (err == 0 && verify) {
+		err = verify_all(o, cancel);
+		if (err == 0) /* bad pages were dropped: fetch them again */
+			err = load_missing(o, &l, cancel);
+		wait_parts(&l, 0);
+		*fetched = l.bytes;
+		if (err == 0)
+			err = l.err;
+	}
+	event_fini(&l.ended);
+	lock_fini(&l.lock);
+	return err;
+}
+
+int object_cached(struct object *o, uint64_t *bytes)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < o->extents; i++) {
+		struct extent *e;
+		uint64_t n = 0;
+		bool again;
+		int err;
+
+		e = object_extent(o, i, false, &again);
+		if (e == NULL)
+			continue;
+		err = extent_bytes(e, &n);
+		if (err < 0)
+			return err;
+		total += n;
+	}
+	*bytes = total;
+	return 0;
+}
+
+int object_free(struct object *o, uint64_t *bytes)
+{
+	int err = object_cached(o, bytes);
+
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < o->extents; i++) {
+		struct extent *e;
+		bool again;
+
+		e = object_extent(o, i, false, &again);
+		if (e == NULL)
+			continue;
+		extent_remove(e);
+		object_extent_set(o, i, NULL);
+	}
+	lock_take(&o->lock);
+	o->complete = false;
+	lock_drop(&o->lock);
+	return 0;
+}

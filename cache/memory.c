@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * memory.c - the budget of page buffers
+ *
+ * A fill reserves all its pages before it is queued, so a fetch never waits
+ * for memory in the middle, and fetches cannot starve one another. What has
+ * been written to the SSD is released at once; what could not be (no SSD, a
+ * full or failing one) is kept, oldest first to go. Prefetch may use three
+ * quarters. A read for which there is no room waits its turn here.
+ */
+#include "base/stats.h"
+#include "cache/cache_impl.h"
+
+static void kept_remove_locked(struct cache *c, struct fill *f)
+{
+	if (f->older != NULL)
+		f->older->newer = f->newer;
+	else
+		c->kept_oldest = f->newer;
+	if (f->newer != NULL)
+		f->newer->older = f->older;
+	else
+		c->kept_newest = f->older;
+	f->older = f->newer = NULL;
+	f->listed = false;
+	c->kept--;
+}
+
+static void kept_append_locked(struct cache *c, struct fill *f)
+{
+	f->newer = NULL;
+	f->older = c->kept_newest;
+	if (c->kept_newest != NULL)
+		c->kept_newest->newer = f;
+	else
+		c->kept_oldest = f;
+	c->kept_newest = f;
+	f->listed = true;
+	c->kept++;
+}
+
+/* There may be room now: let a thread serve the starved. */
+static void unstarve_locked(struct cache *c)
+{
+	if (c->starved == 0 || c->unstarve_queued)
+		return;
+	c->unstarve_queued = true;
+	pool_submit(c->readers, &c->unstarve, POOL_DEMAND);
+}
+
+bool memory_reserve(struct cache *c, size_t n, size_t limit)
+{
+	size_t tries;
+	bool ok;
+
+	lock_take(&c->memory_lock);
+	for (tries = c->kept; c->reserved + n > limit && tries > 0; tries--) {
+		struct fill *f = c->kept_oldest;
+		struct object *o;
+
+		if (f == NULL)
+			break;
+		o = f->object;
+		if (!object_ref_live(o)) {
+			/* It is being destroyed, and its fills with it. */
+			kept_remove_locked(c, f);
+			kept_append_locked(c, f);
+			continue;
+		}
+		kept_remove_locked(c, f);
+		lock_drop(&c->memory_lock);
+		if (fill_evict(f))
+			fill_free(c, f);
+		object_unref(o);
+		lock_take(&c->memory_lock);
+	}
+	ok = c->reserved + n <= limit;
+	if (ok)
+		c->reserved += n;
+	lock_drop(&c->memory_lock);
+	return ok;
+}
+
+void memory_release(struct cache *c, size_t n)
+{
+	if (n == 0)
+		return;
+	lock_take(&c->memory_lock);
+	c->reserved -= n;
+	unstarve_locked(c);
+	lock_drop(&c->memory_lock);
+}
+
+void memory_keep(struct cache *c, struct fill *f)
+{
+	lock_take(&c->memory_lock);
+	kept_append_locked(c, f);
+	unstarve_locked(c);
+	lock_drop(&c->memory_lock);
+}
+
+void memory_unkeep(struct cache *c, struct fill *f)
+{
+	lock_take(&c->memory_lock);
+	if (f->listed)
+		kept_remove_locked(c, f);
+	lock_drop(&c->memory_lock);
+}
+
+bool memory_starve(struct cache *c, struct object_read *r, size_t n)
+{
+	bool room;
+
+	lock_take(&c->memory_lock);
+	room = c->reserved + n <= c->reserved_max;
+	if (!room) {
+		r->next_starved = NULL;
+		if (c->starved_last != NULL)
+			c->starved_last->next_starved = r;
+		else
+			c->starved_first = r;
+		c->starved_last = r;
+		c->starved++;
+	}
+	lock_drop(&c->memory_lock);
+	if (!room)
+		stat_inc(STAT_memory_waits);
+	return !room;
+}
+
+void memory_forget_starved(struct cache *c, struct object_read *r)
+{
+	struct object_read **p, *last = NULL;
+
+	lock_take(&c->memory_lock);
+	for (p = &c->starved_first; *p != NULL && *p != r;
+	     p = &(*p)->next_starved)
+		last = *p;
+	if (*p == r) {
+		*p = r->next_starved;
+		if (c->starved_last == r)
+			c->starved_last = last;
+		c->starved--;
+	}
+	lock_drop(&c->memory_lock);
+}
+
+/* Let each of the starved try again, in the order they came. */
+static void unstarve_run(struct job *job)
+{
+	struct cache *c = container_of(job, struct cache, unstarve);
+	size_t tries;
+
+	lock_take(&c->memory_lock);
+	c->unstarve_queued = false;
+	for (tries = c->starved; tries > 0 && c->starved > 0; tries--) {
+		struct object *o = c->starved_first->object;
+		struct object_read **p, *r = NULL;
+
+		/* Who waits holds the object: it lives. */
+		object_ref(o);
+		lock_drop(&c->memory_lock);
+		lock_take(&o->lock);
+		for (p = &o->waiting; *p != NULL; p = &(*p)->next)
+			if ((*p)->state == READ_STARVED) {
+				r = *p;
+				*p = r->next;
+				r->state = READ_IDLE;
+				memory_forget_starved(c, r);
+				break;
+			}
+		lock_drop(&o->lock);
+		if (r != NULL) {
+			watch_pending(c, -1);
+			read_go_on(o, r, true);
+		}
+		object_unref(o);
+		lock_take(&c->memory_lock);
+	}
+	lock_drop(&c->memory_lock);
+}
+
+void memory_init(struct cache *c)
+{
+	lock_init(&c->memory_lock, RANK_BUFFERS);
+	c->unstarve.run = unstarve_run;
+}

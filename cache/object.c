@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * object.c - the table of objects, and where their bytes lie on the SSD
+ *
+ * An object stays in the table after its last user has gone, with its files
+ * open and what was verified remembered, so that the next open costs nothing;
+ * the oldest idle ones go when there are too many, or when their file was
+ * evicted (an open descriptor would keep the space).
+ */
+#include "cache/object.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include "base/clock.h"
+#include "base/stats.h"
+#include "cache/cache_impl.h"
+
+#define BUCKETS 16384 /* a power of two */
+
+void object_ref(struct object *o)
+{
+	atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+}
+
+bool object_ref_live(struct object *o)
+{
+	unsigned n = atomic_load_explicit(&o->refs, memory_order_relaxed);
+
+	while (n != 0)
+		if (atomic_compare_exchange_weak(&o->refs, &n, n + 1))
+			return true;
+	return false;
+}
+
+static void object_destroy(struct object *o)
+{
+	fill_drop_kept(o);
+	for (size_t i = 0; i < o->extents; i++)
+		extent_close(o->slots[i].extent);
+	for (size_t i = 0; i < o->ndead; i++)
+		extent_close(o->dead[i]);
+	free(o->dead);
+	lock_fini(&o->lock);
+	free(o->key);
+	free(o);
+}
+
+void object_unref(struct object *o)
+{
+	if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1)
+		object_destroy(o);
+}
+
+static void lru_remove_locked(struct cache *c, struct object *o)
+{
+	if (o->lru_prev != NULL)
+		o->lru_prev->lru_next = o->lru_next;
+	else
+		c->lru_first = o->lru_next;
+	if (o->lru_next != NULL)
+		o->lru_next->lru_prev = o->lru_prev;
+	else
+		c->lru_last = o->lru_prev;
+	o->lru_prev = o->lru_next = NULL;
+	o->idle = false;
+	c->idle--;
+}
+
+static void lru_append_locked(struct cache *c, struct object *o)
+{
+	o->lru_prev = c->lru_last;
+	o->lru_next = NULL;
+	if (c->lru_last != NULL)
+		c->lru_last->lru_next = o;
+	else
+		c->lru_first = o;
+	c->lru_last = o;
+	o->idle = true;
+	c->idle++;
+}
+
+static uint64_t object_hash(struct str key, const char *version)
+{
+	return XXH3_64bits_withSeed(key.p, key.n,
+				    XXH3_64bits(version, strlen(version)));
+}
+
+static struct object *object_new(struct cache *c, struct str key,
+				 const struct ufs_stat *st)
+{
+	uint64_t extent_bytes = st->size;
+	size_t extents = 1;
+	struct object *o;
+
+	if (c->ndisks > 0 && st->size > disk_extent_limit(c->disks[0]) &&
+	    st->size > SEGMENT_BYTES) {
+		extent_bytes = SEGMENT_BYTES;
+		extents = (st->size + SEGMENT_BYTES - 1) / SEGMENT_BYTES;
+	}
+	o = calloc(1, sizeof(*o) + extents * sizeof(o->slots[0]));
+	if (o == NULL)
+		return NULL;
+	o->key = str_dup(key);
+	if (o->key == NULL) {
+		free(o);
+		return NULL;
+	}
+	o->key_len = key.n;
+	o->cache = c;
+	o->st = *st;
+	o->extent_bytes = extent_bytes;
+	o->extents = extents;
+	o->refs = 1;
+	lock_init(&o->lock, RANK_OBJECT);
+	return o;
+}
+
+int object_get(struct cache *c, struct str key, const struct ufs_stat *st,
+	       struct object **out)
+{
+	uint64_t hash = object_hash(key, st->version);
+	struct object **bucket = &c->buckets[hash & (BUCKETS - 1)];
+	struct object *o;
+	int err = 0;
+
+	lock_take(&c->table_lock);
+	for (o = *bucket; o != NULL; o = o->chain)
+		if (o->hash == hash && o->st.size == st->size &&
+		    str_eq((struct str){ o->key, o->key_len }, key) &&
+		    strcmp(o->st.version, st->version) == 0)
+			break;
+	if (o == NULL) {
+		o = object_new(c, key, st);
+		if (o != NULL) {
+			o->hash = hash;
+			o->chain = *bucket;
+			*bucket = o;
+			c->objects++;
+		}
+	} else if (o->idle) {
+		lru_remove_locked(c, o);
+	}
+	if (o != NULL) {
+		o->users++;
+		object_ref(o);
+		*out = o;
+	} else {
+		err = -ENOMEM;
+	}
+	lock_drop(&c->table_lock);
+	return err;
+}
+
+/* Out of the table, which held a reference that the caller now drops. */
+static void object_remove_locked(struct cache *c, struct object *o)
+{
+	struct object **p = &c->buckets[o->hash & (BUCKETS - 1)];
+
+	while (*p != o)
+		p = &(*p)->chain;
+	*p = o->chain;
+	c->objects--;
+	if (o->idle)
+		lru_remove_locked(c, o);
+}
+
+void object_put(struct object *o)
+{
+	struct cache *c;
+	bool last, trim;
+
+	if (o == NULL)
+		return;
+	c = o->cache;
+	lock_take(&c->table_lock);
+	last = --o->users == 0;
+	if (last)
+		lru_append_locked(c, o);
+	trim = c->idle > c->idle_max;
+	lock_drop(&c->table_lock);
+	if (last)
+		fill_cancel_background(o);
+	object_unref(o);
+	if (trim)
+		object_trim_idle(c, false);
+}
+
+static bool object_evicted(struct object *o)
+{
+	struct stat st;
+	bool gone = false;
+
+	lock_take(&o->lock);
+	for (size_t i = 0; i < o->extents && !gone; i++)
+		gone = o->slots[i].state == SLOT_OPEN &&
+		       fstat(extent_fd(o->slots[i].extent), &st) == 0 &&
+		       st.st_nlink == 0;
+	lock_drop(&o->lock);
+	return gone;
+}
+
+void object_trim_idle(struct cache *c, bool evicted)
+{
+	struct object *o, *next, *drop = NULL;
+	size_t n = 0;
+
+	lock_take(&c->table_lock);
+	for (o = c->lru_first; o != NULL; o = next) {
+		next = o->lru_next;
+		if (evicted ? !object_evicted(o) : c->idle <= c->idle_max)
+			continue;
+		object_remove_locked(c, o);
+		o->chain = drop;
+		drop = o;
+		if (++n == 256 && !evicted)
+			break;
+	}
+	lock_drop(&c->table_lock);
+	for (o = drop; o != NULL; o = next) {
+		next = o->chain;
+		object_unref(o);
+	}
+}
+
+size_t object_in_use(struct cache *c, struct object **out, size_t max,
+		     size_t *bucket)
+{
+	size_t n = 0;
+
+	lock_take(&c->table_lock);
+	for (; *bucket < BUCKETS; ++*bucket) {
+		size_t before = n;
+		struct object *o = c->buckets[*bucket];
+
+		for (; o != NULL && n < max; o = o->chain) {
+			if (o->users == 0)
+				continue;
+			object_ref(o);
+			out[n++] = o;
+		}
+		if (o == NULL)
+			continue;
+		/* The bucket did not fit: the next call begins with it, or
+		 * leaves its tail out when it alone is too long. */
+		if (before > 0)
+			while (n > before)
+				object_unref(out[--n]);
+		else
+			++*bucket;
+		break;
+	}
+	lock_drop(&c->table_lock);
+	return n;
+}
+
+uint64_t object_size(const struct object *o)
+{
+	return o->st.size;
+}
+
+uint64_t object_pages(const struct object *o)
+{
+	return (o->st.size + PAGE_BYTES - 1) / PAGE_BYTES;
+}
+
+struct disk *object_extent_id(const struct object *o, size_t i,
+			      struct disk_id *id, uint64_t *length)
+{
+	struct cache *c = o->cache;
+	uint64_t first = i * o->extent_bytes;
+	char key[2 * UFS_KEY_MAX + 2], version[UFS_VERSION_MAX + 24];
+	size_t prefix = strlen(c->ufs->prefix);
+
+	if (c->ndisks == 0 || prefix + o->key_len > sizeof(key))
+		return NULL;
+	memcpy(key, c->ufs->prefix, prefix);
+	memcpy(key + prefix, o->key, o->key_len);
+	/* A weak version is this mount's own. */
+	snprintf(version, sizeof(version), "%s%c%016jx", o->st.version,
+		 (o->st.flags & UFS_WEAK) != 0 ? '~' : '\0',
+		 (uintmax_t)c->nonce);
+	*length = MIN(o->extent_bytes, o->st.size - first);
+	*id = disk_extent_id(str_of(c->ufs->store),
+			     (struct str){ key, prefix + o->key_len },
+			     str_of(version), first, *length);
+	return c->disks[id->b[0] % c->ndisks];
+}
+
+void object_extent_set(struct object *o, size_t i, struct extent *e)
+{
+	struct extent_slot *s = &o->slots[i];
+	struct extent **dead, *old;
+
+	lock_take(&o->lock);
+	old = s->extent;
+	if (old != NULL) {
+		/* Others may be reading it: it is closed with the object. */
+		dead = realloc(o->dead, (o->ndead + 1) * sizeof(*dead));
+		if (dead != NULL) {
+			o->dead = dead;
+			dead[o->ndead++] = old;
+			old = NULL;
+		}
+	}
+	if (old == NULL) {
+		s->extent = e;
+		s->state = e != NULL ? SLOT_OPEN : SLOT_ABSENT;
+		e = NULL;
+	}
+	lock_drop(&o->lock);
+	extent_close(e); /* out of memory: the old one stays */
+}
+
+struct extent *object_extent(struct object *o, size_t i, bool nowait,
+			     bool *again)
+{
+	struct extent_slot *s = &o->slots[i];
+	struct extent *e = NULL, *mine = NULL;
+	struct disk_id id;
+	struct disk *d;
+	uint64_t length;
+	bool known;
+
+	*again = false;
+	lock_take(&o->lock);
+	known = s->state != SLOT_UNKNOWN;
+	e = s->extent;
+	lock_drop(&o->lock);
+	if (known)
+		return e != NULL && disk_state(extent_disk(e)) != DISK_OFF
+			   ? e
+			   : NULL;
+	if (o->cache->ndisks == 0)
+		return NULL;
+	if (nowait) {
+		*again = true;
+		return NULL;
+	}
+	d = object_extent_id(o, i, &id, &length);
+	if (d == NULL || disk_state(d) == DISK_OFF)
+		return NULL;
+	if (extent_open(d, &id, length, &mine) < 0)
+		mine = NULL;
+	else
+		disk_touch(d, extent_fd(mine));
+	lock_take(&o->lock);
+	if (s->state == SLOT_UNKNOWN) {
+		s->extent = take_ptr(mine);
+		s->state = s->extent != NULL ? SLOT_OPEN : SLOT_ABSENT;
+	}
+	e = s->extent;
+	lock_drop(&o->lock);
+	extent_close(mine);
+	return e;
+}
+
+struct extent *object_extent_make(struct object *o, size_t i)
+{
+	struct extent *e = NULL;
+	struct disk_id id;
+	struct disk *d;
+	uint64_t length;
+	bool again;
+
+	e = object_extent(o, i, false, &again);
+	if (e != NULL)
+		return e;
+	d = object_extent_id(o, i, &id, &length);
+	if (d == NULL || disk_state(d) != DISK_OK)
+		return NULL;
+	if (extent_create(d, &id, length, &e) < 0)
+		return NULL;
+	lock_take(&o->lock);
+	if (o->slots[i].extent == NULL) {
+		o->slots[i].extent = e;
+		o->slots[i].state = SLOT_OPEN;
+		e = NULL;
+	}
+	lock_drop(&o->lock);
+	extent_close(e);
+	return o->slots[i].extent;
+}
+
+int object_present(struct object *o, uint64_t page, size_t n, bool *present,
+		   bool nowait)
+{
+	uint64_t per = (o->extent_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	int total = 0;
+
+	memset(present, 0, n * sizeof(*present));
+	while (n > 0) {
+		size_t i = page / per, run = MIN(n, per - page % per);
+		struct extent *e;
+		bool again;
+		int r = 0;
+
+		e = object_extent(o, i, nowait, &again);
+		if (again)
+			return -EAGAIN;
+		if (e != NULL)
+			r = extent_present(e, page % per, run, present, nowait);
+		if (r == -EAGAIN)
+			return r;
+		if (r > 0)
+			total += r;
+		page += run;
+		present += run;
+		n -= run;
+	}
+	return total;
+}
+
+int object_backing(struct object *o)
+{
+	struct extent *e = NULL;
+
+	if (o->extents != 1)
+		return -1;
+	lock_take(&o->lock);
+	if (o->slots[0].state == SLOT_OPEN)
+		e = o->slots[0].extent;
+	lock_drop(&o->lock);
+	if (e == NULL || disk_state(extent_disk(e)) == DISK_OFF ||
+	    !extent_trusted(e))
+		return -1;
+	return extent_fd(e);
+}
