@@ -9,7 +9,8 @@
  * at start, any number of processes may share the directory.
  *
  *   DIR/format   text: format version, extent limit, explicit size
- *   DIR/usage    8 bytes mapped by all: the byte count, little-endian
+ *   DIR/usage    8 bytes: the byte count, little-endian, under flock (not
+ *                mapped: a dead disk would be a SIGBUS)
  *   DIR/lock     flock: one walker corrects the count at a time
  *   DIR/v1/      shards (made when first needed)
  *   DIR/tmp/     files being written; strays older than an hour are removed
@@ -20,8 +21,10 @@
  *
  * Space: bytes are counted by st_blocks. Above the limit, or when statvfs
  * says that less than 5 % (of bytes or of inodes) is free, eviction samples
- * shards and unlinks the files whose mtime is oldest, maps first. Only ever
- * unlink: a mapping may outlive every close.
+ * shards and unlinks the files unused for longest, maps first. Only ever
+ * unlink: a mapping may outlive every close. Used last is the later of atime
+ * and mtime: a touch sets only the atime, so that an unchanged mtime still
+ * says that the bytes are those that were verified.
  *
  * Health: an I/O error is counted; three in a minute degrade the disk (no
  * admission), ten, or a failed probe, turn it off; a probe (write, read
@@ -83,8 +86,21 @@ enum disk_state { DISK_OK, DISK_DEGRADED, DISK_OFF };
 enum disk_state disk_state(const struct disk *d);
 const char *disk_state_name(enum disk_state s);
 
-/* An I/O error (-errno) of one of its files: counts towards its health. */
+/*
+ * An I/O error (-errno) of one of its files: counts towards its health, and
+ * is logged. disk_*() and extent_*() call it themselves; who reads or writes
+ * a descriptor of disk_open_file() or disk_tmp() does too. ENOSPC wakes
+ * eviction; errors that say nothing about the disk are ignored.
+ */
 void disk_failed(struct disk *d, int err, const char *what);
+
+/* What this directory counted, for status; files: as last walked. */
+struct disk_counts {
+	uint64_t files;
+	uint64_t evicted_bytes;
+	uint64_t bad_pages;
+};
+struct disk_counts disk_counts(const struct disk *d);
 
 /* A page found torn, foreign or rotten. */
 void disk_bad_page(struct disk *d);
@@ -122,13 +138,16 @@ int disk_unlink(struct disk *d, const struct disk_id *id, const char *suffix);
 int disk_lock_shard(struct disk *d, const struct disk_id *id);
 
 /*
- * Account for bytes that were or will be written (negative: removed). True
- * when they may be admitted: the disk is ok and eviction keeps up. Wakes the
- * eviction thread as needed; never blocks.
+ * Account for bytes that will be written. True when they may be: the disk is
+ * ok and eviction keeps up; otherwise nothing was counted and nothing is to
+ * be written. Wakes the eviction thread as needed; never blocks. Negative:
+ * give back what was admitted and not written. Eviction, disk_unlink(),
+ * disk_publish() over an older file and a failed extent_write() or
+ * extent_write_small() give back by themselves.
  */
 bool disk_admit(struct disk *d, int64_t bytes);
 
-/* Mark as used now: mtime, at most every ten minutes. */
+/* Mark as used now: atime, at most every ten minutes. */
 void disk_touch(struct disk *d, int fd);
 
 /* Names to keep from eviction while they are being filled or read. */

@@ -9,18 +9,22 @@
  * A small extent (length <= EXTENT_SMALL_MAX) is written whole to tmp and
  * renamed: there means complete. Its attribute user.tarn (at most 64 bytes,
  * little-endian) holds
- *     u32 magic, u32 format, u8 id[20], u64 length, u64 xxh3 of the bytes
+ *     u32 magic, u32 format, u8 id[20], u64 length, u64 xxh3 of the bytes,
+ *     seeded with the id's first 8 bytes
  * On a file system without user xattrs the same record is a sidecar file of
  * suffix ".map".
  *
  * A large extent is a sparse file with a map beside it (".map"):
  *     u32 magic, u32 format, u8 id[20], u32 page size, u64 length,
- *     u64 data file's inode, u8 nonce[16] (also in its attribute),
+ *     u64 data file's inode, u8 nonce[16] (also in its attribute, after
+ *     u32 magic, u32 format, u8 id[20], u64 length),
  *     u8 verified_boot[36] (the boot in which every page was found right,
- *     or zeros), padding to 128 bytes
+ *     or zeros), u32 and i64: the data's mtime then (ns, s), u64 XXH3 of
+ *     the header so far, padding to 128 bytes
  *     then one u64 a page: XXH3-64 of its bytes (the last page's: of what
- *     there is) seeded with its page number, 0 = absent, a real 0 stored
- *     as 1. So presence and integrity are the same word.
+ *     there is) seeded with the id's first 8 bytes and the page number
+ *     (swapped pages and swapped files do not match), 0 = absent, a real 0
+ *     stored as 1. So presence and integrity are the same word.
  * Order of a write: data, then its words. The map is unlinked first. A map
  * that does not name its data file, is torn, foreign or of another length is
  * no map, and the data beside it is removed.

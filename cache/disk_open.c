@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk_open.c - a cache directory is checked, made, opened and closed
+ *
+ * The directory is judged through its descriptor, so that nobody can swap it
+ * between the check and the use. It is only ever ours when it was empty or
+ * when `format` in it says so: the cache removes files below v1/ and tmp/,
+ * and must not do that in somebody's home because of a mistyped option.
+ */
+#include "cache/disk_impl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+
+#include "base/log.h"
+#include "cache/extent.h"
+
+#define FORMAT_VERSION 1
+#define WHY 256
+
+static int refuse(char why[static WHY], int err, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+static int refuse(char why[static WHY], int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, WHY, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+/* mkdir -p; what is missing on the way is made 0755, the last one 0700. */
+static int make_path(const char *dir)
+{
+	AUTO_FREE char *path = strdup(dir);
+
+	if (path == NULL)
+		return -ENOMEM;
+	for (char *p = path + 1; *p != '\0'; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		*p = '/';
+	}
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	return 0;
+}
+
+static int check_owner(const struct disk *d, int fd, const char *path,
+		       char why[static WHY])
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return refuse(why, -errno, "%s: %s", path, strerror(errno));
+	if (st.st_uid != d->uid)
+		return refuse(why, -EPERM,
+			      "%s belongs to user %u: chown it to user %u, or "
+			      "name another cache-dir",
+			      path, (unsigned)st.st_uid, (unsigned)d->uid);
+	if (st.st_mode & 022)
+		return refuse(why, -EPERM,
+			      "%s may be written by others: run chmod 700 on "
+			      "it, or name another cache-dir",
+			      path);
+	return 0;
+}
+
+static int open_root(const struct disk *d, int *out, char why[static WHY])
+{
+	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	AUTO_CLOSE int fd = open(d->dir, flags);
+	struct stat st;
+	int r;
+
+	if (fd < 0 && errno == ENOENT) {
+		r = make_path(d->dir);
+		if (r < 0)
+			return refuse(why, r, "cannot make %s: %s", d->dir,
+				      strerror(-r));
+		fd = open(d->dir, flags);
+	}
+	if (fd < 0) {
+		r = -errno;
+		if ((r == -ELOOP || r == -ENOTDIR) && lstat(d->dir, &st) == 0 &&
+		    S_ISLNK(st.st_mode))
+			return refuse(why, -EPERM,
+				      "%s is a symlink: name the directory "
+				      "that it points to as cache-dir",
+				      d->dir);
+		if (r == -ENOTDIR)
+			return refuse(why, r,
+				      "%s is not a directory: name another "
+				      "cache-dir",
+				      d->dir);
+		return refuse(why, r, "cannot open %s: %s", d->dir,
+			      strerror(-r));
+	}
+	r = check_owner(d, fd, d->dir, why);
+	if (r < 0)
+		return r;
+	*out = take_fd(&fd);
+	return 0;
+}
+
+struct format {
+	uint64_t extent_limit;
+	uint64_t size; /* 0: not said */
+};
+
+/* 0; -ENOENT; -EINVAL for what is not ours or of another version. */
+static int format_read(int root, struct format *out)
+{
+	AUTO_CLOSE int fd = openat(
+	    root, "format", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char text[256];
+	struct format f;
+	unsigned version;
+	ssize_t n;
+	int end = 0;
+
+	if (fd < 0)
+		return -errno;
+	n = pread(fd, text, sizeof(text) - 1, 0);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	if (sscanf(text,
+		   "tarn cache %u\nextent-limit %" SCNu64 "\nsize %" SCNu64
+		   "\n%n",
+		   &version, &f.extent_limit, &f.size, &end) != 3 ||
+	    end != n || version != FORMAT_VERSION ||
+	    f.extent_limit < EXTENT_SMALL_MAX)
+		return -EINVAL;
+	*out = f;
+	return 0;
+}
+
+/* Write it under another name and move it; replace: over the old one. */
+static int format_write(const struct disk *d, int root, const struct format *f,
+			bool replace)
+{
+	char name[40], text[128];
+	int n, r = 0;
+
+	snprintf(name, sizeof(name), "format.%016jx", (uintmax_t)d->token);
+	n = snprintf(text, sizeof(text),
+		     "tarn cache %d\nextent-limit %" PRIu64 "\nsize %" PRIu64
+		     "\n",
+		     FORMAT_VERSION, f->extent_limit, f->size);
+	{
+		AUTO_CLOSE int fd = openat(root, name,
+					   O_WRONLY | O_CREAT | O_TRUNC |
+					       O_NOFOLLOW | O_CLOEXEC,
+					   0600);
+		ssize_t wrote;
+
+		if (fd < 0)
+			return -errno;
+		wrote = pwrite(fd, text, (size_t)n, 0);
+		if (wrote != n)
+			r = wrote < 0 ? -errno : -ENOSPC;
+	}
+	if (r == 0 && replace && renameat(root, name, root, "format") < 0)
+		r = -errno;
+	/* The first of several that start at once wins. */
+	if (r == 0 && !replace && linkat(root, name, root, "format", 0) < 0 &&
+	    errno != EEXIST)
+		r = -errno;
+	unlinkat(root, name, 0);
+	return r;
+}
+
+/* Nothing in it but what an empty file system, or a start like ours, has. */
+static int empty_enough(int root, char other[static NAME_MAX + 1])
+{
+	int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (dir == NULL) {
+		r = -errno;
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	while (r == 0 && (e = readdir(dir)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0 ||
+		    strcmp(e->d_name, "lost+found") == 0 ||
+		    strncmp(e->d_name, "format.", 7) == 0)
+			continue;
+		snprintf(other, NAME_MAX + 1, "%s", e->d_name);
+		r = -ENOTEMPTY;
+	}
+	closedir(dir);
+	return r;
+}
+
+static uint64_t configured_size(const struct disk_conf *c, int root)
+{
+	struct statvfs vfs;
+
+	if (c->percent == 0 || c->size != 0)
+		return c->size;
+	if (fstatvfs(root, &vfs) < 0)
+		return 0;
+	return (uint64_t)vfs.f_blocks * vfs.f_frsize / 100 *
+	       MIN(c->percent, 100);
+}
+
+/* Read or make `format`; sets the limits. */
+static int format_settle(struct disk *d, int root, char why[static WHY])
+{
+	uint64_t size = configured_size(&d->conf, root);
+	char other[NAME_MAX + 1];
+	struct format f;
+	int r = format_read(root, &f);
+
+	if (r == -ENOENT) {
+		r = empty_enough(root, other);
+		/* Another may have made it since we looked. */
+		if (r == -ENOTEMPTY && format_read(root, &f) == -ENOENT)
+			return refuse(why, r,
+				      "%s holds '%.64s' and is no cache: "
+				      "empty it, or name another cache-dir",
+				      d->dir, other);
+		if (r < 0 && r != -ENOTEMPTY)
+			return refuse(why, r, "cannot read %s: %s", d->dir,
+				      strerror(-r));
+		f.extent_limit = MAX(size / 4, (uint64_t)EXTENT_SMALL_MAX);
+		f.size = d->conf.size_explicit ? size : 0;
+		r = format_write(d, root, &f, false);
+		if (r == 0)
+			r = format_read(root, &f);
+	}
+	if (r == -EINVAL || r == -ELOOP || r == -ENXIO)
+		return refuse(why, -EINVAL,
+			      "%s/format is not of this version of tarn: "
+			      "remove %s, or name another cache-dir",
+			      d->dir, d->dir);
+	if (r == 0 && d->conf.size_explicit && f.size != size) {
+		f.size = size;
+		r = format_write(d, root, &f, true);
+	}
+	if (r < 0)
+		return refuse(why, r, "cannot write to %s: %s", d->dir,
+			      strerror(-r));
+	if (f.size != 0 || d->conf.size_explicit)
+		size = f.size;
+	atomic_store(&d->limit, size);
+	atomic_store(&d->extent_limit, f.extent_limit);
+	return 0;
+}
+
+static int open_part(struct disk *d, int root, const char *name, int *out,
+		     char why[static WHY])
+{
+	AUTO_CLOSE int fd = -1;
+	char path[WHY];
+	int r = 0;
+
+	snprintf(path, sizeof(path), "%s/%s", d->dir, name);
+	if (mkdirat(root, name, 0700) < 0 && errno != EEXIST)
+		return refuse(why, -errno, "cannot make %s: %s", path,
+			      strerror(errno));
+	fd = disk_subdir(root, name);
+	if (fd == -ELOOP || fd == -ENOTDIR)
+		return refuse(why, -EPERM, "%s is not a directory: remove it",
+			      path);
+	if (fd < 0)
+		return refuse(why, fd, "cannot open %s: %s", path,
+			      strerror(-fd));
+	r = check_owner(d, fd, path, why);
+	if (r == 0)
+		*out = take_fd(&fd);
+	return r;
+}
+
+static int open_word(struct disk *d, int root, const char *name, int *out,
+		     char why[static WHY])
+{
+	AUTO_CLOSE int fd = openat(
+	    root, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+	    0600);
+	struct stat st;
+
+	if (fd < 0)
+		return refuse(why, -errno, "cannot open %s/%s: %s", d->dir,
+			      name, strerror(errno));
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != d->uid)
+		return refuse(why, -EPERM, "%s/%s is not ours: remove it",
+			      d->dir, name);
+	*out = take_fd(&fd);
+	return 0;
+}
+
+/* Put fd behind the number that is in use, or begin with it. */
+static int replace_fd(int *in_use, int *fd)
+{
+	if (*in_use < 0) {
+		*in_use = take_fd(fd);
+		return 0;
+	}
+	return dup3(*fd, *in_use, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+static void find_xattr(struct disk *d)
+{
+	char name[DISK_TMP_MAX];
+	int fd;
+
+	if (disk_tmp(d, name, &fd) < 0)
+		return;
+	atomic_store(&d->xattr, fsetxattr(fd, "user.tarn", "?", 1, 0) == 0);
+	disk_tmp_drop(d, name);
+	close(fd);
+}
+
+int disk_attach(struct disk *d, char why[static WHY])
+{
+	AUTO_CLOSE int root = -1;
+	AUTO_CLOSE int v1 = -1;
+	AUTO_CLOSE int tmp = -1;
+	AUTO_CLOSE int usage = -1;
+	AUTO_CLOSE int lock_file = -1;
+	int r = open_root(d, &root, why);
+
+	if (r == 0)
+		r = format_settle(d, root, why);
+	if (r == 0)
+		r = open_part(d, root, "v1", &v1, why);
+	if (r == 0)
+		r = open_part(d, root, "tmp", &tmp, why);
+	if (r == 0)
+		r = open_word(d, root, "usage", &usage, why);
+	if (r == 0)
+		r = open_word(d, root, "lock", &lock_file, why);
+	if (r < 0)
+		return r;
+	if (replace_fd(&d->root, &root) < 0 || replace_fd(&d->v1, &v1) < 0 ||
+	    replace_fd(&d->tmp, &tmp) < 0 ||
+	    replace_fd(&d->usage, &usage) < 0 ||
+	    replace_fd(&d->lock_file, &lock_file) < 0)
+		return refuse(why, -EMFILE, "no descriptor left for %s",
+			      d->dir);
+	atomic_store(&d->gone, false);
+	return 0;
+}
+
+static char *absolute(const char *dir)
+{
+	AUTO_FREE char *cwd = NULL;
+	char *path = NULL;
+	size_t n;
+
+	if (dir[0] == '/') {
+		path = strdup(dir);
+	} else {
+		cwd = getcwd(NULL, 0);
+		if (cwd == NULL || asprintf(&path, "%s/%s", cwd, dir) < 0)
+			return NULL;
+	}
+	/* A slash at the end would follow a symlink. */
+	n = path == NULL ? 0 : strlen(path);
+	while (n > 1 && path[n - 1] == '/')
+		path[--n] = '\0';
+	return path;
+}
+
+static int start_threads(struct disk *d)
+{
+	void *(*const mains[])(void *) = { disk_space_main, disk_health_main,
+					   disk_walk_main };
+	sigset_t all, before;
+	int r = 0;
+
+	/* Signals are the front's business. */
+	sigfillset(&all);
+	must(pthread_sigmask(SIG_SETMASK, &all, &before));
+	for (size_t i = 0; i < ARRAY_SIZE(mains) && r == 0; i++) {
+		r = -pthread_create(&d->threads[i], NULL, mains[i], d);
+		if (r == 0)
+			d->started++;
+	}
+	must(pthread_sigmask(SIG_SETMASK, &before, NULL));
+	return r;
+}
+
+int disk_open(const struct disk_conf *conf, struct disk **out,
+	      char why[static WHY])
+{
+	struct disk *d = calloc(1, sizeof(*d));
+	int r;
+
+	if (d == NULL)
+		return refuse(why, -ENOMEM, "out of memory");
+	d->root = d->v1 = d->tmp = d->usage = d->lock_file = -1;
+	d->conf = *conf;
+	d->uid = geteuid();
+	d->probe_every =
+	    conf->probe_every > 0 ? conf->probe_every : 10 * NSEC_PER_SEC;
+	lock_init(&d->lock, RANK_DISK);
+	event_init(&d->kicked);
+	d->dir = absolute(conf->dir);
+	d->conf.dir = d->dir;
+	if (d->dir == NULL)
+		r = refuse(why, -ENOMEM, "out of memory");
+	else if (getrandom(&d->token, sizeof(d->token), 0) != sizeof(d->token))
+		r = refuse(why, -EIO, "the kernel gives no random bytes");
+	else
+		r = disk_attach(d, why);
+	if (r == 0) {
+		find_xattr(d);
+		disk_usage_sync(d);
+		r = start_threads(d);
+		if (r < 0)
+			refuse(why, r, "no thread for %s: %s", d->dir,
+			       strerror(-r));
+	}
+	if (r < 0)
+		disk_close(d);
+	else
+		*out = d;
+	return r;
+}
+
+void disk_close(struct disk *d)
+{
+	if (d == NULL)
+		return;
+	lock_take(&d->lock);
+	atomic_store(&d->stopping, true);
+	event_broadcast(&d->kicked);
+	lock_drop(&d->lock);
+	for (unsigned i = 0; i < d->started; i++)
+		must(pthread_join(d->threads[i], NULL));
+	if (d->usage >= 0)
+		disk_usage_sync(d);
+	for (size_t i = 0; i < PIN_BUCKETS; i++) {
+		while (d->pins[i] != NULL) {
+			struct pin *p = d->pins[i];
+
+			d->pins[i] = p->next;
+			free(p);
+		}
+	}
+	int fds[] = { d->root, d->v1, d->tmp, d->usage, d->lock_file };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	event_fini(&d->kicked);
+	lock_fini(&d->lock);
+	free(d->dir);
+	free(d);
+}

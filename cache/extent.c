@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * extent.c - handles on cached files, and what is remembered about them
+ *
+ * The two kinds of extents differ in how they say what is right (a record of
+ * the whole, a word a page); this file holds what they share: descriptors,
+ * checksums, whole reads and writes, and the memory of verified pages.
+ */
+#include "cache/extent_impl.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/uio.h>
+#include <xxhash.h>
+
+#include "base/stats.h"
+
+int extent_new(struct disk *d, const struct disk_id *id, uint64_t length,
+	       int fd, int map, const struct stat *st, struct extent **out)
+{
+	AUTO_CLOSE int data = fd;
+	AUTO_CLOSE int words = map;
+	struct extent *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return -ENOMEM;
+	e->pages = (length + PAGE_BYTES - 1) / PAGE_BYTES;
+	e->good = calloc((size_t)((e->pages + 63) / 64) + 1, sizeof(*e->good));
+	if (e->good == NULL) {
+		free(e);
+		return -ENOMEM;
+	}
+	e->disk = d;
+	e->id = *id;
+	e->length = length;
+	e->ino = st->st_ino;
+	e->stamp.size = (uint64_t)st->st_size;
+	e->stamp.mtime = st->st_mtim;
+	e->fd = take_fd(&data);
+	e->map = take_fd(&words);
+	lock_init(&e->lock, RANK_LEAF);
+	*out = e;
+	return 0;
+}
+
+void extent_close(struct extent *e)
+{
+	if (e == NULL)
+		return;
+	close(e->fd);
+	if (e->map >= 0)
+		close(e->map);
+	lock_fini(&e->lock);
+	free(e->good);
+	free(e);
+}
+
+int extent_fd(const struct extent *e)
+{
+	return e->fd;
+}
+
+uint64_t extent_length(const struct extent *e)
+{
+	return e->length;
+}
+
+struct disk *extent_disk(const struct extent *e)
+{
+	return e->disk;
+}
+
+uint64_t extent_page_hash(const struct disk_id *id, uint64_t page,
+			  const void *bytes, size_t n)
+{
+	/* 2^64 over the golden ratio spreads page numbers over the seed. */
+	uint64_t seed = get_le(id->b, 8) + page * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t h = XXH3_64bits_withSeed(bytes, n, seed);
+
+	return h != 0 ? h : 1;
+}
+
+int extent_pread(int fd, void *buf, size_t n, uint64_t off, bool nowait)
+{
+	char *at = buf;
+
+	while (n > 0) {
+		struct iovec iov = { at, n };
+		ssize_t r =
+		    preadv2(fd, &iov, 1, (off_t)off, nowait ? RWF_NOWAIT : 0);
+
+		if (r < 0 && errno == EINTR && !nowait)
+			continue;
+		if (r < 0)
+			return nowait && (errno == EOPNOTSUPP || errno == EINTR)
+				   ? -EAGAIN
+				   : -errno;
+		if (r == 0)
+			return -ENODATA;
+		/* The rest is not in the page cache, or past the end. */
+		if (nowait && (size_t)r < n)
+			return -EAGAIN;
+		at += r;
+		n -= (size_t)r;
+		off += (uint64_t)r;
+	}
+	return 0;
+}
+
+/* Write all of iov, which is used up. */
+static int pwrite_all(int fd, struct iovec *iov, int n, uint64_t off)
+{
+	while (n > 0) {
+		ssize_t r = pwritev(fd, iov, n, (off_t)off);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return r < 0 ? -errno : -ENOSPC;
+		off += (uint64_t)r;
+		while (n > 0 && (size_t)r >= iov->iov_len) {
+			r -= (ssize_t)iov->iov_len;
+			iov++;
+			n--;
+		}
+		if (n > 0) {
+			iov->iov_base = (char *)iov->iov_base + r;
+			iov->iov_len -= (size_t)r;
+		}
+	}
+	return 0;
+}
+
+int extent_pwrite_pages(const struct extent *e, uint64_t page, size_t n,
+			void *const *pages)
+{
+	struct iovec iov[128]; /* 8 MiB; IOV_MAX is 1024 */
+
+	while (n > 0) {
+		size_t run = MIN(n, ARRAY_SIZE(iov));
+		int r;
+
+		for (size_t i = 0; i < run; i++) {
+			iov[i].iov_base = pages[i];
+			iov[i].iov_len = extent_span(e, page + i, 1);
+		}
+		r = pwrite_all(e->fd, iov, (int)run, page * PAGE_BYTES);
+		if (r < 0)
+			return r;
+		page += run;
+		pages += run;
+		n -= run;
+	}
+	return 0;
+}
+
+struct stamp extent_stamp(const struct extent *e)
+{
+	struct stamp s = { 0 };
+	struct stat st;
+
+	if (fstat(e->fd, &st) == 0) {
+		s.size = (uint64_t)st.st_size;
+		s.mtime = st.st_mtim;
+	}
+	return s;
+}
+
+static bool stamp_eq(const struct stamp *a, const struct stamp *b)
+{
+	return a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
+	       a->mtime.tv_nsec == b->mtime.tv_nsec;
+}
+
+/* Drop what is remembered when somebody else changed the file. */
+static void meet_stamp_locked(struct extent *e, const struct stamp *now)
+    TSA(requires_capability(e->lock))
+{
+	if (e->writing > 0 || stamp_eq(&e->stamp, now))
+		return;
+	memset(e->good, 0, ((e->pages + 63) / 64) * sizeof(*e->good));
+	e->ngood = 0;
+	e->boot_verified = false;
+	e->words_known = false;
+	e->verify_at = 0;
+	e->stamp = *now;
+}
+
+static void set_bits_locked(struct extent *e, uint64_t page, size_t n)
+    TSA(requires_capability(e->lock))
+{
+	for (uint64_t p = page; p < page + n; p++) {
+		uint64_t bit = UINT64_C(1) << (p % 64);
+
+		if (!(e->good[p / 64] & bit)) {
+			e->good[p / 64] |= bit;
+			e->ngood++;
+		}
+	}
+}
+
+void extent_mark(struct extent *e, uint64_t page, size_t n,
+		 const struct stamp *stamp)
+{
+	lock_take(&e->lock);
+	meet_stamp_locked(e, stamp);
+	set_bits_locked(e, page, n);
+	lock_drop(&e->lock);
+}
+
+void extent_unmark(struct extent *e, uint64_t page)
+{
+	uint64_t bit = UINT64_C(1) << (page % 64);
+
+	lock_take(&e->lock);
+	if (e->good[page / 64] & bit) {
+		e->good[page / 64] &= ~bit;
+		e->ngood--;
+	}
+	e->boot_verified = false;
+	e->words_known = false;
+	lock_drop(&e->lock);
+}
+
+bool extent_marked(struct extent *e, uint64_t page)
+{
+	bool is;
+
+	lock_take(&e->lock);
+	is = e->good[page / 64] >> (page % 64) & 1;
+	lock_drop(&e->lock);
+	return is;
+}
+
+bool extent_all_marked(struct extent *e)
+{
+	bool all;
+
+	lock_take(&e->lock);
+	all = e->ngood == e->pages;
+	lock_drop(&e->lock);
+	return all;
+}
+
+void extent_write_begin(struct extent *e)
+{
+	struct stamp now;
+
+	lock_take(&e->lock);
+	/* fstat of an open file asks memory, not the disk. */
+	now = extent_stamp(e);
+	meet_stamp_locked(e, &now);
+	e->writing++;
+	lock_drop(&e->lock);
+}
+
+void extent_write_end(struct extent *e, uint64_t page, size_t n)
+{
+	lock_take(&e->lock);
+	set_bits_locked(e, page, n);
+	if (--e->writing == 0)
+		e->stamp = extent_stamp(e);
+	lock_drop(&e->lock);
+}
+
+bool extent_trusted(struct extent *e)
+{
+	struct stamp now;
+	bool yes;
+
+	if (atomic_load(&e->broken))
+		return false;
+	lock_take(&e->lock);
+	now = extent_stamp(e);
+	meet_stamp_locked(e, &now);
+	yes = e->writing == 0 && now.size == e->length &&
+	      (e->ngood == e->pages || e->boot_verified);
+	lock_drop(&e->lock);
+	return yes;
+}
+
+int extent_open(struct disk *d, const struct disk_id *id, uint64_t length,
+		struct extent **out)
+{
+	if (length <= EXTENT_SMALL_MAX)
+		return small_open(d, id, length, out);
+	return map_open(d, id, length, out);
+}
+
+int extent_create(struct disk *d, const struct disk_id *id, uint64_t length,
+		  struct extent **out)
+{
+	if (length <= EXTENT_SMALL_MAX || length > INT64_MAX)
+		return -EINVAL;
+	return map_create(d, id, length, out);
+}
+
+int extent_write(struct extent *e, uint64_t page, size_t n, void *const *pages)
+{
+	if (extent_small(e) || page > e->pages || n > e->pages - page)
+		return -EINVAL;
+	if (atomic_load(&e->broken))
+		return -ESTALE;
+	return map_write(e, page, n, pages);
+}
+
+int extent_present(struct extent *e, uint64_t page, size_t n, bool *present,
+		   bool nowait)
+{
+	if (page > e->pages || n > e->pages - page)
+		return -EINVAL;
+	if (extent_small(e) || atomic_load(&e->broken)) {
+		bool all = !atomic_load(&e->broken);
+
+		for (size_t i = 0; i < n; i++)
+			present[i] = all;
+		return all ? (int)n : 0;
+	}
+	return map_present(e, page, n, present, nowait);
+}
+
+int extent_read(struct extent *e, uint64_t page, size_t n, void *buf,
+		bool nowait)
+{
+	if (page > e->pages || n > e->pages - page)
+		return -EINVAL;
+	if (n == 0 || atomic_load(&e->broken))
+		return 0;
+	if (disk_state(e->disk) == DISK_OFF)
+		return -EIO;
+	if (extent_small(e))
+		return small_read(e, page, n, buf, nowait);
+	return map_read(e, page, n, buf, nowait);
+}
+
+int extent_bytes(struct extent *e, uint64_t *bytes)
+{
+	if (atomic_load(&e->broken)) {
+		*bytes = 0;
+		return 0;
+	}
+	if (extent_small(e)) {
+		*bytes = e->length;
+		return 0;
+	}
+	return map_bytes(e, bytes);
+}
+
+int extent_verify(struct extent *e, size_t max)
+{
+	if (atomic_load(&e->broken) || extent_trusted(e))
+		return 0;
+	if (disk_state(e->disk) == DISK_OFF)
+		return -EIO;
+	return extent_small(e) ? small_verify(e) : map_verify(e, max);
+}
+
+void extent_remove(struct extent *e)
+{
+	AUTO_CLOSE int lock = disk_lock_shard(e->disk, &e->id);
+	struct stat st;
+
+	/* Without the lock as well: at worst somebody's new file is lost. */
+	(void)lock;
+	atomic_store(&e->broken, true);
+	if (e->map >= 0 && fstat(e->map, &st) == 0)
+		disk_unlink_same(e->disk, &e->id, ".map", &st);
+	else if (e->map < 0 && !disk_has_xattr(e->disk))
+		disk_unlink(e->disk, &e->id, ".map");
+	if (fstat(e->fd, &st) == 0)
+		disk_unlink_same(e->disk, &e->id, "", &st);
+}
