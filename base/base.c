@@ -10,14 +10,26 @@ void base_must(int r, const char *what, const char *file, int line)
 {
 	if (r == 0)
 		return;
-	fprintf(stderr, "tarn: %s:%d: %s: %s\n", file, line, what, strerror(r));
+	/*
+	 * Not through log.c: this is a fault of our own, maybe with locks
+	 * held, and the line shall stand beside the abort in any case.
+	 */
+	if (r == -1)
+		fprintf(stderr, "tarn: %s:%d: %s failed: %m\n", file, line,
+			what);
+	else
+		fprintf(stderr, "tarn: %s:%d: %s failed: %d (%s)\n", file, line,
+			what, r, strerrordesc_np(r < 0 ? -r : r));
 	abort();
 }
 
 char *str_dup(struct str s)
 {
-	char *copy = malloc(s.n + 1);
+	char *copy;
 
+	if (s.n == SIZE_MAX)
+		return NULL;
+	copy = malloc(s.n + 1);
 	if (copy == NULL)
 		return NULL;
 	if (s.n > 0)

@@ -24,7 +24,7 @@ void buffers_free(struct buffers *b); /* all must have been put back */
 void *buffers_get(struct buffers *b);
 void buffers_put(struct buffers *b, void *buffer);
 
-size_t buffers_used(struct buffers *b);        /* bytes handed out */
+size_t buffers_used(const struct buffers *b);  /* bytes handed out */
 size_t buffers_limit(const struct buffers *b); /* bytes */
 void buffers_trim(struct buffers *b);
 

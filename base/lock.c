@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lock.c - mutexes with an order
+ * lock.c - mutexes that know their order
  *
- * In debug builds each thread remembers the ranks it holds as bits, so a
- * lock taken out of order aborts the first time, not the first deadlock.
+ * With LOCK_DEBUG each thread keeps the stack of the locks it holds. Taking
+ * one whose rank is not above all of them, dropping or waiting under one that
+ * is not held, and ending a thread's use of a held lock abort and name both
+ * ranks: a deadlock that would need two unlucky threads is found by one.
  */
 #include "base/lock.h"
 
@@ -14,33 +16,98 @@
 #include "base/base.h"
 #include "base/clock.h"
 
+/* Suspend stops CLOCK_MONOTONIC: look at CLOCK_BOOTTIME this often. */
+#define WAIT_STEP_NS (10 * NSEC_PER_SEC)
+
 #ifdef LOCK_DEBUG
-static _Thread_local unsigned held; /* a bit a rank */
 
-static void note_take(const struct lock *l)
+#define HELD_MAX 16
+
+static _Thread_local struct {
+	const struct lock *locks[HELD_MAX];
+	unsigned n;
+} held;
+
+_Noreturn static void breach(const char *what, const struct lock *l)
 {
-	if ((held >> l->rank) != 0) {
-		fprintf(stderr, "tarn: lock of rank %d taken under %#x\n",
-			(int)l->rank, held);
-		abort();
-	}
-	held |= 1u << l->rank;
+	fprintf(stderr,
+		"tarn: lock %p of rank %d: %s; held ranks:", (const void *)l,
+		(int)l->rank, what);
+	for (unsigned i = 0; i < held.n; i++)
+		fprintf(stderr, " %d", (int)held.locks[i]->rank);
+	fputc('\n', stderr);
+	abort();
 }
 
-static void note_drop(const struct lock *l)
+static bool held_find(const struct lock *l, unsigned *at)
 {
-	held &= ~(1u << l->rank);
+	for (unsigned i = held.n; i > 0; i--)
+		if (held.locks[i - 1] == l) {
+			*at = i - 1;
+			return true;
+		}
+	return false;
 }
+
+static void held_push(const struct lock *l)
+{
+	for (unsigned i = 0; i < held.n; i++)
+		if (held.locks[i]->rank >= l->rank)
+			breach("taken out of order", l);
+	if (held.n == HELD_MAX)
+		breach("more locks than ranks", l);
+	held.locks[held.n++] = l;
+}
+
+static void held_pop(const struct lock *l)
+{
+	unsigned at;
+
+	if (!held_find(l, &at))
+		breach("dropped by a thread that does not hold it", l);
+	held.n--;
+	for (; at < held.n; at++)
+		held.locks[at] = held.locks[at + 1];
+}
+
+static void held_check(const struct lock *l)
+{
+	unsigned at;
+
+	if (!held_find(l, &at))
+		breach("waited under without being held", l);
+}
+
+static void held_not(const struct lock *l)
+{
+	unsigned at;
+
+	if (held_find(l, &at))
+		breach("destroyed while held", l);
+}
+
 #else
-static void note_take(const struct lock *l)
+
+static inline void held_push(const struct lock *l)
 {
 	(void)l;
 }
 
-static void note_drop(const struct lock *l)
+static inline void held_pop(const struct lock *l)
 {
 	(void)l;
 }
+
+static inline void held_check(const struct lock *l)
+{
+	(void)l;
+}
+
+static inline void held_not(const struct lock *l)
+{
+	(void)l;
+}
+
 #endif
 
 void lock_init(struct lock *l, enum lock_rank rank)
@@ -51,25 +118,20 @@ void lock_init(struct lock *l, enum lock_rank rank)
 
 void lock_fini(struct lock *l)
 {
+	held_not(l);
 	must(pthread_mutex_destroy(&l->mutex));
 }
 
-/* clang's analysis cannot see that a pthread mutex is what is acquired. */
-#if defined(__clang__)
-#define NO_ANALYSIS __attribute__((no_thread_safety_analysis))
-#else
-#define NO_ANALYSIS
-#endif
-
-NO_ANALYSIS void lock_take(struct lock *l)
+/* The analysis cannot see into pthread: here the capability is made. */
+TSA(no_thread_safety_analysis) void lock_take(struct lock *l)
 {
-	note_take(l);
+	held_push(l);
 	must(pthread_mutex_lock(&l->mutex));
 }
 
-NO_ANALYSIS void lock_drop(struct lock *l)
+TSA(no_thread_safety_analysis) void lock_drop(struct lock *l)
 {
-	note_drop(l);
+	held_pop(l);
 	must(pthread_mutex_unlock(&l->mutex));
 }
 
@@ -78,6 +140,7 @@ void event_init(struct event *e)
 	pthread_condattr_t attr;
 
 	must(pthread_condattr_init(&attr));
+	/* BOOTTIME is not allowed here: event_wait_until() converts. */
 	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC));
 	must(pthread_cond_init(&e->cond, &attr));
 	must(pthread_condattr_destroy(&attr));
@@ -100,30 +163,29 @@ void event_broadcast(struct event *e)
 
 void event_wait(struct event *e, struct lock *l)
 {
-	note_drop(l);
+	held_check(l);
 	must(pthread_cond_wait(&e->cond, &l->mutex));
-	note_take(l);
 }
 
 bool event_wait_until(struct event *e, struct lock *l, int64_t deadline)
 {
-	/* Conditions know CLOCK_MONOTONIC, not CLOCK_BOOTTIME. */
-	int64_t left = MAX(deadline - clock_ns(), 0);
-	struct timespec ts;
-	int err;
+	held_check(l);
+	for (;;) {
+		int64_t left = deadline - clock_ns();
+		struct timespec ts;
+		int r;
 
-	must(clock_gettime(CLOCK_MONOTONIC, &ts));
-	left = MIN(left, INT64_MAX / 4);
-	ts.tv_sec += left / NSEC_PER_SEC;
-	ts.tv_nsec += left % NSEC_PER_SEC;
-	if (ts.tv_nsec >= NSEC_PER_SEC) {
-		ts.tv_nsec -= NSEC_PER_SEC;
-		ts.tv_sec++;
+		if (left <= 0)
+			return false;
+		left = MIN(left, WAIT_STEP_NS);
+		must(clock_gettime(CLOCK_MONOTONIC, &ts));
+		left += ts.tv_nsec;
+		ts.tv_sec += (time_t)(left / NSEC_PER_SEC);
+		ts.tv_nsec = (long)(left % NSEC_PER_SEC);
+		r = pthread_cond_timedwait(&e->cond, &l->mutex, &ts);
+		if (r == 0)
+			return true;
+		if (r != ETIMEDOUT)
+			must(r);
 	}
-	note_drop(l);
-	err = pthread_cond_timedwait(&e->cond, &l->mutex, &ts);
-	note_take(l);
-	if (err != ETIMEDOUT)
-		must(err);
-	return err == 0;
 }

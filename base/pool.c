@@ -2,143 +2,278 @@
 /*
  * pool.c - threads that run jobs
  *
- * Idle threads stand on a stack, each with an event of its own: the one that
- * went idle last is woken first.
+ * A job waits in the queue of its lane. A thread takes the oldest demand job,
+ * else the oldest background job if fewer than background_max of those run,
+ * else it goes idle. Idle threads stand on a stack and each waits for an
+ * event of its own, so that the one that went idle last is the one woken.
+ *
+ * `coming` counts the threads that were woken or started and have not looked
+ * at the queues yet. There should be as many of them as there are jobs that
+ * may run now; whatever changes that (a submit, a job's end, a higher limit)
+ * calls staff_locked(), which wakes or starts what is missing. So a burst of
+ * jobs gets a thread each, and a thread that is on its way is not sent for
+ * twice.
  */
 #include "base/pool.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 
 #include "base/lock.h"
 
-#define STACK_BYTES KIB(256)
+/*
+ * Hundreds of threads may wait for a store, so their stacks are small; a page
+ * is no local anywhere. Sanitizers have larger frames and thread-local state.
+ */
+#ifdef LOCK_DEBUG
+#define STACK_SIZE MIB(2)
+#else
+#define STACK_SIZE KIB(256)
+#endif
+
+#define NAME_LEN 10
+#define TASK_COMM_LEN 16 /* of the kernel, with the NUL */
+
+struct queue {
+	struct job *head, *tail;
+	size_t n;
+};
 
 struct worker {
 	struct pool *pool;
 	pthread_t thread;
+	/* under the pool's lock */
 	struct worker *next_idle;
-	struct worker *next; /* all of them */
-	struct event wake;
-	bool woken;
-};
-
-struct lane {
-	struct job *first, *last;
-	size_t queued;
+	struct event woken;
+	bool idle;
 };
 
 struct pool {
-	char name[12];
+	/* set once at new */
+	char name[NAME_LEN + 1];
 	unsigned max;
+	struct worker *workers; /* max of them */
+
 	struct lock lock;
 	/* under lock */
-	struct lane lanes[POOL_LANES];
-	struct worker *idle, *all;
-	unsigned threads;
-	unsigned background, background_max;
+	struct queue queues[POOL_LANES];
+	struct worker *idle; /* a stack */
+	unsigned threads;    /* the first so many workers are threads */
+	unsigned coming;
+	unsigned background, background_max; /* running, and at most */
 	bool stopping;
 };
 
-static struct job *lane_pop(struct lane *l)
+static void queue_push(struct queue *q, struct job *job)
 {
-	struct job *j = l->first;
+	job->next = NULL;
+	if (q->tail == NULL)
+		q->head = job;
+	else
+		q->tail->next = job;
+	q->tail = job;
+	q->n++;
+}
 
-	if (j == NULL)
+static struct job *queue_pop(struct queue *q)
+{
+	struct job *job = q->head;
+
+	if (job == NULL)
 		return NULL;
-	l->first = j->next;
-	if (l->first == NULL)
-		l->last = NULL;
-	l->queued--;
-	return j;
+	q->head = job->next;
+	if (q->head == NULL)
+		q->tail = NULL;
+	q->n--;
+	return job;
 }
 
-static struct job *next_locked(struct pool *p, bool *background)
+static bool queue_remove(struct queue *q, struct job *job)
 {
-	struct job *j = lane_pop(&p->lanes[POOL_DEMAND]);
+	struct job *before = NULL;
 
-	*background = j == NULL;
-	if (j == NULL && (p->background < p->background_max || p->stopping)) {
-		j = lane_pop(&p->lanes[POOL_BACKGROUND]);
-		if (j != NULL)
-			p->background++;
+	for (struct job *j = q->head; j != NULL; before = j, j = j->next) {
+		if (j != job)
+			continue;
+		if (before == NULL)
+			q->head = j->next;
+		else
+			before->next = j->next;
+		if (q->tail == j)
+			q->tail = before;
+		q->n--;
+		return true;
 	}
-	return j;
+	return false;
 }
 
-static void *work(void *arg)
+static void *worker_main(void *arg);
+
+/* False when no thread can be had now. */
+static bool worker_start_locked(struct pool *p)
+    TSA(requires_capability(p->lock));
+
+static bool worker_start_locked(struct pool *p)
+{
+	struct worker *w = &p->workers[p->threads];
+	sigset_t all, before;
+	pthread_attr_t attr;
+	int r;
+
+	/* Signals are for the main thread; faults stay with who made them. */
+	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGABRT);
+	sigdelset(&all, SIGTRAP);
+	must(pthread_attr_init(&attr));
+	must(pthread_attr_setstacksize(&attr, STACK_SIZE));
+	must(pthread_sigmask(SIG_SETMASK, &all, &before));
+	r = pthread_create(&w->thread, &attr, worker_main, w);
+	must(pthread_sigmask(SIG_SETMASK, &before, NULL));
+	must(pthread_attr_destroy(&attr));
+	if (r != 0)
+		return false;
+	p->threads++;
+	p->coming++;
+	return true;
+}
+
+static void worker_wake_locked(struct pool *p)
+    TSA(requires_capability(p->lock));
+
+static void worker_wake_locked(struct pool *p)
+{
+	struct worker *w = p->idle;
+
+	p->idle = w->next_idle;
+	w->idle = false;
+	p->coming++;
+	event_signal(&w->woken);
+}
+
+static size_t runnable_locked(const struct pool *p)
+    TSA(requires_capability(p->lock));
+
+static size_t runnable_locked(const struct pool *p)
+{
+	size_t room = p->background_max > p->background
+			  ? p->background_max - p->background
+			  : 0;
+
+	return p->queues[POOL_DEMAND].n +
+	       MIN(p->queues[POOL_BACKGROUND].n, room);
+}
+
+static void staff_locked(struct pool *p) TSA(requires_capability(p->lock));
+
+static void staff_locked(struct pool *p)
+{
+	size_t wanted = runnable_locked(p);
+
+	while (p->coming < wanted) {
+		if (p->idle != NULL)
+			worker_wake_locked(p);
+		else if (p->stopping || p->threads == p->max ||
+			 !worker_start_locked(p))
+			break; /* who is busy will come round */
+	}
+}
+
+static struct job *take_job_locked(struct pool *p, enum pool_lane *lane)
+    TSA(requires_capability(p->lock));
+
+static struct job *take_job_locked(struct pool *p, enum pool_lane *lane)
+{
+	struct job *job = queue_pop(&p->queues[POOL_DEMAND]);
+
+	*lane = POOL_DEMAND;
+	if (job == NULL && p->background < p->background_max) {
+		job = queue_pop(&p->queues[POOL_BACKGROUND]);
+		if (job != NULL) {
+			*lane = POOL_BACKGROUND;
+			p->background++;
+		}
+	}
+	return job;
+}
+
+/* Until woken; false when the pool stops. */
+static bool worker_idle_locked(struct pool *p, struct worker *w)
+    TSA(requires_capability(p->lock));
+
+static bool worker_idle_locked(struct pool *p, struct worker *w)
+{
+	if (p->stopping)
+		return false;
+	w->next_idle = p->idle;
+	p->idle = w;
+	w->idle = true;
+	while (w->idle)
+		event_wait(&w->woken, &p->lock);
+	p->coming--;
+	return true;
+}
+
+static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct pool *p = w->pool;
-	bool background;
+	char name[TASK_COMM_LEN];
 
-	prctl(PR_SET_NAME, p->name);
+	snprintf(name, sizeof(name), "%s-%u", p->name,
+		 (unsigned)(w - p->workers) % 1000);
+	prctl(PR_SET_NAME, name);
 	lock_take(&p->lock);
-	for (;;) {
-		struct job *j = next_locked(p, &background);
+	p->coming--;
+	do {
+		enum pool_lane lane;
+		struct job *job;
 
-		if (j != NULL) {
+		while ((job = take_job_locked(p, &lane)) != NULL) {
 			lock_drop(&p->lock);
-			j->run(j);
+			job->run(job);
 			lock_take(&p->lock);
-			p->background -= background;
-			continue;
+			if (lane == POOL_BACKGROUND) {
+				p->background--;
+				staff_locked(p);
+			}
 		}
-		if (p->stopping)
-			break;
-		w->woken = false;
-		w->next_idle = p->idle;
-		p->idle = w;
-		while (!w->woken)
-			event_wait(&w->wake, &p->lock);
-	}
+	} while (worker_idle_locked(p, w));
 	lock_drop(&p->lock);
 	return NULL;
-}
-
-static int start_worker_locked(struct pool *p)
-{
-	struct worker *w = calloc(1, sizeof(*w));
-	pthread_attr_t attr;
-	int err;
-
-	if (w == NULL)
-		return -ENOMEM;
-	w->pool = p;
-	event_init(&w->wake);
-	must(pthread_attr_init(&attr));
-	must(pthread_attr_setstacksize(&attr, STACK_BYTES));
-	err = pthread_create(&w->thread, &attr, work, w);
-	must(pthread_attr_destroy(&attr));
-	if (err != 0) {
-		event_fini(&w->wake);
-		free(w);
-		return -err;
-	}
-	w->next = p->all;
-	p->all = w;
-	p->threads++;
-	return 0;
 }
 
 int pool_new(const char *name, unsigned max, struct pool **out)
 {
 	struct pool *p = calloc(1, sizeof(*p));
-	int err;
+	bool started;
 
 	if (p == NULL)
 		return -ENOMEM;
-	snprintf(p->name, sizeof(p->name), "%s", name);
 	p->max = MAX(max, 1);
 	p->background_max = MAX(p->max - 1, 1);
+	p->workers = calloc(p->max, sizeof(*p->workers));
+	if (p->workers == NULL) {
+		free(p);
+		return -ENOMEM;
+	}
+	snprintf(p->name, sizeof(p->name), "%s", name);
 	lock_init(&p->lock, RANK_POOL);
+	for (unsigned i = 0; i < p->max; i++) {
+		p->workers[i].pool = p;
+		event_init(&p->workers[i].woken);
+	}
 	lock_take(&p->lock);
-	err = start_worker_locked(p);
+	started = worker_start_locked(p);
 	lock_drop(&p->lock);
-	if (err < 0) {
+	if (!started) {
 		pool_stop(p);
-		return err;
+		return -EAGAIN;
 	}
 	*out = p;
 	return 0;
@@ -147,83 +282,47 @@ int pool_new(const char *name, unsigned max, struct pool **out)
 void pool_set_background_max(struct pool *p, unsigned background_max)
 {
 	lock_take(&p->lock);
-	p->background_max = MAX(background_max, 1);
+	p->background_max = MAX(background_max, 1); /* 0 would never drain */
+	staff_locked(p);
 	lock_drop(&p->lock);
-}
-
-static void wake_locked(struct pool *p)
-{
-	struct worker *w = p->idle;
-
-	if (w == NULL)
-		return;
-	p->idle = w->next_idle;
-	w->woken = true;
-	event_signal(&w->wake);
 }
 
 void pool_submit(struct pool *p, struct job *job, enum pool_lane lane)
 {
-	struct lane *l = &p->lanes[lane];
-
 	lock_take(&p->lock);
-	job->next = NULL;
-	if (l->last != NULL)
-		l->last->next = job;
-	else
-		l->first = job;
-	l->last = job;
-	l->queued++;
-	if (lane == POOL_BACKGROUND && p->background >= p->background_max)
-		; /* who ends a background job takes it */
-	else if (p->idle != NULL)
-		wake_locked(p);
-	else if (p->threads < p->max && !p->stopping)
-		(void)start_worker_locked(p); /* else those there carry on */
+	queue_push(&p->queues[lane], job);
+	staff_locked(p);
 	lock_drop(&p->lock);
 }
 
 bool pool_withdraw(struct pool *p, struct job *job)
 {
-	bool found = false;
+	bool found;
 
 	lock_take(&p->lock);
-	for (int i = 0; i < POOL_LANES && !found; i++) {
-		struct lane *l = &p->lanes[i];
-		struct job **at, *before = NULL;
-
-		for (at = &l->first; *at != NULL && *at != job;
-		     at = &(*at)->next)
-			before = *at;
-		found = *at == job;
-		if (found) {
-			*at = job->next;
-			if (l->last == job)
-				l->last = before;
-			l->queued--;
-		}
-	}
+	found = queue_remove(&p->queues[POOL_DEMAND], job) ||
+		queue_remove(&p->queues[POOL_BACKGROUND], job);
 	lock_drop(&p->lock);
 	return found;
 }
 
 void pool_stop(struct pool *p)
 {
-	struct worker *w, *next;
+	unsigned threads;
 
 	if (p == NULL)
 		return;
 	lock_take(&p->lock);
 	p->stopping = true;
+	threads = p->threads; /* no more from here on */
 	while (p->idle != NULL)
-		wake_locked(p);
+		worker_wake_locked(p);
 	lock_drop(&p->lock);
-	for (w = p->all; w != NULL; w = next) {
-		next = w->next;
-		pthread_join(w->thread, NULL);
-		event_fini(&w->wake);
-		free(w);
-	}
+	for (unsigned i = 0; i < threads; i++)
+		must(pthread_join(p->workers[i].thread, NULL));
 	lock_fini(&p->lock);
+	for (unsigned i = 0; i < p->max; i++)
+		event_fini(&p->workers[i].woken);
+	free(p->workers);
 	free(p);
 }
