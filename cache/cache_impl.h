@@ -214,11 +214,14 @@ int fill_demand(struct object *o, struct object_read *r, const bool *missing,
 /* Fetch a small object whole, on behalf of waiting opens. */
 int fill_whole(struct object *o, bool bypass);
 /*
- * Fetch pages [first, first+n) behind all demand; 0 when begun or already
- * under way, -ENOMEM when memory is short (nothing is waited for).
+ * Fetch pages [first, first+n), found missing in this generation, behind all
+ * demand. 0 when begun. -ENOMEM when memory is short: nothing is waited for.
+ * -EBUSY: things have moved, look again; with a waiter also when others are
+ * fetching some of them.
  */
 int fill_background(struct object *o, uint64_t first, unsigned n,
-		    struct fill_waiter *w);
+		    unsigned generation, struct fill_waiter *w);
+unsigned fill_generation(struct object *o);
 struct fill *fill_find_locked(struct object *o, uint64_t page)
     TSA(requires_capability(o->lock));
 void fill_unpin(struct object *o, struct fill *f);

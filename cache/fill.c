@@ -40,6 +40,16 @@ struct fill *fill_find_locked(struct object *o, uint64_t page)
 	return NULL;
 }
 
+unsigned fill_generation(struct object *o)
+{
+	unsigned generation;
+
+	lock_take(&o->lock);
+	generation = o->generation;
+	lock_drop(&o->lock);
+	return generation;
+}
+
 static void fill_unlink_locked(struct object *o, struct fill *f)
 {
 	struct fill **p;
@@ -231,22 +241,37 @@ static void fill_keep(struct fill *f)
 	object_unref(o);
 }
 
-/* Answer the opens that waited for a whole object. */
-static void finish_opens(struct object *o, int err)
+static struct object_open *take_opens_locked(struct object *o)
 {
-	struct object_open *r, *next;
+	struct object_open *opens = o->opening;
+
+	o->opening = NULL;
+	for (struct object_open *i = opens; i != NULL; i = i->next)
+		i->state = OPEN_IDLE;
+	return opens;
+}
+
+/* Answer opens that waited for a whole object. */
+static void finish_opens(struct object *o, struct object_open *opens, int err)
+{
+	struct object_open *next;
+
+	for (; opens != NULL; opens = next) {
+		next = opens->next;
+		watch_pending(o->cache, -1);
+		open_finish(o, opens, err);
+	}
+}
+
+/* A small object's fill has ended well: its file is there, or its bytes. */
+static void whole_is_there(struct object *o)
+{
+	struct object_open *opens;
 
 	lock_take(&o->lock);
-	r = o->opening;
-	o->opening = NULL;
-	for (struct object_open *i = r; i != NULL; i = i->next)
-		i->state = OPEN_IDLE;
+	opens = take_opens_locked(o);
 	lock_drop(&o->lock);
-	for (; r != NULL; r = next) {
-		next = r->next;
-		watch_pending(o->cache, -1);
-		open_finish(o, r, err);
-	}
+	finish_opens(o, opens, 0);
 }
 
 static bool store_whole(struct object *o, struct fill *f)
@@ -296,7 +321,7 @@ static void store_fill(struct fill *f)
 	else
 		fill_keep(f);
 	if (whole)
-		finish_opens(o, 0);
+		whole_is_there(o);
 	object_unref(o);
 }
 
@@ -309,7 +334,7 @@ static void keep_only(struct fill *f)
 	object_ref(o);
 	fill_keep(f);
 	if (whole)
-		finish_opens(o, 0);
+		whole_is_there(o);
 	object_unref(o);
 }
 
@@ -414,16 +439,12 @@ static int fill_data(void *arg, const void *bytes, size_t len)
 	return 0;
 }
 
-/*
- * The store failed: tell who waits for the pages that did not come. Those of
- * a fill that was called off look again.
- */
-static void tell_failure(struct object *o, uint64_t first, uint64_t n, int err)
+/* The reads that wait for pages [first, first+n), out of the queue. */
+static struct object_read *take_overlapping_locked(struct object *o,
+						   uint64_t first, uint64_t n)
 {
-	struct object_read **p, *r, *next, *failed = NULL;
+	struct object_read **p = &o->waiting, *r, *taken = NULL;
 
-	lock_take(&o->lock);
-	p = &o->waiting;
 	while ((r = *p) != NULL) {
 		if (r->state != READ_WAITING || !overlaps(r, first, n)) {
 			p = &r->next;
@@ -431,10 +452,47 @@ static void tell_failure(struct object *o, uint64_t first, uint64_t n, int err)
 		}
 		*p = r->next;
 		r->state = READ_IDLE;
-		r->next = failed;
-		failed = r;
+		r->next = taken;
+		taken = r;
 	}
+	return taken;
+}
+
+/*
+ * The store failed. Who waits now for pages that did not come is told; those
+ * of a fill that was called off look again. What did come is good, and no
+ * part of the fill is left for others to find: they begin a new one.
+ */
+static void fetch_failed(struct fill *f, int err)
+{
+	struct object *o = f->object;
+	struct object_read *failed, *next;
+	struct object_open *opens = NULL;
+	bool whole = f->whole;
+	size_t lost;
+
+	if (err != -ECANCELED)
+		log_warn("cache: fetch %s at %ju: %s", o->key,
+			 (uintmax_t)f->first * PAGE_BYTES, strerror(-err));
+	if (f->page != NULL)
+		buffers_put(o->cache->buffers, take_ptr(f->page));
+	object_ref(o);
+	lock_take(&o->lock);
+	lost = f->n - f->done;
+	failed = take_overlapping_locked(o, f->first + f->done, lost);
+	if (whole)
+		opens = take_opens_locked(o);
+	f->n = f->done;
+	f->got = (size_t)f->done * PAGE_BYTES;
+	f->state = FILL_FETCHED;
+	o->generation++;
 	lock_drop(&o->lock);
+	memory_release(o->cache, lost);
+	if (f->done > 0 && !whole)
+		fill_store(f);
+	else
+		fill_end(f, err, 0);
+	finish_opens(o, opens, err);
 	for (; failed != NULL; failed = next) {
 		next = failed->next;
 		watch_pending(o->cache, -1);
@@ -443,6 +501,7 @@ static void tell_failure(struct object *o, uint64_t first, uint64_t n, int err)
 		else
 			read_fail(o, failed, err);
 	}
+	object_unref(o);
 }
 
 static void fetch_run(struct job *job)
@@ -453,9 +512,6 @@ static void fetch_run(struct job *job)
 	struct ufs_sink sink = { .arg = f,
 				 .head = fill_head,
 				 .data = fill_data };
-	uint64_t first;
-	size_t lost;
-	bool whole;
 	int err;
 
 	lock_take(&o->lock);
@@ -475,33 +531,7 @@ static void fetch_run(struct job *job)
 		fill_store(f);
 		return;
 	}
-	if (err != -ECANCELED)
-		log_warn("cache: fetch %s at %ju: %s", o->key,
-			 (uintmax_t)f->first * PAGE_BYTES, strerror(-err));
-	if (f->page != NULL)
-		buffers_put(o->cache->buffers, take_ptr(f->page));
-
-	/* What did come is good; the rest is no part of the fill any more, so
-	 * that who looks again begins a new one. */
-	lock_take(&o->lock);
-	lost = f->n - f->done;
-	first = f->first + f->done;
-	f->n = f->done;
-	f->got = (size_t)f->done * PAGE_BYTES;
-	f->state = FILL_FETCHED;
-	o->generation++;
-	lock_drop(&o->lock);
-	memory_release(o->cache, lost);
-	object_ref(o);
-	whole = f->whole;
-	if (f->done > 0 && !whole)
-		fill_store(f);
-	else
-		fill_end(f, err, 0);
-	if (whole)
-		finish_opens(o, err);
-	tell_failure(o, first, lost, err);
-	object_unref(o);
+	fetch_failed(f, err);
 }
 
 /* Pages still to be fetched of [first, first+n), cut into fills. */
@@ -676,7 +706,7 @@ int fill_whole(struct object *o, bool bypass)
 }
 
 int fill_background(struct object *o, uint64_t first, unsigned n,
-		    struct fill_waiter *w)
+		    unsigned generation, struct fill_waiter *w)
 {
 	struct cache *c = o->cache;
 	struct plan plan = { .pages = 0 };
@@ -685,8 +715,10 @@ int fill_background(struct object *o, uint64_t first, unsigned n,
 	if (!memory_reserve(c, n, c->reserved_max / 4 * 3))
 		return -ENOMEM;
 	lock_take(&o->lock);
-	err = plan_locked(o, first, n, NULL, &plan);
-	if (w != NULL && (plan.covered || plan.pages != n)) {
+	err = o->generation != generation ? -EBUSY : 0;
+	if (err == 0)
+		err = plan_locked(o, first, n, NULL, &plan);
+	if (err == 0 && w != NULL && (plan.covered || plan.pages != n)) {
 		/* A loader wants to hear of each page: it asks again. */
 		err = -EBUSY;
 	}

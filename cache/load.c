@@ -35,6 +35,23 @@ static void part_ended(struct fill_waiter *w, int err, uint64_t bytes)
 	lock_drop(&l->lock);
 }
 
+static void part_begin(struct loader *l)
+{
+	lock_take(&l->lock);
+	l->running++;
+	lock_drop(&l->lock);
+}
+
+static int part_error(struct loader *l)
+{
+	int err;
+
+	lock_take(&l->lock);
+	err = l->err;
+	lock_drop(&l->lock);
+	return err;
+}
+
 /* Wait until at most max parts run. */
 static void wait_parts(struct loader *l, unsigned max)
 {
@@ -55,35 +72,44 @@ static void pause_briefly(struct loader *l)
 	lock_drop(&l->lock);
 }
 
-static int load_run(struct object *o, struct loader *l, uint64_t page,
-		    unsigned n, struct cancel *cancel)
+/* Pages [page, page+n) of one extent: fetch those that are not there. */
+static int load_part(struct object *o, struct loader *l, uint64_t page,
+		     size_t n, struct cancel *cancel)
 {
 	int64_t deadline = clock_ns() + o->cache->conf.read_timeout;
 	bool present[FILL_PAGES_MAX];
-	int r;
 
 	for (;;) {
+		unsigned generation = fill_generation(o);
+		int r = object_present(o, page, n, present, false);
+
+		for (size_t i = 0, run; i < n && r >= 0; i += run) {
+			for (run = 1;
+			     i + run < n && present[i + run] == present[i];
+			     run++)
+				;
+			if (present[i])
+				continue;
+			wait_parts(l, PARTS_AT_ONCE - 1);
+			part_begin(l);
+			r = part_error(l);
+			if (r == 0)
+				r = fill_background(o, page + i, (unsigned)run,
+						    generation, &l->waiter);
+			if (r < 0)
+				part_ended(&l->waiter, 0, 0);
+		}
+		if (r >= 0)
+			return 0;
+		if (r != -EBUSY && r != -ENOMEM)
+			return r;
 		if (cancelled(cancel))
 			return -ECANCELED;
-		wait_parts(l, PARTS_AT_ONCE - 1);
-		lock_take(&l->lock);
-		l->running++;
-		r = l->err;
-		lock_drop(&l->lock);
-		if (r == 0)
-			r = fill_background(o, page, n, &l->waiter);
-		if (r == 0)
-			return 0;
-		part_ended(&l->waiter, 0, 0);
-		if (r != -EBUSY && (r != -ENOMEM || clock_ns() > deadline))
-			return r;
 		/* Under way for another, or no memory just now. */
-		pause_briefly(l);
-		r = object_present(o, page, n, present, false);
-		if (r == (int)n)
-			return 0;
 		if (clock_ns() > deadline)
-			return -ETIMEDOUT;
+			return r == -EBUSY ? -ETIMEDOUT : r;
+		wait_parts(l, 0);
+		pause_briefly(l);
 	}
 }
 
@@ -95,23 +121,11 @@ static int load_missing(struct object *o, struct loader *l,
 	int err = 0;
 
 	while (page < pages && err == 0) {
-		bool present[FILL_PAGES_MAX];
-		size_t n = MIN(FILL_PAGES_MAX, pages - page), run;
+		size_t n = MIN(FILL_PAGES_MAX, pages - page);
 
 		n = MIN(n, per - page % per);
-		err = object_present(o, page, n, present, false);
-		if (err < 0)
-			return err;
-		err = 0;
-		for (size_t i = 0; i < n && err == 0; i += run) {
-			for (run = 1;
-			     i + run < n && present[i + run] == present[i];
-			     run++)
-				;
-			if (!present[i])
-				err = load_run(o, l, page + i, (unsigned)run,
-					       cancel);
-		}
+		err = cancelled(cancel) ? -ECANCELED
+					: load_part(o, l, page, n, cancel);
 		page += n;
 	}
 	return err;

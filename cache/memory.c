@@ -149,15 +149,17 @@ void memory_forget_starved(struct cache *c, struct object_read *r)
 static void unstarve_run(struct job *job)
 {
 	struct cache *c = container_of(job, struct cache, unstarve);
-	size_t tries;
+	size_t before;
 
 	lock_take(&c->memory_lock);
 	c->unstarve_queued = false;
-	for (tries = c->starved; tries > 0 && c->starved > 0; tries--) {
+	for (before = SIZE_MAX; c->starved > 0 && c->starved < before;) {
 		struct object *o = c->starved_first->object;
 		struct object_read **p, *r = NULL;
 
-		/* Who waits holds the object: it lives. */
+		/* Who waits holds the object: it lives. Stop when one came
+		 * back to the queue. */
+		before = c->starved;
 		object_ref(o);
 		lock_drop(&c->memory_lock);
 		lock_take(&o->lock);

@@ -9,7 +9,8 @@
  * none is random: it fetches its pages and nothing else, and takes the
  * stream slot that was used longest ago.
  */
-#include "base/log.h"
+#include <errno.h>
+
 #include "cache/cache_impl.h"
 
 #define WINDOW_MIN MIB(1)
@@ -70,22 +71,30 @@ void stream_fetch_ahead(struct object *o, uint64_t from, uint64_t bytes)
 	/* Four fetches side by side, of 1 to 8 MiB. */
 	uint64_t part = MIN(MAX((end - page) / 4, 16), FILL_PAGES_MAX);
 
-	while (page < end) {
+	for (int tries = 0; page < end && tries < 8;) {
+		unsigned generation = fill_generation(o);
 		bool present[FILL_PAGES_MAX];
 		size_t n = MIN(part, end - page), run;
+		int err = 0;
 
 		if (object_present(o, page, n, present, true) < 0)
 			return; /* the reads themselves will tell */
-		for (size_t i = 0; i < n; i += run) {
+		for (size_t i = 0; i < n && err == 0; i += run) {
 			for (run = 1;
 			     i + run < n && present[i + run] == present[i];
 			     run++)
 				;
-			if (!present[i] &&
-			    fill_background(o, page + i, (unsigned)run, NULL) <
-				0)
-				return; /* memory is short */
+			if (!present[i])
+				err =
+				    fill_background(o, page + i, (unsigned)run,
+						    generation, NULL);
 		}
+		if (err == -EBUSY) {
+			tries++; /* a fill has just ended: look again */
+			continue;
+		}
+		if (err < 0)
+			return; /* memory is short */
 		page += n;
 	}
 }
