@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * backing.c - backing ids, and which opens mix
+ *
+ * The counts here may run ahead of the kernel's (an open counts from the
+ * moment it is decided) and behind them (a release arrives after the kernel
+ * has left the mode). Both are safe: an answer of the mode that was is what
+ * the kernel takes in that mode or when idle.
+ */
+#include "fuse/backing.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "base/stats.h"
+
+/* An id (> 0) or -errno. Only takes a reference in the kernel: no I/O. */
+static int backing_open(int dev_fd, int fd)
+{
+	struct wire_backing_map map = { .fd = fd };
+	int id = ioctl(dev_fd, WIRE_IOC_BACKING_OPEN, &map);
+
+	if (id < 0)
+		return -errno;
+	return id > 0 ? id : -EIO;
+}
+
+static void backing_close(int dev_fd, int id)
+{
+	uint32_t arg = (uint32_t)id;
+
+	(void)ioctl(dev_fd, WIRE_IOC_BACKING_CLOSE, &arg);
+}
+
+int backing_probe(int dev_fd)
+{
+	AUTO_CLOSE int fd = memfd_create("tarn-probe", MFD_CLOEXEC);
+	int id;
+
+	if (fd < 0)
+		return -errno;
+	id = backing_open(dev_fd, fd);
+	if (id < 0)
+		return id;
+	backing_close(dev_fd, id);
+	return 0;
+}
+
+enum open_mode opened_add(struct opened *o, int dev_fd, int fd, bool direct,
+			  uint32_t *flags, int32_t *backing_id, int *refused)
+{
+	enum open_mode mode;
+
+	*refused = 0;
+	*backing_id = 0;
+	*flags = WIRE_FOPEN_NOFLUSH;
+	lock_take(&o->lock);
+	if (o->passthrough == 0 && o->cached == 0 && !direct && fd >= 0 &&
+	    dev_fd >= 0) {
+		int id = backing_open(dev_fd, fd);
+
+		if (id < 0)
+			*refused = id;
+		else
+			o->backing_id = id;
+	}
+	if (o->passthrough > 0 || o->backing_id > 0) {
+		o->passthrough++;
+		mode = OPEN_PASSTHROUGH;
+		*flags |= WIRE_FOPEN_PASSTHROUGH;
+		*backing_id = o->backing_id;
+	} else if (direct) {
+		mode = OPEN_DIRECT;
+	} else {
+		o->cached++;
+		mode = OPEN_CACHED;
+		*flags |= WIRE_FOPEN_KEEP_CACHE;
+	}
+	if (direct)
+		*flags |= WIRE_FOPEN_DIRECT_IO;
+	lock_drop(&o->lock);
+	stat_inc(STAT_opens);
+	if (mode == OPEN_PASSTHROUGH && !direct)
+		stat_inc(STAT_passthrough_opens);
+	return mode;
+}
+
+void opened_remove(struct opened *o, int dev_fd, enum open_mode mode)
+{
+	lock_take(&o->lock);
+	if (mode == OPEN_CACHED)
+		o->cached--;
+	if (mode == OPEN_PASSTHROUGH && --o->passthrough == 0) {
+		backing_close(dev_fd, o->backing_id);
+		o->backing_id = 0;
+	}
+	lock_drop(&o->lock);
+}

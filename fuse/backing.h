@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * backing.h - files of the cache handed to the kernel, and which opens mix
+ *
+ * A complete file is given to the kernel (FUSE passthrough): reads then
+ * bypass the daemon. The kernel refuses (EIO) a passthrough open while a
+ * cached open or its mapping lives on the inode, and any other kind of open,
+ * or another backing id, while a passthrough open lives. So an inode with
+ * opens is cached n or passthrough n: the first open decides until the last
+ * release, and one backing id serves them all. O_DIRECT opens count as
+ * passthrough where that is the mode (with FOPEN_DIRECT_IO, so that reads
+ * come to the daemon and need no alignment) and in no mode elsewhere.
+ *
+ * libfuse has passthrough from 3.17; Debian 12 has 3.14. The protocol is
+ * spoken here by public means only: the custom I/O hooks of the session see
+ * the INIT request and add to its reply (mount.c), and OPEN is answered by
+ * fuse_reply_buf with a fuse_open_out of our own. The layouts and numbers
+ * are those of Linux 6.9 and later, include/uapi/linux/fuse.h (7.40), which
+ * the headers of Debian 12 (7.38) lack.
+ */
+#ifndef FUSE_BACKING_H
+#define FUSE_BACKING_H
+
+#include <sys/ioctl.h>
+
+#include "base/base.h"
+#include "base/lock.h"
+#include "cache/object.h"
+
+/* include/uapi/linux/fuse.h of Linux 6.9 */
+#define WIRE_INIT 26                         /* FUSE_INIT */
+#define WIRE_INIT_EXT (UINT32_C(1) << 30)    /* FUSE_INIT_EXT */
+#define WIRE_PASSTHROUGH2 (UINT32_C(1) << 5) /* FUSE_PASSTHROUGH >> 32 */
+#define WIRE_FOPEN_DIRECT_IO (UINT32_C(1) << 0)
+#define WIRE_FOPEN_KEEP_CACHE (UINT32_C(1) << 1)
+#define WIRE_FOPEN_NOFLUSH (UINT32_C(1) << 5)
+#define WIRE_FOPEN_PASSTHROUGH (UINT32_C(1) << 7)
+
+struct wire_in_header { /* fuse_in_header */
+	uint32_t len;
+	uint32_t opcode;
+	uint64_t unique;
+	uint64_t nodeid;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t pid;
+	uint16_t total_extlen;
+	uint16_t padding;
+};
+
+struct wire_init_in { /* fuse_init_in */
+	uint32_t major;
+	uint32_t minor;
+	uint32_t max_readahead;
+	uint32_t flags;
+	uint32_t flags2;
+	uint32_t unused[11];
+};
+
+struct wire_out_header { /* fuse_out_header */
+	uint32_t len;
+	int32_t error;
+	uint64_t unique;
+};
+
+struct wire_init_out { /* fuse_init_out */
+	uint32_t major;
+	uint32_t minor;
+	uint32_t max_readahead;
+	uint32_t flags;
+	uint16_t max_background;
+	uint16_t congestion_threshold;
+	uint32_t max_write;
+	uint32_t time_gran;
+	uint16_t max_pages;
+	uint16_t map_alignment;
+	uint32_t flags2;
+	uint32_t max_stack_depth;
+	uint32_t unused[6];
+};
+
+struct wire_open_out { /* fuse_open_out */
+	uint64_t fh;
+	uint32_t open_flags;
+	int32_t backing_id; /* padding before 7.40 */
+};
+
+struct wire_backing_map { /* fuse_backing_map */
+	int32_t fd;
+	uint32_t flags;
+	uint64_t padding;
+};
+
+#define WIRE_IOC_BACKING_OPEN _IOW(229, 1, struct wire_backing_map)
+#define WIRE_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)
+
+/* The open files of one inode; see the top. */
+struct opened {
+	struct object *object; /* owns a ref; set once */
+	uint64_t nodeid;       /* set once */
+	struct lock lock;
+
+	/* under lock */
+	unsigned cached;
+	unsigned passthrough;
+	int backing_id; /* while passthrough > 0 */
+};
+
+enum open_mode { OPEN_CACHED, OPEN_PASSTHROUGH, OPEN_DIRECT };
+
+/*
+ * Does the kernel take backing files on this /dev/fuse? Tries it with a
+ * file in memory. 0 or -errno.
+ */
+int backing_probe(int dev_fd);
+
+/*
+ * Count one more open. fd: the complete file, or -1; dev_fd: /dev/fuse, or
+ * -1 when there is no passthrough. *flags and *backing_id are for the reply.
+ * *refused gets the errno when the kernel would not have the file (the open
+ * is cached then), else 0.
+ */
+enum open_mode opened_add(struct opened *o, int dev_fd, int fd, bool direct,
+			  uint32_t *flags, int32_t *backing_id, int *refused);
+
+/* One open less; the last passthrough one gives the backing id back. */
+void opened_remove(struct opened *o, int dev_fd, enum open_mode mode);
+
+#endif

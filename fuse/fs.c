@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fs.c - the life of a mount
+ *
+ * The loop's threads, a pool for what asks the store, one thread that
+ * answers interrupted requests, and one that waits for fs_stop(). A signal
+ * handler cannot unmount, and the loop's threads sit in read(2): so
+ * fs_stop() only writes to an eventfd, and the waiting thread marks the
+ * session as ended and makes one request to the mount, which wakes a thread
+ * of the loop, which ends all.
+ */
+#include "fuse/fs.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fuse/fs_impl.h"
+#include "fuse/mount.h"
+
+#define LOOP_THREADS 10 /* they never wait for the network */
+#define JOB_THREADS 16
+
+void reply_err(fuse_req_t req, int err)
+{
+	switch (err) {
+	case -ECANCELED:
+		err = -EINTR;
+		break;
+	case -EAGAIN: /* nobody asked for non-blocking reads */
+		err = -EIO;
+		break;
+	default:
+		break;
+	}
+	fuse_reply_err(req, -err);
+}
+
+int fs_backing_fd(struct fs *fs)
+{
+	return atomic_load(&fs->passthrough) ? fuse_session_fd(fs->se) : -1;
+}
+
+int fs_new(const struct fs_conf *conf, struct fs **out)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	AUTO_FREE char *seed = NULL;
+	struct ufs *u = cache_ufs(conf->cache);
+	size_t store, prefix;
+	int r;
+
+	if (fs == NULL)
+		return -ENOMEM;
+	fs->stop_fd = -1;
+	fs->conf = *conf;
+	fs->cache = conf->cache;
+	fs->meta = cache_meta(conf->cache);
+	fs->started = clock_wall_ns();
+	rq_list_init(&fs->waiting);
+	fs->source = strdup(conf->source);
+	fs->dir = strdup(conf->dir);
+	fs->conf.source = fs->source;
+	fs->conf.dir = fs->conf_dir = strdup(conf->dir);
+	store = strlen(u->store) + 1;
+	prefix = strlen(u->prefix);
+	seed = malloc(store + prefix);
+	fs->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (fs->source == NULL || fs->dir == NULL || fs->conf_dir == NULL ||
+	    seed == NULL) {
+		r = -ENOMEM;
+	} else if (fs->stop_fd < 0) {
+		r = -errno;
+	} else {
+		memcpy(seed, u->store, store);
+		memcpy(seed + store, u->prefix, prefix);
+		r = inodes_new((struct str){ seed, store + prefix },
+			       &fs->inodes);
+	}
+	if (r == 0)
+		r = handles_new(&fs->handles);
+	if (r == 0)
+		r = pool_new("lookup",
+			     conf->max_background > 0 ? conf->max_background
+						      : JOB_THREADS,
+			     &fs->jobs);
+	if (r == 0)
+		r = pool_new("interrupt", 1, &fs->enders);
+	if (r < 0)
+		fs_free(fs);
+	else
+		*out = fs;
+	return r;
+}
+
+void fs_free(struct fs *fs)
+{
+	struct handle *h;
+
+	if (fs == NULL)
+		return;
+	mount_stop(fs);
+	if (fs->enders != NULL)
+		rq_list_end(&fs->waiting);
+	pool_stop(fs->jobs);
+	pool_stop(fs->enders);
+	while (fs->handles != NULL &&
+	       (h = handles_remove_any(fs->handles)) != NULL)
+		handle_put(fs, h);
+	if (fs->se != NULL)
+		fuse_session_destroy(fs->se);
+	/* Only now: with /dev/fuse closed no request of it can wait. */
+	if (fs->stopper_runs)
+		must(pthread_join(fs->stopper, NULL));
+	handles_free(fs->handles);
+	inodes_free(fs->inodes);
+	rq_list_fini(&fs->waiting);
+	if (fs->stop_fd >= 0)
+		close(fs->stop_fd);
+	free(fs->source);
+	free(fs->dir);
+	free(fs->conf_dir);
+	free(fs);
+}
+
+int fs_mount(struct fs *fs, char why[static 256])
+{
+	int r = mount_start(fs, why);
+
+	if (r < 0 && fs->se != NULL) {
+		fuse_session_destroy(fs->se);
+		fs->se = NULL;
+	}
+	return r;
+}
+
+static void *stopper(void *arg)
+{
+	struct fs *fs = arg;
+	uint64_t n;
+
+	while (read(fs->stop_fd, &n, sizeof(n)) < 0 && errno == EINTR)
+		;
+	if (!atomic_load(&fs->loop_over)) {
+		fuse_session_exit(fs->se);
+		mount_wake(fs);
+	}
+	return NULL;
+}
+
+/* With all signals blocked: they are for who serves. */
+static int start_stopper(struct fs *fs)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	must(pthread_sigmask(SIG_SETMASK, &all, &before));
+	r = pthread_create(&fs->stopper, NULL, stopper, fs);
+	must(pthread_sigmask(SIG_SETMASK, &before, NULL));
+	fs->stopper_runs = r == 0;
+	return -r;
+}
+
+int fs_serve(struct fs *fs)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int r;
+
+	if (config == NULL)
+		return -ENOMEM;
+	/* Idle threads are kept: libfuse's default since 3.12. */
+	fuse_loop_cfg_set_clone_fd(config, 1);
+	fuse_loop_cfg_set_max_threads(config, LOOP_THREADS);
+	r = start_stopper(fs);
+	if (r == 0) {
+		r = fuse_session_loop_mt(fs->se, config);
+		atomic_store(&fs->loop_over, true);
+		fs_stop(fs);
+		rq_list_end(&fs->waiting);
+		mount_stop(fs);
+	}
+	fuse_loop_cfg_destroy(config);
+	return r > 0 ? 0 : r;
+}
+
+void fs_stop(struct fs *fs)
+{
+	int err = errno;
+	uint64_t one = 1;
+	ssize_t n = write(fs->stop_fd, &one, sizeof(one));
+
+	(void)n; /* full: it was told often enough */
+	errno = err;
+}
+
+bool fs_passthrough(const struct fs *fs)
+{
+	return atomic_load(&fs->passthrough);
+}
+
+dev_t fs_dev(const struct fs *fs)
+{
+	return fs->dev;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fs_impl.h - what the files of the file system share
+ *
+ * Only fuse/'s own sources include this; everybody else uses fs.h.
+ */
+#ifndef FUSE_FS_IMPL_H
+#define FUSE_FS_IMPL_H
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/pool.h"
+#include "cache/cache.h"
+#include "cache/listing.h"
+#include "cache/meta.h"
+#include "cache/object.h"
+#include "fuse/backing.h"
+#include "fuse/fs.h"
+#include "fuse/handles.h"
+#include "fuse/inodes.h"
+#include "fuse/names.h"
+#include "fuse/request.h"
+
+struct fs {
+	/* set once */
+	struct fs_conf conf; /* its strings are the next ones */
+	char *source;
+	char *conf_dir; /* as given */
+	char *dir;      /* resolved, once mounted: as in mountinfo */
+	struct cache *cache;
+	struct meta *meta;
+	int64_t started; /* ns since 1970: the mtime of directories */
+
+	struct inodes *inodes;
+	struct handles *handles;
+	struct pool *jobs;   /* lookups and all that asks the store */
+	struct pool *enders; /* one thread that answers EINTR */
+	struct rq_list waiting;
+
+	/* mount.c's: set by fs_mount() */
+	struct fuse_session *se;
+	dev_t dev;
+	bool mounted;
+	bool own_mount; /* by mount(2), not fusermount3 */
+	int stop_fd;    /* eventfd: fs_stop() */
+
+	pthread_t stopper; /* waits for stop_fd */
+	bool stopper_runs;
+	atomic_bool loop_over;
+	atomic_uint_fast64_t init_unique; /* of the INIT request; 0: none */
+	bool init_passthrough;            /* the kernel offers it; see init.c */
+	atomic_bool init_done;
+	atomic_bool passthrough;
+	atomic_bool refused_said;
+};
+
+/* /dev/fuse for backing ids, or -1 when there is no passthrough. */
+int fs_backing_fd(struct fs *fs);
+
+/* The one place where -errno becomes an answer. */
+void reply_err(fuse_req_t req, int err);
+
+/* Seconds from now until a moment (clock_ns()), 0 when it has passed. */
+double fs_timeout(int64_t until);
+
+/* struct stat of an inode. */
+void fs_stat(struct fs *fs, const struct inode_attr *a, struct stat *st);
+
+/* A reply for an inode whose lookup was counted, believed until then. */
+void fs_entry(struct fs *fs, const struct inode_attr *a, int64_t until,
+	      struct fuse_entry_param *e);
+
+/* The operations. */
+void op_init(void *userdata, struct fuse_conn_info *conn);
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);
+void op_forget_multi(fuse_req_t req, size_t count,
+		     struct fuse_forget_data *forgets);
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	     struct fuse_file_info *fi);
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi);
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void op_statfs(fuse_req_t req, fuse_ino_t ino);
+
+/* The table, with all that would write as -EROFS. */
+extern const struct fuse_lowlevel_ops fs_ops;
+
+/* Give back a handle's reference; the last one frees what it holds. */
+void handle_put(struct fs *fs, struct handle *h);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * handles.h - open files and directories, by index and generation
+ *
+ * The kernel is given index and generation, never a pointer. A handle is
+ * counted: the table holds one reference until release, each request that
+ * works with it another, so what it holds (object, listing) lives as long as
+ * the last of them.
+ */
+#ifndef FUSE_HANDLES_H
+#define FUSE_HANDLES_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "cache/listing.h"
+#include "fuse/backing.h"
+
+struct fs;
+
+struct handle {
+	atomic_uint refs;
+	uint64_t nodeid;
+
+	/* a file's */
+	struct opened *opened; /* owns a ref; NULL: a directory */
+	enum open_mode mode;
+
+	/* a directory's */
+	struct listing *listing; /* owns a ref */
+};
+
+struct handles;
+
+int handles_new(struct handles **out);
+
+/* Every handle must have been removed. NULL is allowed. */
+void handles_free(struct handles *t);
+
+/* Takes over the caller's reference. *fh names it. 0 or -ENOMEM. */
+int handles_add(struct handles *t, struct handle *h, uint64_t *fh);
+
+/* The handle with a reference more, or NULL. */
+struct handle *handles_get(struct handles *t, uint64_t fh);
+
+/* Take it out; the table's reference is now the caller's. NULL: none. */
+struct handle *handles_remove(struct handles *t, uint64_t fh);
+
+/* Any one handle, taken out, or NULL when the table is empty. */
+struct handle *handles_remove_any(struct handles *t);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * init.c - the session and its INIT exchange
+ *
+ * The reply to INIT is known by the request's unique number, which the read
+ * hook remembers. Only a reply of the length of today's struct is touched.
+ */
+#include "fuse/init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+
+#include "base/log.h"
+#include "fuse/fs_impl.h"
+#include "fuse/mount.h"
+
+#define READAHEAD_KIB 2048 /* measured: +40 to 60 % over the default 128 */
+#define BACKGROUND 64      /* read-ahead requests of the kernel at once */
+
+void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	const unsigned on = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
+			    FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS;
+	/*
+	 * Splicing costs more than it saves. READDIRPLUS_AUTO makes listings
+	 * ten times slower. Attributes of an inode never change, so nothing
+	 * is to be dropped when they are read again.
+	 */
+	const unsigned off = FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+			     FUSE_CAP_SPLICE_MOVE | FUSE_CAP_READDIRPLUS_AUTO |
+			     FUSE_CAP_AUTO_INVAL_DATA |
+			     FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_WRITEBACK_CACHE;
+
+	(void)userdata;
+	conn->want = (conn->want & ~off) | (conn->capable & on);
+	conn->max_read = INIT_READ_MAX;
+	conn->max_background = BACKGROUND;
+	conn->congestion_threshold = BACKGROUND * 3 / 4;
+}
+
+static bool init_offers_passthrough(const void *buf, size_t n)
+{
+	const struct wire_in_header *head = buf;
+	struct wire_init_in in;
+
+	if (n < sizeof(*head) + sizeof(in))
+		return false;
+	memcpy(&in, (const char *)buf + sizeof(*head), sizeof(in));
+	return (in.flags & WIRE_INIT_EXT) && (in.flags2 & WIRE_PASSTHROUGH2);
+}
+
+static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
+{
+	struct fs *fs = userdata;
+	ssize_t n = read(fd, buf, len);
+	struct wire_in_header head;
+
+	if (n < (ssize_t)sizeof(head) || atomic_load(&fs->init_done))
+		return n;
+	memcpy(&head, buf, sizeof(head));
+	if (head.opcode == WIRE_INIT) {
+		fs->init_passthrough = fs->conf.passthrough && fs->own_mount &&
+				       init_offers_passthrough(buf, (size_t)n);
+		atomic_store(&fs->init_unique, head.unique);
+	}
+	return n;
+}
+
+static void set_readahead(struct fs *fs)
+{
+	unsigned kib = fs->conf.readahead_kib;
+	AUTO_CLOSE int fd = -1;
+	char text[64];
+
+	if (geteuid() != 0 || fs->dev == 0)
+		return;
+	snprintf(text, sizeof(text), "/sys/class/bdi/%u:%u/read_ahead_kb",
+		 major(fs->dev), minor(fs->dev));
+	fd = open(text, O_WRONLY | O_CLOEXEC);
+	snprintf(text, sizeof(text), "%u", kib > 0 ? kib : READAHEAD_KIB);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		log_info("mount: the kernel's read-ahead stays at its default"
+			 " (%s): large files are read in smaller requests",
+			 strerror(errno));
+}
+
+/* Said once, by the thread that answered INIT. */
+static void after_init(struct fs *fs, int dev_fd)
+{
+	int r;
+
+	set_readahead(fs);
+	if (!fs->conf.passthrough || !fs->own_mount)
+		return;
+	r = fs->init_passthrough ? backing_probe(dev_fd) : -EOPNOTSUPP;
+	if (r == 0)
+		atomic_store(&fs->passthrough, true);
+	else
+		log_info("mount: no passthrough (%s): reads come to the daemon",
+			 fs->init_passthrough
+			     ? strerror(-r)
+			     : "the kernel offers none; Linux 6.9 does");
+}
+
+static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+	struct fs *fs = userdata;
+	struct wire_out_header head;
+	struct wire_init_out out;
+	struct iovec changed[2];
+	ssize_t n;
+
+	if (atomic_load_explicit(&fs->init_done, memory_order_relaxed))
+		return writev(fd, iov, count);
+	if (count != 2 || iov[0].iov_len != sizeof(head))
+		return writev(fd, iov, count);
+	memcpy(&head, iov[0].iov_base, sizeof(head));
+	if (head.unique != atomic_load(&fs->init_unique) || head.error != 0)
+		return writev(fd, iov, count);
+	changed[0] = iov[0];
+	changed[1] = iov[1];
+	if (fs->init_passthrough && iov[1].iov_len == sizeof(out)) {
+		memcpy(&out, iov[1].iov_base, sizeof(out));
+		out.flags |= WIRE_INIT_EXT;
+		out.flags2 |= WIRE_PASSTHROUGH2;
+		out.max_stack_depth = 1;
+		changed[1].iov_base = &out;
+	}
+	n = writev(fd, changed, count);
+	if (n >= 0) {
+		atomic_store(&fs->init_done, true);
+		after_init(fs, fd);
+	}
+	return n;
+}
+
+static void session_log(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	char line[512];
+	int n = vsnprintf(line, sizeof(line), fmt, ap);
+
+	if (n <= 0)
+		return;
+	n = MIN(n, (int)sizeof(line) - 1);
+	if (line[n - 1] == '\n')
+		line[n - 1] = '\0';
+	if (level <= FUSE_LOG_WARNING)
+		log_warn("libfuse: %s", line);
+	else
+		log_debug(LOG_FUSE, "libfuse: %s", line);
+}
+
+/* The words for fusermount3; our own mount needs none. */
+static int mount_words(const struct fs *fs, char **words)
+{
+	const struct fs_conf *c = &fs->conf;
+	char fsname[1300];
+
+	snprintf(fsname, sizeof(fsname), "fsname=%s", fs->source);
+	if (fuse_opt_add_opt(words, "ro") < 0 ||
+	    fuse_opt_add_opt(words, "subtype=tarn") < 0 ||
+	    fuse_opt_add_opt(words, "default_permissions") < 0 ||
+	    fuse_opt_add_opt(words, "max_read=1048576") < 0 ||
+	    fuse_opt_add_opt(words, c->suid ? "suid" : "nosuid") < 0 ||
+	    fuse_opt_add_opt(words, c->dev ? "dev" : "nodev") < 0 ||
+	    fuse_opt_add_opt(words, c->exec ? "exec" : "noexec") < 0 ||
+	    (c->allow_other && fuse_opt_add_opt(words, "allow_other") < 0) ||
+	    fuse_opt_add_opt_escaped(words, fsname) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int init_session(struct fs *fs)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	char *words = NULL;
+	int r = 0;
+
+	fuse_set_log_func(session_log);
+	if (!fs->own_mount)
+		r = mount_words(fs, &words);
+	if (r == 0 && (fuse_opt_add_arg(&args, "tarn") < 0 ||
+		       (words != NULL && (fuse_opt_add_arg(&args, "-o") < 0 ||
+					  fuse_opt_add_arg(&args, words) < 0))))
+		r = -ENOMEM;
+	if (r == 0) {
+		fs->se = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), fs);
+		if (fs->se == NULL)
+			r = -EINVAL;
+	}
+	fuse_opt_free_args(&args);
+	free(words);
+	return r;
+}
+
+int init_hooks(struct fs *fs, int fd)
+{
+	static const struct fuse_custom_io io = {
+		.read = hook_read,
+		.writev = hook_writev,
+	};
+
+	return fuse_session_custom_io(fs->se, &io, fd);
+}

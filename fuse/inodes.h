@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * inodes.h - what the kernel knows, as plain records
+ *
+ * An inode is a record in a growing array. The kernel knows it as a nodeid:
+ * its index and a generation that changes when the index is used again, so
+ * that a late message about a forgotten inode names nothing. No pointer ever
+ * goes to the kernel, and what runs (open files) hangs off beside the
+ * record: the records alone are what a successor process would need.
+ *
+ * A file's record is one version of one object. Its size and mtime never
+ * change; when a lookup finds another version a new record takes its place
+ * in the hash, and the old one lives on unhashed until the kernel forgets it
+ * (S3). A record also stays while it has children, so that a key can always
+ * be put together by walking up.
+ */
+#ifndef FUSE_INODES_H
+#define FUSE_INODES_H
+
+#include "base/base.h"
+#include "ufs/ufs.h"
+
+#define INODE_ROOT 1 /* FUSE_ROOT_ID: index 1, generation 0 */
+
+enum inode_type {
+	INODE_DIR,
+	INODE_FILE,
+	INODE_DATA, /* the data of the parent directory's own marker */
+};
+
+/* What a reply needs of an inode. */
+struct inode_attr {
+	uint64_t nodeid;
+	uint64_t ino; /* st_ino: the same for all versions of a key */
+	uint64_t size;
+	int64_t mtime; /* ns; of a directory: 0 */
+	enum inode_type type;
+	bool gone; /* its version is known to be no longer in the store */
+};
+
+struct inodes;
+
+/* seed names the store and prefix, so that st_ino differs between them. */
+int inodes_new(struct str seed, struct inodes **out);
+void inodes_free(struct inodes *t); /* NULL is allowed */
+
+/*
+ * The inode of component comp in parent with one more lookup counted: the
+ * one that is known, or a new one when there is none or of another version.
+ * st: of a file or data. -ESTALE: no such parent; -ENAMETOOLONG; -ENOMEM.
+ */
+int inodes_lookup(struct inodes *t, uint64_t parent, enum inode_type type,
+		  struct str comp, const struct ufs_stat *st,
+		  struct inode_attr *out);
+
+/* Take back n lookups. An unknown nodeid is ignored. */
+void inodes_forget(struct inodes *t, uint64_t nodeid, uint64_t n);
+
+/* -ESTALE when there is no such inode; st may be NULL. */
+int inodes_get(struct inodes *t, uint64_t nodeid, struct inode_attr *out,
+	       struct ufs_stat *st);
+
+/*
+ * The key: of a directory "" or with a '/' at its end, of a file or data the
+ * object's. NUL-terminated for convenience; it may hold NUL itself.
+ */
+int inodes_key(struct inodes *t, uint64_t nodeid, char key[UFS_KEY_MAX + 1],
+	       size_t *n);
+
+/* The st_ino of the entry comp of type in the directory dirkey. */
+uint64_t inodes_ino(const struct inodes *t, struct str dirkey,
+		    enum inode_type type, struct str comp);
+
+/* The version is known to be gone: opens of it are to be ESTALE. */
+void inodes_set_gone(struct inodes *t, uint64_t nodeid);
+
+/*
+ * When the listing was taken that the kernel's cache of this directory was
+ * filled from: replaced by taken, and the former value returned (0: none).
+ */
+int64_t inodes_swap_shown(struct inodes *t, uint64_t nodeid, int64_t taken);
+
+/*
+ * The running part of an inode, counted. Attach: hang fresh there (may be
+ * NULL) if nothing is yet, and return what is there then with one reference
+ * more; it holds the record. NULL: nothing is, or there is no such inode.
+ * Detach gives a reference back; the last one takes it off and returns it.
+ */
+void *inodes_attach(struct inodes *t, uint64_t nodeid, void *fresh);
+void *inodes_detach(struct inodes *t, uint64_t nodeid);
+
+/*
+ * The next known inode at or after *cursor (start with 0) that is key or
+ * lies below it ("" everything but the root), with its parent and component:
+ * comp[UFS_KEY_MAX + 1]. False at the end. Others may come and go meanwhile.
+ */
+struct inode_place {
+	uint64_t nodeid;
+	uint64_t parent;
+	enum inode_type type;
+	size_t n;
+	char comp[UFS_KEY_MAX + 1];
+};
+bool inodes_next_below(struct inodes *t, struct str key, uint64_t *cursor,
+		       struct inode_place *out);
+
+/* The inode of comp in parent if the kernel knows one. -ENOENT if not. */
+int inodes_find(struct inodes *t, uint64_t parent, enum inode_type type,
+		struct str comp, uint64_t *nodeid);
+
+#endif

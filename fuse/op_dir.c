@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * op_dir.c - directories: opendir, readdir, readdirplus
+ *
+ * A directory handle holds one listing until it is closed, so offsets are
+ * stable whatever happens meanwhile: offset 1 is after ".", 2 after "..",
+ * n + 3 after entry n. The kernel keeps the entries it was given
+ * (FOPEN_CACHE_DIR); it may answer from them again while opendir still finds
+ * the listing that they came from.
+ *
+ * READDIRPLUS always: an entry that fits in the reply is also a lookup.
+ */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "fuse/fs_impl.h"
+#include "fuse/walk.h"
+
+#define FIRST_ENTRY 2 /* offset at which the listing's entry 0 is asked for */
+#define REPLY_MAX MIB(1)
+
+struct opendir_rq {
+	struct rq rq;
+	uint64_t nodeid;
+	char key[UFS_KEY_MAX + 1];
+	size_t n;
+};
+
+/* Takes over the listing's reference. */
+static void opendir_reply(struct fs *fs, fuse_req_t req, uint64_t nodeid,
+			  struct listing *l)
+{
+	struct fuse_file_info fi = { 0 };
+	struct handle *h = calloc(1, sizeof(*h));
+	int64_t taken = listing_taken(l);
+	uint64_t fh;
+	int r;
+
+	if (h == NULL) {
+		listing_unref(l);
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	atomic_init(&h->refs, 1);
+	h->nodeid = nodeid;
+	h->listing = l;
+	r = handles_add(fs->handles, h, &fh);
+	if (r < 0) {
+		handle_put(fs, h);
+		reply_err(req, r);
+		return;
+	}
+	fi.fh = fh;
+	if (fs->conf.consistency != CONSISTENCY_STRICT) {
+		fi.cache_readdir = 1;
+		/* Of an earlier boot no two listings can be told apart. */
+		fi.keep_cache =
+		    inodes_swap_shown(fs->inodes, nodeid, taken) == taken &&
+		    taken > 0;
+	}
+	if (fuse_reply_open(req, &fi) != 0)
+		handle_put(fs, handles_remove(fs->handles, fh));
+}
+
+static void opendir_fini(struct rq *rq)
+{
+	free(container_of(rq, struct opendir_rq, rq));
+}
+
+static void opendir_run(struct rq *rq)
+{
+	struct opendir_rq *o = container_of(rq, struct opendir_rq, rq);
+	struct listing *l;
+	int r = meta_list(rq->fs->meta, (struct str){ o->key, o->n }, &l,
+			  &rq->cancel);
+
+	if (r < 0) {
+		rq_finish_err(rq, r);
+		return;
+	}
+	if (rq_claim(rq))
+		opendir_reply(rq->fs, rq->req, o->nodeid, l);
+	else
+		listing_unref(l);
+	rq_unref(rq);
+}
+
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	char key[UFS_KEY_MAX + 1];
+	struct opendir_rq *o;
+	struct inode_attr a;
+	struct listing *l;
+	size_t n;
+	int r = inodes_get(fs->inodes, ino, &a, NULL);
+
+	(void)fi;
+	if (r == 0 && a.type != INODE_DIR)
+		r = -ENOTDIR;
+	if (r == 0)
+		r = inodes_key(fs->inodes, ino, key, &n);
+	if (r == 0)
+		r = meta_list_fast(fs->meta, (struct str){ key, n }, &l);
+	if (r == 0) {
+		opendir_reply(fs, req, ino, l);
+		return;
+	}
+	if (r != -EAGAIN) {
+		reply_err(req, r);
+		return;
+	}
+	o = malloc(sizeof(*o));
+	if (o == NULL) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	rq_init(&o->rq, fs, req, opendir_fini);
+	o->nodeid = ino;
+	memcpy(o->key, key, n + 1);
+	o->n = n;
+	rq_run(&o->rq, opendir_run);
+	rq_wait(&o->rq);
+}
+
+/* A reply that is being filled. */
+struct filling {
+	struct fs *fs;
+	fuse_req_t req;
+	uint64_t dir;
+	struct str dirkey;
+	int64_t until;
+	bool plus;
+	char *buf;
+	size_t size;
+	size_t used;
+};
+
+/* False when it does not fit. Offset next is what follows it. */
+static bool fill_add(struct filling *f, const char *name,
+		     const struct fuse_entry_param *e, uint64_t next)
+{
+	char *to = f->buf + f->used;
+	size_t room = f->size - f->used, n;
+
+	if (f->plus)
+		n = fuse_add_direntry_plus(f->req, to, room, name, e,
+					   (off_t)next);
+	else
+		n = fuse_add_direntry(f->req, to, room, name, &e->attr,
+				      (off_t)next);
+	if (n > room)
+		return false;
+	f->used += n;
+	return true;
+}
+
+/* Would an entry of this name fit? Asked before a lookup is counted. */
+static bool fill_fits(const struct filling *f, const char *name)
+{
+	size_t n = f->plus
+		       ? fuse_add_direntry_plus(f->req, NULL, 0, name, NULL, 0)
+		       : fuse_add_direntry(f->req, NULL, 0, name, NULL, 0);
+
+	return n <= f->size - f->used;
+}
+
+static int fill_cb(void *arg, uint64_t number, const struct listing_entry *le)
+{
+	struct filling *f = arg;
+	struct fs *fs = f->fs;
+	struct fuse_entry_param e = { 0 };
+	char name[NAME_LEN_MAX + 1];
+	enum inode_type type;
+	struct inode_attr a;
+	struct str comp;
+
+	walk_entry(le, &type, &comp, name);
+	if (type == INODE_DATA && le->st.size == 0)
+		return 0; /* a bare marker is just the directory */
+	if (!fill_fits(f, name))
+		return 1;
+	/*
+	 * An entry without a nodeid counts no lookup: for plain readdir, for
+	 * strict mounts, where it would not be believed, and without memory.
+	 */
+	if (f->plus && f->until > 0 &&
+	    inodes_lookup(fs->inodes, f->dir, type, comp, &le->st, &a) == 0) {
+		fs_entry(fs, &a, f->until, &e);
+	} else {
+		e.attr.st_ino = inodes_ino(fs->inodes, f->dirkey, type, comp);
+		e.attr.st_mode = type == INODE_DIR ? S_IFDIR : S_IFREG;
+	}
+	fill_add(f, name, &e, number + FIRST_ENTRY + 1);
+	return 0;
+}
+
+static void fill_dots(struct filling *f, uint64_t off, uint64_t ino)
+{
+	struct fuse_entry_param e = { 0 };
+
+	e.attr.st_mode = S_IFDIR;
+	e.attr.st_ino = ino;
+	if (off == 0 && fill_add(f, ".", &e, 1))
+		off = 1;
+	if (off == 1)
+		fill_add(f, "..", &e, FIRST_ENTRY);
+}
+
+static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		     const struct fuse_file_info *fi, bool plus)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct handle *h = handles_get(fs->handles, fi->fh);
+	AUTO_FREE char *buf = NULL;
+	struct filling f = { .fs = fs, .req = req, .dir = ino, .plus = plus };
+	char key[UFS_KEY_MAX + 1];
+	struct inode_attr a;
+	size_t n;
+	int r = h != NULL && h->listing != NULL && off >= 0 ? 0 : -EBADF;
+
+	if (r == 0)
+		r = inodes_get(fs->inodes, ino, &a, NULL);
+	if (r == 0)
+		r = inodes_key(fs->inodes, ino, key, &n);
+	if (r == 0) {
+		f.size = MIN(size, REPLY_MAX);
+		buf = malloc(f.size > 0 ? f.size : 1);
+		r = buf != NULL ? 0 : -ENOMEM;
+	}
+	if (r == 0) {
+		f.buf = buf;
+		f.dirkey = (struct str){ key, n };
+		if (fs->conf.consistency != CONSISTENCY_STRICT)
+			f.until =
+			    meta_until(fs->meta, listing_taken(h->listing));
+		if (off < FIRST_ENTRY)
+			fill_dots(&f, (uint64_t)off, a.ino);
+		r = listing_each(
+		    h->listing,
+		    off < FIRST_ENTRY ? 0 : (uint64_t)off - FIRST_ENTRY,
+		    fill_cb, &f);
+	}
+	/* What was counted in the reply must be sent. */
+	if (r < 0 && f.used == 0)
+		reply_err(req, r);
+	else
+		fuse_reply_buf(req, f.buf, f.used);
+	handle_put(fs, h);
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		struct fuse_file_info *fi)
+{
+	read_dir(req, ino, size, off, fi, false);
+}
+
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	read_dir(req, ino, size, off, fi, true);
+}
+
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+
+	(void)ino;
+	handle_put(fs, handles_remove(fs->handles, fi->fh));
+	reply_err(req, 0);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * op_lookup.c - names to inodes, and their attributes
+ *
+ * A lookup that memory or a listing can answer is answered on the FUSE
+ * thread, others on the pool. The kernel believes a name for as long as the
+ * answer holds (S1), ENOENT likewise (S4). It may believe a file's
+ * attributes for long: they are those of one version and never change; that
+ * the path now means another version is what the next lookup says (S3).
+ */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/stats.h"
+#include "fuse/fs_impl.h"
+#include "fuse/walk.h"
+
+#define ATTR_SECONDS 86400.0
+#define FOREVER_SECONDS (10 * 365 * 86400.0)
+
+struct lookup {
+	struct rq rq;
+	uint64_t parent;
+	struct str name; /* owned; behind the struct */
+	char key[UFS_KEY_MAX + 1];
+	size_t n;
+};
+
+double fs_timeout(int64_t until)
+{
+	int64_t now;
+
+	if (until == INT64_MAX)
+		return FOREVER_SECONDS;
+	now = clock_ns();
+	return until <= now ? 0.0 : (double)(until - now) / 1e9;
+}
+
+void fs_stat(struct fs *fs, const struct inode_attr *a, struct stat *st)
+{
+	bool dir = a->type == INODE_DIR;
+	int64_t mtime = dir ? fs->started : a->mtime;
+
+	memset(st, 0, sizeof(*st));
+	st->st_ino = a->ino;
+	st->st_mode =
+	    dir ? S_IFDIR | fs->conf.dir_mode : S_IFREG | fs->conf.file_mode;
+	st->st_nlink = 1;
+	st->st_uid = fs->conf.uid;
+	st->st_gid = fs->conf.gid;
+	st->st_size = (off_t)a->size;
+	st->st_blocks = (blkcnt_t)((a->size + 511) / 512);
+	st->st_blksize = 4096;
+	st->st_mtim.tv_sec = mtime / NSEC_PER_SEC;
+	st->st_mtim.tv_nsec = mtime % NSEC_PER_SEC;
+	st->st_atim = st->st_ctim = st->st_mtim;
+}
+
+void fs_entry(struct fs *fs, const struct inode_attr *a, int64_t until,
+	      struct fuse_entry_param *e)
+{
+	memset(e, 0, sizeof(*e));
+	e->ino = a->nodeid;
+	e->generation = a->nodeid >> 32;
+	e->entry_timeout = fs_timeout(until);
+	e->attr_timeout = ATTR_SECONDS;
+	fs_stat(fs, a, &e->attr);
+}
+
+/* The answer to a lookup of which walk_step() said r. */
+static void answer(struct fs *fs, fuse_req_t req, uint64_t parent, int r,
+		   const struct walk *w)
+{
+	struct fuse_entry_param e;
+	struct inode_attr a;
+
+	if (r == -ENOENT) {
+		memset(&e, 0, sizeof(e));
+		e.entry_timeout = fs_timeout(w->until);
+		if (e.entry_timeout > 0)
+			fuse_reply_entry(req, &e);
+		else
+			reply_err(req, r);
+		return;
+	}
+	if (r == 0)
+		r = inodes_lookup(fs->inodes, parent, w->type,
+				  (struct str){ w->comp, w->n }, &w->st, &a);
+	if (r < 0) {
+		reply_err(req, r);
+		return;
+	}
+	fs_entry(fs, &a, w->until, &e);
+	if (fuse_reply_entry(req, &e) != 0)
+		inodes_forget(fs->inodes, a.nodeid, 1);
+}
+
+static void lookup_fini(struct rq *rq)
+{
+	free(container_of(rq, struct lookup, rq));
+}
+
+static void lookup_run(struct rq *rq)
+{
+	struct lookup *l = container_of(rq, struct lookup, rq);
+	struct walk w;
+	int r = walk_step(rq->fs->meta, (struct str){ l->key, l->n }, l->name,
+			  &w, &rq->cancel);
+
+	if (rq_claim(rq))
+		answer(rq->fs, rq->req, l->parent, r, &w);
+	rq_unref(rq);
+}
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	char key[UFS_KEY_MAX + 1];
+	struct lookup *l;
+	struct walk w;
+	size_t n, len = strlen(name);
+	int r = inodes_key(fs->inodes, parent, key, &n);
+
+	if (r == 0)
+		r = walk_step_fast(fs->meta, (struct str){ key, n },
+				   (struct str){ name, len }, &w);
+	else
+		w.until = 0;
+	if (r != -EAGAIN) {
+		answer(fs, req, parent, r, &w);
+		return;
+	}
+	l = malloc(sizeof(*l) + len);
+	if (l == NULL) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	rq_init(&l->rq, fs, req, lookup_fini);
+	l->parent = parent;
+	memcpy(l->key, key, n + 1);
+	l->n = n;
+	memcpy(l + 1, name, len);
+	l->name = (struct str){ (char *)(l + 1), len };
+	rq_run(&l->rq, lookup_run);
+	rq_wait(&l->rq);
+}
+
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
+{
+	struct fs *fs = fuse_req_userdata(req);
+
+	inodes_forget(fs->inodes, ino, n);
+	fuse_reply_none(req);
+}
+
+void op_forget_multi(fuse_req_t req, size_t count,
+		     struct fuse_forget_data *forgets)
+{
+	struct fs *fs = fuse_req_userdata(req);
+
+	for (size_t i = 0; i < count; i++)
+		inodes_forget(fs->inodes, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fuse_req_userdata(req);
+	struct inode_attr a;
+	struct stat st;
+	int r = inodes_get(fs->inodes, ino, &a, NULL);
+
+	(void)fi;
+	if (r < 0) {
+		reply_err(req, r);
+		return;
+	}
+	fs_stat(fs, &a, &st);
+	fuse_reply_attr(req, &st, ATTR_SECONDS);
+}

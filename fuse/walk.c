@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * walk.c - one step of a path
+ *
+ * The component "" is special: as an object it is the directory's own marker
+ * (key `a/`), whose data is the file `%~d`; as a directory it is the key
+ * `a//...`, named `%~e`. Where both exist neither is a twin of the other.
+ */
+#include "fuse/walk.h"
+
+#include <errno.h>
+
+/* What the answer to a lookup of nk's component means for that kind. */
+static int judge(const struct name_key *nk, const struct meta_answer *a,
+		 struct walk *out)
+{
+	bool object = a->object, dir = a->dir;
+
+	out->until = a->until;
+	memcpy(out->comp, nk->comp, nk->n);
+	out->comp[nk->n] = '\0';
+	out->n = nk->n;
+	out->st = a->st;
+	switch (nk->kind) {
+	case NAME_DATA:
+		out->type = INODE_DATA;
+		return object && a->st.size > 0 ? 0 : -ENOENT;
+	case NAME_TWIN:
+		out->type = INODE_FILE;
+		return object && dir ? 0 : -ENOENT;
+	default:
+		out->type = dir ? INODE_DIR : INODE_FILE;
+		if (nk->n == 0)
+			object = false;
+		return object || dir ? 0 : -ENOENT;
+	}
+}
+
+/* Would the key be longer than any store has? Then there is none. */
+static bool too_long(struct str dirkey, const struct name_key *nk)
+{
+	return dirkey.n + nk->n > UFS_KEY_MAX;
+}
+
+size_t walk_entry(const struct listing_entry *e, enum inode_type *type,
+		  struct str *comp, char name[static NAME_LEN_MAX + 1])
+{
+	enum name_kind kind = NAME_PLAIN;
+
+	*comp = e->name;
+	*type = e->dir ? INODE_DIR : INODE_FILE;
+	if (e->dir && comp->n > 0 && comp->p[comp->n - 1] == '/')
+		comp->n--;
+	if (!e->dir && comp->n == 0) {
+		*type = INODE_DATA;
+		kind = NAME_DATA;
+	} else if (!e->dir && e->twin) {
+		kind = NAME_TWIN;
+	}
+	return name_from_key(*comp, kind, name);
+}
+
+/* An alias is found by giving each entry it may stand for its name. */
+struct match {
+	struct str name;
+	struct walk *out;
+	int r;
+};
+
+static int match_cb(void *arg, uint64_t number, const struct listing_entry *e)
+{
+	struct match *m = arg;
+	char name[NAME_LEN_MAX + 1];
+	enum inode_type type;
+	struct str comp;
+	size_t n = walk_entry(e, &type, &comp, name);
+
+	(void)number;
+	if (!str_eq((struct str){ name, n }, m->name) || comp.n > UFS_KEY_MAX)
+		return 0;
+	m->out->type = type;
+	memcpy(m->out->comp, comp.p, comp.n);
+	m->out->comp[comp.n] = '\0';
+	m->out->n = comp.n;
+	m->out->st = e->st;
+	m->r = 0;
+	return 1;
+}
+
+static int find_alias(struct meta *m, struct str dirkey, struct str name,
+		      const struct name_key *nk, struct walk *out,
+		      struct cancel *cancel)
+{
+	struct match match = { .name = name, .out = out, .r = -ENOENT };
+	struct listing *l;
+	int r = meta_list(m, dirkey, &l, cancel);
+
+	if (r < 0)
+		return r;
+	out->until = meta_until(m, listing_taken(l));
+	r = listing_each_prefix(l, (struct str){ nk->comp, nk->n }, match_cb,
+				&match);
+	listing_unref(l);
+	return r < 0 ? r : match.r;
+}
+
+static int step(struct meta *m, struct str dirkey, struct str name, bool fast,
+		struct walk *out, struct cancel *cancel)
+{
+	struct meta_answer a = { 0 };
+	struct name_key nk;
+	struct str comp;
+	int r;
+
+	out->until = 0;
+	r = name_to_key(name, &nk);
+	if (r < 0)
+		return r;
+	if (too_long(dirkey, &nk))
+		return -ENOENT;
+	if (nk.kind == NAME_LONG)
+		return fast ? -EAGAIN
+			    : find_alias(m, dirkey, name, &nk, out, cancel);
+	comp = (struct str){ nk.comp, nk.kind == NAME_DATA ? 0 : nk.n };
+	nk.n = comp.n;
+	r = fast ? meta_lookup_fast(m, dirkey, comp, &a)
+		 : meta_lookup(m, dirkey, comp, &a, cancel);
+	if (r == -ENOENT)
+		out->until = a.until;
+	return r < 0 ? r : judge(&nk, &a, out);
+}
+
+int walk_step_fast(struct meta *m, struct str dirkey, struct str name,
+		   struct walk *out)
+{
+	return step(m, dirkey, name, true, out, NULL);
+}
+
+int walk_step(struct meta *m, struct str dirkey, struct str name,
+	      struct walk *out, struct cancel *cancel)
+{
+	return step(m, dirkey, name, false, out, cancel);
+}
