@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd_help.c - the table of commands, tarn help, tarn --version
+ */
+#include "fuse/cli.h"
+
+#include "fuse/options.h"
+
+const struct command commands[] = {
+	{ "mount", cmd_mount,
+	  "mount SOURCE DIR [-o OPTION[=VALUE],...] [-f] [-d TOPIC,...] "
+	  "[-c FILE]",
+	  "mount s3://BUCKET[/PREFIX] or file:///DIRECTORY on DIR" },
+	{ "umount", cmd_umount, "umount DIR [--force]",
+	  "unmount DIR and wait until its daemon is gone" },
+	{ "status", cmd_status, "status [DIR] [--json]",
+	  "where bytes came from, what is held, what failed" },
+	{ "load", cmd_load,
+	  "load PATH|URL... [--list FILE] [--to ssd] [--verify] [--dry-run] "
+	  "[--json]",
+	  "bring files and trees into the cache" },
+	{ "free", cmd_free,
+	  "free PATH|URL... [--list FILE] [--dry-run] [--json]",
+	  "drop cached bytes, never objects" },
+	{ "invalidate", cmd_invalidate, "invalidate PATH...",
+	  "forget what is known of the names and attributes of files and "
+	  "trees" },
+	{ "help", cmd_help, "help [COMMAND]", "this list, or one command" },
+	{ "version", cmd_version, "version", "the version of tarn" },
+};
+const size_t ncommands = ARRAY_SIZE(commands);
+
+static void help_mount(void)
+{
+	printf("\nRuns in the background and returns once the mount answers.\n"
+	       "  -f           stay in the foreground\n"
+	       "  -d TOPIC,... debug messages of ufs, cache, fuse, meta\n"
+	       "  -c FILE      options from this JSON file\n\n"
+	       "Options are given with -o, in the environment as TARN_NAME "
+	       "(dashes as\nunderscores), or in a JSON file; the first of "
+	       "these that names one counts.\nSizes: 64K, 10G; times: 500ms, "
+	       "30s, 5m.\n\n");
+	options_help(stdout);
+}
+
+static void help_load(void)
+{
+	printf("\n  --list FILE  paths or URLs, one a line; - is stdin\n"
+	       "  --to ssd     where to; ssd is the only place so far\n"
+	       "  --verify     read back and check every page\n"
+	       "  --dry-run    only say what would be done\n"
+	       "  --json       print the result as JSON\n\n"
+	       "The job belongs to the mount: it goes on when this command is "
+	       "interrupted.\n");
+}
+
+static int help_all(void)
+{
+	printf("usage: tarn COMMAND ...\n\n");
+	for (size_t i = 0; i < ncommands; i++)
+		printf("  tarn %s\n      %s\n", commands[i].usage,
+		       commands[i].about);
+	printf("\n`tarn help mount` lists the options of a mount. Manuals: "
+	       "tarn(1), mount.tarn(8),\ntarn.conf(5), tarn-semantics(7).\n");
+	return CLI_DONE;
+}
+
+int cmd_help(int argc, char **argv)
+{
+	if (argc < 2)
+		return help_all();
+	if (argc > 2)
+		return cli_usage("help takes one command at most");
+	for (size_t i = 0; i < ncommands; i++) {
+		if (strcmp(commands[i].name, argv[1]) != 0)
+			continue;
+		printf("usage: tarn %s\n\n%s\n", commands[i].usage,
+		       commands[i].about);
+		if (commands[i].run == cmd_mount)
+			help_mount();
+		else if (commands[i].run == cmd_load)
+			help_load();
+		return CLI_DONE;
+	}
+	return cli_usage("help: there is no command %s; `tarn help` lists "
+			 "them",
+			 argv[1]);
+}
+
+int cmd_version(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1)
+		return cli_usage("version takes no arguments");
+	printf("tarn %s\n", TARN_VERSION);
+	return CLI_DONE;
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd_mount.c - tarn mount, and mount.tarn as mount(8) calls it
+ *
+ * In the background the mount lives in a child; the parent stays until the
+ * mount answers, so that what follows it in a script can read at once:
+ *
+ *   child                         parent
+ *   opens, asks, mounts
+ *   'M' ------------------------> stat of the directory, which the child
+ *                                 serves by then
+ *   prints, lets go of   <------- 'A'
+ *   the terminal
+ *   'D' ------------------------> exit 0
+ *
+ * The stat is the parent's, as a daemon that waits for itself cannot be
+ * killed. The end of the stream means that the other side died: the parent
+ * then exits as the child did, the child unmounts.
+ */
+#include "fuse/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "fuse/limits.h"
+#include "fuse/options.h"
+#include "fuse/service.h"
+#include "fuse/signals.h"
+
+/* LeakSanitizer looks into the process as a debugger does. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MAY_BE_DEBUGGED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MAY_BE_DEBUGGED 1
+#endif
+#endif
+#ifndef MAY_BE_DEBUGGED
+#define MAY_BE_DEBUGGED 0
+#endif
+
+struct request {
+	struct options *options;
+	const char *config; /* -c */
+	char *source;
+	char *dir;
+	bool foreground;
+	bool fake; /* mount -f: check, do not mount */
+};
+
+static bool send_byte(int fd, char c)
+{
+	return send(fd, &c, 1, MSG_NOSIGNAL) == 1;
+}
+
+/* The next byte, or 0 when the other side is gone. */
+static char receive_byte(int fd)
+{
+	char c;
+	ssize_t n;
+
+	do
+		n = recv(fd, &c, 1, 0);
+	while (n < 0 && errno == EINTR);
+	return n == 1 ? c : '\0';
+}
+
+static void let_go_of_terminal(const struct options *o)
+{
+	const char *log = options_text(o, OPT_LOG);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	dup2(null, 0);
+	dup2(null, 1);
+	if (strcmp(log, "stderr") != 0)
+		dup2(null, 2);
+	if (null > 2)
+		close(null);
+}
+
+struct announcer {
+	struct service *service;
+	int fd;
+	pthread_t thread;
+};
+
+static void *announce(void *arg)
+{
+	struct announcer *a = arg;
+
+	if (!send_byte(a->fd, 'M') || receive_byte(a->fd) != 'A') {
+		service_stop(a->service);
+		return NULL;
+	}
+	service_print(a->service, stdout);
+	fflush(stdout);
+	let_go_of_terminal(a->service->options);
+	send_byte(a->fd, 'D');
+	return NULL;
+}
+
+/* Mount and serve. fd: to the waiting parent, or -1 in the foreground. */
+static int serve(const struct request *q, int fd)
+{
+	struct announcer a = { .fd = fd };
+	struct service *s;
+	char why[WHY_MAX];
+	int r;
+
+	limits_raise_files();
+	if (!MAY_BE_DEBUGGED)
+		prctl(PR_SET_DUMPABLE, 0);
+	signals_block();
+	if (service_open(q->options, q->config, q->source, q->dir, &s, why) < 0)
+		return cli_fail("%s", why);
+	if (fd < 0) {
+		service_print(s, stdout);
+		fflush(stdout);
+	} else {
+		/* From here on the end of the stream says that it died. */
+		prctl(PR_SET_PDEATHSIG, 0);
+		a.service = s;
+		r = pthread_create(&a.thread, NULL, announce, &a);
+		if (r != 0) {
+			service_close(s);
+			return cli_fail("cannot start a thread: %s",
+					strerror(r));
+		}
+	}
+	r = service_serve(s);
+	if (fd >= 0) {
+		shutdown(fd, SHUT_RDWR);
+		must(pthread_join(a.thread, NULL));
+		close(fd);
+	}
+	service_close(s);
+	if (r < 0)
+		return cli_fail("%s: serving ended: %s", q->dir, strerror(-r));
+	return CLI_DONE;
+}
+
+static int exit_code_of(pid_t child)
+{
+	int status;
+
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return CLI_FAILED;
+	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+		return WEXITSTATUS(status);
+	if (WIFSIGNALED(status))
+		return cli_fail("the mount was ended by signal %d before it "
+				"answered; nothing is mounted",
+				WTERMSIG(status));
+	return cli_fail("unmounted before it answered");
+}
+
+static int wait_for(const struct request *q, int fd, pid_t child)
+{
+	struct stat st;
+
+	/* A stat that fails belongs to a child that is about to say why. */
+	if (receive_byte(fd) == 'M' && stat(q->dir, &st) == 0 &&
+	    send_byte(fd, 'A') && receive_byte(fd) == 'D')
+		return CLI_DONE;
+	close(fd);
+	return exit_code_of(child);
+}
+
+static int in_background(const struct request *q)
+{
+	pid_t parent = getpid(), child;
+	int fd[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
+		return cli_fail("cannot start: %s", strerror(errno));
+	fflush(NULL);
+	child = fork();
+	if (child < 0)
+		return cli_fail("cannot start a process: %s", strerror(errno));
+	if (child > 0) {
+		close(fd[1]);
+		return wait_for(q, fd[0], child);
+	}
+	close(fd[0]);
+	/* If the parent is interrupted, nothing shall be left. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		return CLI_FAILED;
+	setsid();
+	if (chdir("/") < 0)
+		return cli_fail("/: %s", strerror(errno));
+	return serve(q, fd[1]);
+}
+
+static int open_log(const struct request *q)
+{
+	struct options *o = q->options;
+	enum log_level level;
+	const char *where;
+	int r;
+
+	if (options_default(o, OPT_LOG, q->foreground ? "stderr" : "syslog",
+			    0) < 0)
+		return cli_fail("out of memory");
+	where = options_text(o, OPT_LOG);
+	if (log_level_parse(options_text(o, OPT_LOG_LEVEL), &level) == 0)
+		log_set_level(level);
+	r = log_open(where);
+	if (r < 0)
+		return cli_fail("log=%s: %s; name a file that can be written",
+				where, strerror(-r));
+	return CLI_DONE;
+}
+
+static int run(struct request *q, const char *source, const char *dir)
+{
+	extern char **environ;
+	char why[WHY_MAX] = "out of memory";
+	int r = options_env(q->options, environ, why);
+
+	if (r == 0)
+		r = q->config != NULL ? options_file(q->options, q->config, why)
+				      : options_default_file(q->options, why);
+	if (r < 0)
+		return cli_usage("%s", why);
+	r = service_check(source, dir, &q->source, &q->dir, why);
+	if (r < 0)
+		return cli_fail("%s", why);
+	r = open_log(q);
+	if (r != CLI_DONE || q->fake)
+		return r;
+	return q->foreground ? serve(q, -1) : in_background(q);
+}
+
+static int bad_flag(const char *command, int argc, char **argv, int opt)
+{
+	if (opt == ':')
+		return cli_usage("%s: -%c needs a value after it", command,
+				 optopt);
+	if (optopt != 0 && optopt != '-')
+		return cli_usage("%s: unknown flag -%c; see `tarn help mount`",
+				 command, optopt);
+	return cli_usage("%s: unknown flag %s; see `tarn help mount`", command,
+			 optind <= argc ? argv[optind - 1] : "");
+}
+
+static int two_operands(struct request *q, int argc, char **argv)
+{
+	if (argc - optind < 2)
+		return cli_usage("mount needs a source and a directory: tarn "
+				 "mount s3://BUCKET/PREFIX DIR");
+	if (argc - optind > 2)
+		return cli_usage("mount takes one source and one directory; "
+				 "%s is too much",
+				 argv[optind + 2]);
+	return run(q, argv[optind], argv[optind + 1]);
+}
+
+static int parse_mount(struct request *q, int argc, char **argv)
+{
+	char why[WHY_MAX];
+	unsigned topics;
+	int opt;
+
+	while ((opt = getopt(argc, argv, ":o:fd:c:")) != -1) {
+		switch (opt) {
+		case 'o':
+			if (options_parse(q->options, optarg, why) < 0)
+				return cli_usage("-o %s", why);
+			break;
+		case 'f':
+			q->foreground = true;
+			break;
+		case 'd':
+			if (log_topics_parse(optarg, &topics) < 0)
+				return cli_usage("-d %s: the topics are ufs, "
+						 "cache, fuse and meta",
+						 optarg);
+			log_set_topics(topics);
+			break;
+		case 'c':
+			q->config = optarg;
+			break;
+		default:
+			return bad_flag("mount", argc, argv, opt);
+		}
+	}
+	return two_operands(q, argc, argv);
+}
+
+/* mount.tarn SOURCE DIR [-sfnv] [-N NAMESPACE] [-t TYPE] [-o OPTIONS] */
+static int parse_helper(struct request *q, int argc, char **argv)
+{
+	char why[WHY_MAX];
+	int opt;
+
+	while ((opt = getopt(argc, argv, ":o:sfnvrwN:t:")) != -1) {
+		switch (opt) {
+		case 'o':
+			if (options_parse(q->options, optarg, why) < 0)
+				return cli_usage("-o %s", why);
+			break;
+		case 'f':
+			q->fake = true;
+			break;
+		case 'w':
+			return cli_usage("-w: this version of tarn mounts read "
+					 "only; write -o ro");
+		case 's': /* said to other helpers: nothing to do here */
+		case 'n':
+		case 'v':
+		case 'r':
+		case 'N':
+		case 't':
+			break;
+		default:
+			return bad_flag("mount.tarn", argc, argv, opt);
+		}
+	}
+	return two_operands(q, argc, argv);
+}
+
+static int with_request(int argc, char **argv,
+			int (*parse)(struct request *q, int argc, char **argv))
+{
+	struct request q = { .config = NULL };
+	int r;
+
+	if (options_new(&q.options) < 0)
+		return cli_fail("out of memory");
+	opterr = 0;
+	optind = 1;
+	r = parse(&q, argc, argv);
+	options_free(q.options);
+	free(q.source);
+	free(q.dir);
+	return r;
+}
+
+int cmd_mount(int argc, char **argv)
+{
+	return with_request(argc, argv, parse_mount);
+}
+
+int cmd_mount_helper(int argc, char **argv)
+{
+	return with_request(argc, argv, parse_helper);
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * status.c - what a mount tells of itself: JSON, metrics, the log
+ *
+ * Members are only ever added (the interface promises it). What came saved
+ * is priced by AWS's list price of requests in us-east-1: 0.40 USD a million
+ * GET and HEAD, 5 USD a million LIST; transfers are not priced.
+ */
+#include "fuse/status.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stats.h"
+#include "fuse/fs.h"
+
+#define USD_GET 0.4e-6
+#define USD_LIST 5e-6
+
+static json_int_t count(enum stat_id s)
+{
+	return (json_int_t)stat_read(s);
+}
+
+json_t *status_text(const char *s)
+{
+	json_t *j = json_string(s);
+	char buf[4096];
+	size_t n = 0;
+
+	if (j != NULL)
+		return j;
+	for (; *s != '\0' && n + 5 <= sizeof(buf); s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c < 0x20 || c >= 0x7f)
+			n += (size_t)snprintf(buf + n, sizeof(buf) - n,
+					      "\\x%02x", c);
+		else
+			buf[n++] = (char)c;
+	}
+	return json_stringn(buf, n);
+}
+
+static json_t *ssd_json(const struct service *s)
+{
+	struct cache_disk_status d[CACHE_DIRS_MAX];
+	size_t n = cache_disks(s->cache, d, ARRAY_SIZE(d));
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(
+		    a,
+		    json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:s}", "dir",
+			      status_text(d[i].dir), "bytes",
+			      (json_int_t)d[i].bytes, "limit",
+			      (json_int_t)d[i].limit, "files",
+			      (json_int_t)d[i].files, "evicted_bytes",
+			      (json_int_t)d[i].evicted_bytes, "bad_pages",
+			      (json_int_t)d[i].bad_pages, "state", d[i].state));
+	return a;
+}
+
+static json_t *options_json(const struct options *o)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < OPT_COUNT; i++)
+		if (o->v[i].text != NULL)
+			json_object_set_new(
+			    all, option_rows[i].name,
+			    json_pack("{s:o, s:o}", "value",
+				      status_text(o->v[i].text), "from",
+				      status_text(o->v[i].from)));
+	return all;
+}
+
+static json_t *store_json(void)
+{
+	return json_pack(
+	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "get",
+	    count(STAT_store_get), "head", count(STAT_store_head), "list",
+	    count(STAT_store_list), "put", count(STAT_store_put), "copy",
+	    count(STAT_store_copy), "delete", count(STAT_store_delete),
+	    "errors", count(STAT_store_errors), "retries",
+	    count(STAT_store_retries), "bytes_in", count(STAT_store_bytes_in),
+	    "bytes_out", count(STAT_store_bytes_out));
+}
+
+static json_t *saved_json(void)
+{
+	json_int_t get = count(STAT_saved_get), head = count(STAT_saved_head);
+	json_int_t list = count(STAT_saved_list);
+
+	return json_pack("{s:I, s:I, s:I, s:I, s:f}", "get", get, "head", head,
+			 "list", list, "bytes", count(STAT_saved_bytes), "usd",
+			 (double)(get + head) * USD_GET +
+			     (double)list * USD_LIST);
+}
+
+/* Every row of the table: what has no place of its own yet is found here. */
+static json_t *counters_json(void)
+{
+	json_t *all = json_object();
+
+	for (int i = 0; i < STAT_COUNT; i++)
+		json_object_set_new(all, stat_name((enum stat_id)i),
+				    json_integer(count((enum stat_id)i)));
+	return all;
+}
+
+static json_t *mount_json(const struct service *s)
+{
+	json_t *m = json_object();
+	bool pass = fs_passthrough(s->fs);
+
+	json_object_set_new(m, "dir", status_text(s->dir));
+	json_object_set_new(m, "source", status_text(s->source));
+	json_object_set_new(m, "pid", json_integer(getpid()));
+	json_object_set_new(
+	    m, "uptime_s",
+	    json_integer((clock_ns() - s->started) / NSEC_PER_SEC));
+	json_object_set_new(
+	    m, "consistency",
+	    status_text(options_text(s->options, OPT_CONSISTENCY)));
+	json_object_set_new(m, "passthrough", json_boolean(pass));
+	json_object_set_new(m, "reads",
+			    json_pack("{s:I, s:I, s:I, s:I, s:I}", "bytes",
+				      count(STAT_read_bytes),
+				      "kernel_passthrough_opens",
+				      count(STAT_passthrough_opens),
+				      "ssd_bytes", count(STAT_ssd_bytes),
+				      "peer_bytes", count(STAT_peer_bytes),
+				      "store_bytes", count(STAT_store_bytes)));
+	json_object_set_new(m, "store", store_json());
+	json_object_set_new(m, "saved", saved_json());
+	json_object_set_new(m, "ssd", ssd_json(s));
+	json_object_set_new(m, "ring",
+			    json_pack("{s:i, s:[]}", "epoch", 0, "workers"));
+	json_object_set_new(
+	    m, "memory",
+	    json_pack("{s:I, s:I}", "used",
+		      (json_int_t)cache_memory_used(s->cache), "limit",
+		      (json_int_t)options_number(s->options, OPT_MEMORY)));
+	json_object_set_new(m, "inodes", json_integer(count(STAT_inodes)));
+	json_object_set_new(
+	    m, "commits",
+	    json_pack("{s:i, s:i, s:[]}", "pending", 0, "done", 0, "failed"));
+	json_object_set_new(m, "options", options_json(s->options));
+	json_object_set_new(m, "counters", counters_json());
+	return m;
+}
+
+json_t *status_json(const struct service *s)
+{
+	return json_pack("{s:s, s:[o]}", "version", TARN_VERSION, "mounts",
+			 mount_json(s));
+}
+
+/* A label's value: backslash, quote and newline escaped. */
+static void put_label(FILE *f, const char *v)
+{
+	for (; *v != '\0'; v++) {
+		if (*v == '\n')
+			fputs("\\n", f);
+		else if (*v == '"' || *v == '\\')
+			fprintf(f, "\\%c", *v);
+		else
+			fputc(*v, f);
+	}
+}
+
+static void disk_metrics(const struct service *s, FILE *f)
+{
+	struct cache_disk_status d[CACHE_DIRS_MAX];
+	size_t n = cache_disks(s->cache, d, ARRAY_SIZE(d));
+	static const char *const rows[][2] = {
+		{ "disk_bytes", "bytes held in a cache directory" },
+		{ "disk_limit_bytes", "bytes a cache directory may hold" },
+		{ "disk_ok", "1 while the directory takes new bytes" },
+	};
+
+	for (size_t row = 0; n > 0 && row < ARRAY_SIZE(rows); row++) {
+		fprintf(f, "# HELP tarn_%s %s\n# TYPE tarn_%s gauge\n",
+			rows[row][0], rows[row][1], rows[row][0]);
+		for (size_t i = 0; i < n; i++) {
+			uint64_t v = row == 0   ? d[i].bytes
+				     : row == 1 ? d[i].limit
+						: strcmp(d[i].state, "ok") == 0;
+
+			fprintf(f, "tarn_%s{dir=\"", rows[row][0]);
+			put_label(f, d[i].dir);
+			fprintf(f, "\"} %" PRIu64 "\n", v);
+		}
+	}
+}
+
+char *status_metrics(const struct service *s)
+{
+	char *out = NULL;
+	size_t size;
+	FILE *f = open_memstream(&out, &size);
+
+	if (f == NULL)
+		return NULL;
+	fprintf(f,
+		"# HELP tarn_info what is mounted where\n"
+		"# TYPE tarn_info gauge\ntarn_info{version=\"%s\",source=\"",
+		TARN_VERSION);
+	put_label(f, s->source);
+	fputs("\",dir=\"", f);
+	put_label(f, s->dir);
+	fputs("\"} 1\n", f);
+	for (int i = 0; i < STAT_COUNT; i++) {
+		enum stat_id st = (enum stat_id)i;
+
+		fprintf(f,
+			"# HELP tarn_%s %s\n# TYPE tarn_%s %s\ntarn_%s %" PRId64
+			"\n",
+			stat_name(st), stat_help(st), stat_name(st),
+			stat_kind(st) == STAT_COUNTER ? "counter" : "gauge",
+			stat_name(st), stat_read(st));
+	}
+	disk_metrics(s, f);
+	if (fclose(f) != 0) {
+		free(out);
+		return NULL;
+	}
+	return out;
+}
+
+void status_log(const struct service *s)
+{
+	struct cache_disk_status d[CACHE_DIRS_MAX];
+	size_t n = cache_disks(s->cache, d, ARRAY_SIZE(d));
+
+	log_info("state: %s on %s, up %jd s, memory %zu of %jd bytes",
+		 s->source, s->dir,
+		 (intmax_t)((clock_ns() - s->started) / NSEC_PER_SEC),
+		 cache_memory_used(s->cache),
+		 (intmax_t)options_number(s->options, OPT_MEMORY));
+	for (size_t i = 0; i < n; i++)
+		log_info("state: cache %s is %s, %ju of %ju bytes", d[i].dir,
+			 d[i].state, (uintmax_t)d[i].bytes,
+			 (uintmax_t)d[i].limit);
+	for (int i = 0; i < STAT_COUNT; i++)
+		if (stat_read((enum stat_id)i) != 0)
+			log_info("state: %s %jd (%s)",
+				 stat_name((enum stat_id)i),
+				 (intmax_t)stat_read((enum stat_id)i),
+				 stat_help((enum stat_id)i));
+}
