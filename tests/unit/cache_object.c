@@ -48,7 +48,8 @@ static int fake_get(struct ufs *u, struct str key, const char *want,
 	struct ufs_stat st = { .size = f->size };
 	unsigned char buf[7000];
 	uint64_t sent = 0;
-	int err;
+	uint64_t fail_after;
+	int err, fail;
 
 	(void)key;
 	pthread_mutex_lock(&f->mutex);
@@ -66,7 +67,9 @@ static int fake_get(struct ufs *u, struct str key, const char *want,
 		pthread_cond_timedwait(&f->changed, &f->mutex, &ts);
 	}
 	snprintf(st.version, sizeof(st.version), "%s", f->version);
-	err = f->fail_after == 0 ? f->fail : 0;
+	fail = f->fail;
+	fail_after = f->fail_after;
+	err = fail_after == 0 ? fail : 0;
 	pthread_mutex_unlock(&f->mutex);
 	if (cancelled(cancel))
 		return -ECANCELED;
@@ -79,15 +82,15 @@ static int fake_get(struct ufs *u, struct str key, const char *want,
 	while (err == 0 && sent < len) {
 		size_t n = MIN(sizeof(buf), len - sent);
 
-		if (f->fail != 0 && sent + n > f->fail_after)
-			return f->fail;
+		if (fail != 0 && sent + n > fail_after)
+			return fail;
 		for (size_t i = 0; i < n; i++)
 			buf[i] = fake_byte(st.version, off + sent + i);
-		err = sink->data(sink->arg, buf, n);
-		sent += n;
 		pthread_mutex_lock(&f->mutex);
 		f->bytes += n;
 		pthread_mutex_unlock(&f->mutex);
+		err = sink->data(sink->arg, buf, n);
+		sent += n;
 	}
 	return err;
 }
@@ -204,6 +207,25 @@ static void rig_fini(struct rig *r)
 	fake_ufs_fini(&r->store);
 	if (r->dir[0] != '\0')
 		nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static uint64_t rig_bytes(struct rig *r)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&r->store.mutex);
+	n = r->store.bytes;
+	pthread_mutex_unlock(&r->store.mutex);
+	return n;
+}
+
+/* Every get from now on fails, after some bytes; 0: none. */
+static void rig_fail(struct rig *r, int err, uint64_t after)
+{
+	pthread_mutex_lock(&r->store.mutex);
+	r->store.fail = err;
+	r->store.fail_after = after;
+	pthread_mutex_unlock(&r->store.mutex);
 }
 
 /* A read that a thread can wait for. */
@@ -441,7 +463,7 @@ START_TEST(random_reads_fetch_pages_and_not_parts)
 		ck_assert_int_eq(
 		    read_now(&r, (i * 37 % 64) * MIB(1) + 12345, 4096), 4096);
 	ck_assert_uint_eq(fake_ufs_gets(&r.store), 20);
-	ck_assert_uint_eq(r.store.bytes, 20 * PAGE_BYTES);
+	ck_assert_uint_eq(rig_bytes(&r), 20 * PAGE_BYTES);
 	rig_fini(&r);
 }
 END_TEST
@@ -452,7 +474,7 @@ START_TEST(sequential_reads_are_fetched_ahead_in_large_parts)
 
 	rig_init(&r, MIB(64), true);
 	read_all(&r, 128 << 10);
-	ck_assert_uint_eq(r.store.bytes, MIB(64));
+	ck_assert_uint_eq(rig_bytes(&r), MIB(64));
 	ck_assert_uint_lt(fake_ufs_gets(&r.store), 64);
 	rig_fini(&r);
 }
@@ -485,10 +507,10 @@ START_TEST(an_error_reaches_the_readers_and_is_not_kept)
 	int fd;
 
 	rig_init(&r, _i == 0 ? 1000 : MIB(4), true);
-	r.store.fail = -EACCES;
+	rig_fail(&r, -EACCES, 0);
 	ck_assert_int_eq(read_now(&r, 0, 1000), -EACCES);
 	ck_assert_int_eq(open_now(&r, &fd), _i == 0 ? -EACCES : 0);
-	r.store.fail = 0;
+	rig_fail(&r, 0, 0);
 	ck_assert_int_eq(read_now(&r, 0, 1000), 1000);
 	rig_fini(&r);
 }
@@ -500,14 +522,12 @@ START_TEST(what_came_before_an_error_is_kept)
 	uint64_t bytes;
 
 	rig_init(&r, MIB(4), true);
-	r.store.fail = -ETIMEDOUT;
-	r.store.fail_after = 300000;
+	rig_fail(&r, -ETIMEDOUT, 300000);
 	ck_assert_int_eq(read_now(&r, 0, MIB(1)), -ETIMEDOUT);
-	r.store.fail = 0;
-	r.store.fail_after = 0;
-	bytes = r.store.bytes;
+	rig_fail(&r, 0, 0);
+	bytes = rig_bytes(&r);
 	ck_assert_int_eq(read_now(&r, 0, MIB(1)), MIB(1));
-	ck_assert_uint_le(r.store.bytes - bytes, MIB(1) - 4 * PAGE_BYTES);
+	ck_assert_uint_le(rig_bytes(&r) - bytes, MIB(1) - 4 * PAGE_BYTES);
 	rig_fini(&r);
 }
 END_TEST
@@ -518,7 +538,9 @@ START_TEST(a_changed_object_is_stale_and_never_mixed)
 
 	rig_init(&r, MIB(8), true);
 	ck_assert_int_eq(read_now(&r, 0, 4096), 4096);
+	pthread_mutex_lock(&r.store.mutex);
 	snprintf(r.store.version, sizeof(r.store.version), "w2");
+	pthread_mutex_unlock(&r.store.mutex);
 	ck_assert_int_eq(read_now(&r, MIB(5), 4096), -ESTALE);
 	ck_assert_int_eq(read_now(&r, 0, 4096), 4096);
 	rig_fini(&r);
@@ -650,7 +672,7 @@ START_TEST(loading_brings_everything_and_freeing_drops_it)
 	rig_init(&r, MIB(20) + 3, true);
 	ck_assert_int_eq(read_now(&r, MIB(7), 4096), 4096);
 	ck_assert_int_eq(object_load(r.object, true, &fetched, NULL), 0);
-	ck_assert_uint_eq(r.store.bytes, MIB(20) + 3);
+	ck_assert_uint_eq(rig_bytes(&r), MIB(20) + 3);
 	ck_assert_int_eq(object_cached(r.object, &bytes), 0);
 	ck_assert_uint_eq(bytes, MIB(20) + 3);
 	ck_assert_int_ge(object_backing(r.object), 0);
