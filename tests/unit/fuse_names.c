@@ -121,11 +121,10 @@ START_TEST(hostile_components_come_back_from_their_names)
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < n; j++)
 			for (size_t k = 0; k < 3; k++) {
-				struct str c =
-				    k == 0 ? STR_EMPTY : pieces[k + i];
+				struct str c = STR_EMPTY;
 
-				if (k > 0 && k + i >= n)
-					continue;
+				if (k > 0)
+					c = pieces[(k + i) % n];
 				check_both(join(buf, pieces[i], pieces[j], c));
 				tried++;
 			}
@@ -149,7 +148,7 @@ START_TEST(components_of_every_length_come_back_or_get_an_alias)
 
 				memcpy(buf + n, fillers[f].p, fillers[f].n);
 				n += fillers[f].n;
-				if (n > 300 && n % 7 != 0)
+				if (n > 270 && n % 61 != 0)
 					continue;
 				memcpy(buf + n, pieces[p].p, pieces[p].n);
 				c = (struct str){ buf, n + pieces[p].n };
@@ -167,7 +166,7 @@ START_TEST(random_components_come_back_from_their_names)
 {
 	char buf[UFS_KEY_MAX];
 
-	for (int round = 0; round < 200000; round++) {
+	for (int round = 0; round < 30000; round++) {
 		uint64_t r = next_random();
 		size_t max = r % 16 == 0 ? UFS_KEY_MAX : 12, n = 0;
 		size_t want = (r >> 8) % (max + 1);
@@ -211,7 +210,7 @@ START_TEST(no_key_has_two_names)
 	static const char alphabet[] = "%~xed=#.25EF0fA\xc3\xa9/";
 	char buf[24];
 
-	for (int round = 0; round < 1000000; round++) {
+	for (int round = 0; round < 200000; round++) {
 		uint64_t r = next_random();
 		size_t n = r % 10;
 
