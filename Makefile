@@ -63,7 +63,9 @@ below = $(patsubst %,$(BUILD)/%.a,$(shell echo '$(folders)' | \
 .SECONDEXPANSION:
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $$(call below,$$*)
 	$(Q)$(CC) $(ldflags) $(LDFLAGS) -o $@ $^ $(check_libs) $(libs)
-$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o
+# tests/tools/NAME.c is a program, with its parts in tests/tools/NAME-parts/.
+parts_of = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/tools/$(1)-parts/*.c))
+$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $$(call parts_of,$$*)
 	$(Q)$(CC) $(ldflags) $(LDFLAGS) -o $@ $^ $(libs)
 $(BUILD)/tests/shims/%.so: tests/shims/%.c
 	@mkdir -p $(@D)

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * control.c - how a test speaks to objsim
+ *
+ *   POST /_sim/put?bucket=B&key=K[&size=N&seed=S][&etag=T][&mtime=SECONDS]
+ *        [&last_modified=TEXT][&listed=TEXT][&size_text=TEXT]
+ *        [&storage_class=C][&encoding=E][&not_listed=1]
+ *        the body, or with size bytes of the seed, becomes the object;
+ *        etag: none, weak, or literal without quotes
+ *   POST /_sim/delete?bucket=B&key=K, /_sim/bucket?name=B,
+ *        /_sim/rmbucket?name=B
+ *   GET  /_sim/get?bucket=B&key=K     the bytes, uncounted
+ *   POST /_sim/rules (JSON), /_sim/clear[?rule=NAME], /_sim/release?rule=NAME
+ *   GET  /_sim/rules, /_sim/fired[?rule=NAME]
+ *   GET  /_sim/journal, /_sim/count, /_sim/bytes, /_sim/running
+ *        [?op=&key=GLOB&status=&rule=&bucket=]
+ *   POST /_sim/settings (JSON: access, secret, token, region, anonymous,
+ *        check, clock_offset_s), /_sim/forget (the journal),
+ *        /_sim/reset (everything)
+ */
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t param_int(const struct request *r, const char *name,
+			 int64_t otherwise)
+{
+	const struct bytes *v = request_param(r, name);
+
+	return v == NULL ? otherwise : strtoll(v->p, NULL, 10);
+}
+
+static void param_text(const struct request *r, const char *name, char *to,
+		       size_t size)
+{
+	const struct bytes *v = request_param(r, name);
+
+	if (v != NULL)
+		snprintf(to, size, "%s", v->p);
+}
+
+/* Small made objects are stored as bytes so that their ETag is their MD5. */
+enum { MADE_IN_MEMORY = 256 << 20 };
+
+static struct object *object_of(struct request *r, struct bytes key)
+{
+	int64_t size = param_int(r, "size", -1);
+	uint64_t seed = (uint64_t)param_int(r, "seed", 1);
+	const struct bytes *etag = request_param(r, "etag");
+	struct object *o;
+
+	if (size >= 0) {
+		o = object_new(key, NULL, (uint64_t)size, seed);
+		if (size <= MADE_IN_MEMORY) {
+			char *data = need(malloc((size_t)size + 1));
+
+			object_fill(o, 0, data, (size_t)size);
+			key = bytes_copy(key.p, key.n);
+			object_unref(o);
+			o = object_new(key, data, (uint64_t)size, seed);
+		}
+	} else {
+		o = object_new(key, r->body, r->body_len, 0);
+		r->body = NULL;
+	}
+	if (etag != NULL && strcmp(etag->p, "none") == 0) {
+		o->etag[0] = 0;
+	} else if (etag != NULL && strcmp(etag->p, "weak") == 0) {
+		memmove(o->etag + 2, o->etag, strlen(o->etag) + 1);
+		memcpy(o->etag, "W/", 2);
+	} else if (etag != NULL) {
+		snprintf(o->etag, sizeof(o->etag), "\"%s\"", etag->p);
+	}
+	if (request_param(r, "mtime") != NULL)
+		object_set_mtime(o, param_int(r, "mtime", 0));
+	param_text(r, "last_modified", o->last_modified,
+		   sizeof(o->last_modified));
+	param_text(r, "listed", o->listed, sizeof(o->listed));
+	param_text(r, "size_text", o->size_text, sizeof(o->size_text));
+	param_text(r, "storage_class", o->storage_class,
+		   sizeof(o->storage_class));
+	param_text(r, "encoding", o->encoding, sizeof(o->encoding));
+	o->not_listed = param_int(r, "not_listed", 0) != 0;
+	return o;
+}
+
+static const char *change_object(struct request *r, bool put)
+{
+	const struct bytes *name = request_param(r, "bucket");
+	const struct bytes *key = request_param(r, "key");
+	struct object *o = NULL;
+
+	if (name == NULL || key == NULL)
+		return "bucket and key are needed";
+	if (put)
+		o = object_of(r, bytes_copy(key->p, key->n));
+	objects_lock();
+	if (put)
+		bucket_put(bucket_find(name->p, true), o);
+	else
+		bucket_delete(bucket_find(name->p, true), *key);
+	objects_unlock();
+	return NULL;
+}
+
+static const char *change_bucket(const struct request *r, bool make)
+{
+	const struct bytes *name = request_param(r, "name");
+
+	if (name == NULL)
+		return "name is needed";
+	objects_lock();
+	if (make)
+		bucket_find(name->p, true);
+	else
+		bucket_remove(name->p);
+	objects_unlock();
+	return NULL;
+}
+
+static void set_text(json_t *j, const char *name, char *to, size_t size)
+{
+	const char *v = json_string_value(json_object_get(j, name));
+
+	if (v != NULL)
+		snprintf(to, size, "%s", v);
+}
+
+static const char *change_settings(const struct request *r)
+{
+	json_t *j = json_loadb(r->body, r->body_len, 0, NULL), *v;
+
+	if (j == NULL)
+		return "not JSON";
+	set_text(j, "access", settings.access, sizeof(settings.access));
+	set_text(j, "secret", settings.secret, sizeof(settings.secret));
+	set_text(j, "token", settings.token, sizeof(settings.token));
+	set_text(j, "region", settings.region, sizeof(settings.region));
+	if ((v = json_object_get(j, "anonymous")) != NULL)
+		settings.anonymous = json_is_true(v);
+	if ((v = json_object_get(j, "check")) != NULL)
+		settings.check = json_is_true(v);
+	if ((v = json_object_get(j, "clock_offset_s")) != NULL)
+		settings.clock_offset_s = json_integer_value(v);
+	json_decref(j);
+	return NULL;
+}
+
+static const char *add_rules(const struct request *r)
+{
+	json_t *j = json_loadb(r->body, r->body_len, 0, NULL);
+	const char *why = j == NULL ? "not JSON" : rules_add(j);
+
+	json_decref(j);
+	return why;
+}
+
+static void reset(void)
+{
+	rules_remove(NULL);
+	journal_clear();
+	objects_lock();
+	buckets_clear();
+	objects_unlock();
+}
+
+static const char *post(struct request *r, const char *what)
+{
+	const struct bytes *rule = request_param(r, "rule");
+
+	if (strcmp(what, "put") == 0)
+		return change_object(r, true);
+	if (strcmp(what, "delete") == 0)
+		return change_object(r, false);
+	if (strcmp(what, "bucket") == 0)
+		return change_bucket(r, true);
+	if (strcmp(what, "rmbucket") == 0)
+		return change_bucket(r, false);
+	if (strcmp(what, "rules") == 0)
+		return add_rules(r);
+	if (strcmp(what, "settings") == 0)
+		return change_settings(r);
+	if (strcmp(what, "clear") == 0)
+		rules_remove(rule == NULL ? NULL : rule->p);
+	else if (strcmp(what, "release") == 0 && rule != NULL)
+		rules_release(rule->p);
+	else if (strcmp(what, "forget") == 0)
+		journal_clear();
+	else if (strcmp(what, "reset") == 0)
+		reset();
+	else
+		return "no such command";
+	return NULL;
+}
+
+static void get_object(const struct request *r, struct answer *a)
+{
+	const struct bytes *name = request_param(r, "bucket");
+	const struct bytes *key = request_param(r, "key");
+	struct bucket *b;
+	struct object *o = NULL;
+
+	objects_lock();
+	b = name == NULL ? NULL : bucket_find(name->p, false);
+	if (b != NULL && key != NULL)
+		o = bucket_get(b, *key);
+	if (o != NULL)
+		a->object = object_ref(o);
+	objects_unlock();
+	a->status = o == NULL ? 404 : 200;
+	a->len = o == NULL ? 0 : o->size;
+}
+
+static void get(const struct request *r, const char *what, struct answer *a)
+{
+	const struct bytes *rule = request_param(r, "rule");
+	uint64_t bytes;
+	int64_t running, n = journal_count(r, &bytes, &running);
+	json_t *j = NULL;
+
+	a->status = 200;
+	if (strcmp(what, "journal") == 0)
+		j = journal_dump(r);
+	else if (strcmp(what, "rules") == 0)
+		j = rules_dump();
+	else if (strcmp(what, "bytes") == 0)
+		n = (int64_t)bytes;
+	else if (strcmp(what, "running") == 0)
+		n = running;
+	else if (strcmp(what, "fired") == 0)
+		n = rules_fired(rule == NULL ? NULL : rule->p);
+	else if (strcmp(what, "count") != 0) {
+		a->status = 404;
+		return;
+	}
+	if (j != NULL)
+		a->text = json_dumps(j, JSON_INDENT(1));
+	else if (asprintf(&a->text, "%jd\n", (intmax_t)n) < 0)
+		abort();
+	json_decref(j);
+	a->len = strlen(a->text);
+}
+
+bool control_serve(struct conn *c, struct request *r)
+{
+	const char *what = r->path + strlen("/_sim/"), *why;
+	struct answer a = { .status = 200 };
+	struct fault none = { 0 };
+	uint64_t sent;
+	bool keep;
+
+	if (strcmp(r->method, "GET") == 0 && strcmp(what, "get") == 0) {
+		get_object(r, &a);
+	} else if (strcmp(r->method, "GET") == 0) {
+		get(r, what, &a);
+	} else {
+		why = post(r, what);
+		if (why != NULL)
+			answer_error(&a, 400, "Control", why);
+	}
+	keep = answer_send(c, &a, &none, r->close, &sent);
+	object_unref(a.object);
+	free(a.text);
+	return keep;
+}

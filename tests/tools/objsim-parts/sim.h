@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sim.h - the parts of objsim, a scriptable S3 store for tests
+ *
+ * A thread serves each connection with blocking calls on a bare socket, so
+ * that an answer may be framed wrongly on purpose. objects.c holds the
+ * objects, list.c lists them, sign.c checks signatures, rules.c says which
+ * request is to fail and how, journal.c remembers what was asked, s3.c
+ * works out the right answer, send.c sends it, spoilt as the rule says, and
+ * control.c is the tests' way in (/_sim/...).
+ */
+#ifndef OBJSIM_SIM_H
+#define OBJSIM_SIM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+/* Bytes with a length: keys may hold NUL. A NUL always follows them. */
+struct bytes {
+	char *p;
+	size_t n;
+};
+
+struct bytes bytes_copy(const char *p, size_t n);
+int bytes_cmp(struct bytes a, struct bytes b);
+/* Percent-decode s (with plus: `+` is a space); the caller frees. */
+struct bytes pct_decode(const char *s, size_t n, bool plus);
+/* Percent-encode all but A-Za-z0-9-_.~ and, with slash, `/`. */
+char *pct_encode(struct bytes b, bool slash);
+/* `*` and `?` only; everything else stands for itself. */
+bool glob_match(const char *pattern, struct bytes text);
+int64_t now_ms(void);
+void *need(void *p); /* p, or abort: a test tool has no way on */
+
+/* ---- http.c: requests ---- */
+
+enum { MAX_HEADERS = 200, MAX_PARAMS = 64 };
+
+struct request {
+	char *head; /* owns: the bytes that the pointers below point into */
+	char *method;
+	char *path;  /* raw, from the first slash, without the query */
+	char *query; /* raw, "" when there is none */
+	struct {
+		char *name, *value;
+	} headers[MAX_HEADERS];
+	size_t nheaders;
+	struct {
+		char *name;
+		struct bytes value; /* both owned */
+		bool bare;          /* `?name` without `=` */
+	} params[MAX_PARAMS];
+	size_t nparams;
+	char *body; /* owns */
+	size_t body_len;
+	bool close;
+};
+
+struct conn {
+	int fd;
+	char *buf; /* received, not yet used */
+	size_t len, cap;
+};
+
+/* The next request: 1, 0 at a clean end, -1 on anything else. */
+int request_read(struct conn *c, struct request *r);
+void request_free(struct request *r);
+const char *request_header(const struct request *r, const char *name);
+/* The decoded value, or NULL. */
+const struct bytes *request_param(const struct request *r, const char *name);
+
+/* ---- objects.c ---- */
+
+struct object {
+	atomic_int refs;
+	struct bytes key;
+	uint64_t size;
+	char *data;             /* owns; NULL: object_fill() makes the bytes */
+	uint64_t seed;          /* of object_fill() */
+	char etag[200];         /* as sent, with its quotes; "" = none */
+	char last_modified[64]; /* header form */
+	char listed[64];        /* LIST's form */
+	int64_t mtime;          /* seconds */
+	char size_text[64];     /* told in place of size unless "" */
+	char storage_class[32];
+	char encoding[32];
+	bool not_listed; /* LIST leaves it out */
+};
+
+struct bucket {
+	char *name;
+	struct object **objects; /* in key order */
+	size_t n, cap;
+};
+
+void objects_lock(void);
+void objects_unlock(void);
+/* All below but object_ref and object_unref: with the lock held. */
+struct bucket *bucket_find(const char *name, bool make);
+void bucket_remove(const char *name);
+void buckets_clear(void);
+size_t bucket_lower_bound(const struct bucket *b, struct bytes key);
+struct object *bucket_get(const struct bucket *b, struct bytes key);
+void bucket_put(struct bucket *b, struct object *o); /* takes the ref */
+bool bucket_delete(struct bucket *b, struct bytes key);
+
+struct object *object_new(struct bytes key, char *data, uint64_t size,
+			  uint64_t seed); /* takes key and data */
+void object_set_mtime(struct object *o, int64_t mtime);
+struct object *object_ref(struct object *o);
+void object_unref(struct object *o);
+/* The object's bytes [off, off+len). */
+void object_fill(const struct object *o, uint64_t off, char *to, size_t len);
+
+/* ---- rules.c ---- */
+
+struct rule {
+	struct rule *next;
+	char *name;
+	json_t *spec; /* owns */
+	int64_t seen, fired;
+	uint64_t random;
+	bool released; /* `hold` lets go */
+};
+
+/* One request's rule, with what it says copied so that it may be removed. */
+struct fault {
+	char name[64];
+	json_t *spec; /* owns; NULL: no rule fired */
+};
+
+/* Add one rule or an array of them; NULL or why not (static text). */
+const char *rules_add(json_t *spec);
+void rules_remove(const char *name); /* NULL: all; releases holds */
+void rules_release(const char *name);
+bool rules_match(const char *op, const char *bucket, struct bytes key,
+		 uint64_t offset, struct fault *out);
+int64_t rules_fired(const char *name); /* NULL: all together */
+json_t *rules_dump(void);
+/* Wait until the rule is released or gone, or the peer hung up (false). */
+bool rules_wait(const char *name, int fd);
+
+const char *fault_text(const struct fault *f, const char *what);
+int64_t fault_int(const struct fault *f, const char *what, int64_t otherwise);
+bool fault_flag(const struct fault *f, const char *what);
+
+/* ---- journal.c ---- */
+
+struct entry {
+	int64_t at_ms;
+	char op[16];
+	char *bucket, *key; /* owned; key percent-encoded */
+	char range[64], if_match[200], rule[64], access[64];
+	char query[200];
+	int status;
+	uint64_t bytes; /* of the body that were sent */
+	bool done;
+};
+
+size_t journal_begin(const struct entry *e); /* copies; returns its number */
+void journal_end(size_t number, int status, uint64_t bytes, const char *rule);
+void journal_clear(void);
+json_t *journal_dump(const struct request *r);
+/* Requests that fit r's parameters; *bytes their bodies, *running the most
+ * that have not ended. */
+int64_t journal_count(const struct request *r, uint64_t *bytes,
+		      int64_t *running);
+
+/* ---- sign.c ---- */
+
+struct settings {
+	char access[128], secret[128], token[256], region[64];
+	bool anonymous; /* unsigned requests are welcome */
+	bool check;     /* signatures are checked */
+	int64_t clock_offset_s;
+};
+extern struct settings settings;
+
+/* 0 when the request may go on, else the status with *code set. */
+int sign_check(const struct request *r, const char **code);
+
+/* ---- s3.c, list.c, send.c ---- */
+
+struct answer {
+	int status;
+	struct object *object; /* owns a ref; body is [off, off+len) of it */
+	uint64_t off, len;
+	char *text; /* owns: the body, where object is NULL */
+	bool head;  /* headers only */
+	char etag[200];
+	char content_type[64];
+	char content_range[100];
+	char length_text[64]; /* told in place of len unless "" */
+	char headers[2048];   /* others, each with its CRLF */
+};
+
+void answer_header(struct answer *a, const char *name, const char *value);
+void answer_error(struct answer *a, int status, const char *code,
+		  const char *message);
+/* Serve one request; false: the connection is finished. */
+bool s3_serve(struct conn *c, struct request *r);
+void list_answer(const struct request *r, const struct bucket *b,
+		 struct answer *a);
+/* Returns false when the connection is finished. */
+bool answer_send(struct conn *c, const struct answer *a, const struct fault *f,
+		 bool close, uint64_t *sent);
+
+/* ---- control.c ---- */
+
+bool control_serve(struct conn *c, struct request *r);
+
+#endif
