@@ -153,22 +153,29 @@ static void session_log(enum fuse_log_level level, const char *fmt, va_list ap)
 		log_debug(LOG_FUSE, "libfuse: %s", line);
 }
 
-/* The words for fusermount3; our own mount needs none. */
+/*
+ * libfuse wants to know max_read; the other words are for fusermount3, our
+ * own mount(2) says them itself.
+ */
 static int mount_words(const struct fs *fs, char **words)
 {
 	const struct fs_conf *c = &fs->conf;
-	char fsname[1300];
+	char text[1300];
 
-	snprintf(fsname, sizeof(fsname), "fsname=%s", fs->source);
+	snprintf(text, sizeof(text), "max_read=%u", INIT_READ_MAX);
+	if (fuse_opt_add_opt(words, text) < 0)
+		return -ENOMEM;
+	if (fs->own_mount)
+		return 0;
+	snprintf(text, sizeof(text), "fsname=%s", fs->source);
 	if (fuse_opt_add_opt(words, "ro") < 0 ||
 	    fuse_opt_add_opt(words, "subtype=tarn") < 0 ||
 	    fuse_opt_add_opt(words, "default_permissions") < 0 ||
-	    fuse_opt_add_opt(words, "max_read=1048576") < 0 ||
 	    fuse_opt_add_opt(words, c->suid ? "suid" : "nosuid") < 0 ||
 	    fuse_opt_add_opt(words, c->dev ? "dev" : "nodev") < 0 ||
 	    fuse_opt_add_opt(words, c->exec ? "exec" : "noexec") < 0 ||
 	    (c->allow_other && fuse_opt_add_opt(words, "allow_other") < 0) ||
-	    fuse_opt_add_opt_escaped(words, fsname) < 0)
+	    fuse_opt_add_opt_escaped(words, text) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -177,14 +184,13 @@ int init_session(struct fs *fs)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	char *words = NULL;
-	int r = 0;
+	int r;
 
 	fuse_set_log_func(session_log);
-	if (!fs->own_mount)
-		r = mount_words(fs, &words);
+	r = mount_words(fs, &words);
 	if (r == 0 && (fuse_opt_add_arg(&args, "tarn") < 0 ||
-		       (words != NULL && (fuse_opt_add_arg(&args, "-o") < 0 ||
-					  fuse_opt_add_arg(&args, words) < 0))))
+		       fuse_opt_add_arg(&args, "-o") < 0 ||
+		       fuse_opt_add_arg(&args, words) < 0))
 		r = -ENOMEM;
 	if (r == 0) {
 		fs->se = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), fs);
