@@ -35,7 +35,7 @@ enum ufs_flags {
 
 struct ufs_stat {
 	uint64_t size;
-	int64_t mtime;                 /* ns since 1970, 0 .. year 9999 */
+	int64_t mtime;                 /* ns since 1970, 0 .. year 2262 */
 	unsigned flags;                /* enum ufs_flags */
 	char version[UFS_VERSION_MAX]; /* ETag without its quotes */
 	char storage_class[24];        /* "" = the store's standard */
