@@ -3,13 +3,13 @@
  * buffers.c - one mapping, cut into buffers
  *
  * The whole budget is one reservation of address space; a buffer costs memory
- * once it is written to. A buffer is then a number, and two stacks of numbers
- * in one array say which are free: warm ones, which have memory, grow from
- * the left, and cold ones, which have none, from the right. get() takes the
- * warm one put back last, else a cold one. trim() gives back the memory of
- * those at the bottom of the warm stack that nobody wanted since the last
- * trim. One mapping, because freeing 64 KiB here and there would leave either
- * holes in the heap or more mappings than vm.max_map_count allows.
+ * once it is written to. A buffer is then a number, and a stack of numbers
+ * says which are free. The bottom of the stack is `bare`: without memory, as
+ * all are at first. `idle` is how low the stack has been since the last trim:
+ * what lies between the two has memory that nobody wanted, and trim() gives
+ * it back without moving anything. One mapping, because freeing 64 KiB here
+ * and there would leave either holes in the heap or more mappings than
+ * vm.max_map_count allows.
  *
  * It is left out of core dumps: it holds users' data. Under the address
  * sanitizer a free buffer is poisoned.
@@ -36,7 +36,7 @@
 #endif
 
 #define BUFFERS_MIN 16
-#define TRIM_STEP 64
+#define TRIM_STEP 8 /* given back under one hold of the lock */
 
 struct buffers {
 	/* set once at new */
@@ -47,10 +47,11 @@ struct buffers {
 
 	struct lock lock;
 	/* under lock */
-	uint32_t *free; /* warm at [0, warm), cold at [n - cold, n) */
-	bool *out;      /* a flag a buffer: it is handed out */
-	uint32_t warm, cold;
-	uint32_t idle; /* lowest that warm was since the last trim */
+	bool *out; /* a flag a buffer: it is handed out */
+	uint32_t *stack;
+	uint32_t free; /* on the stack */
+	uint32_t idle; /* lowest that free was since the last trim */
+	uint32_t bare; /* lowest that it was since those were trimmed */
 };
 
 int buffers_new(size_t limit, struct buffers **out)
@@ -64,14 +65,14 @@ int buffers_new(size_t limit, struct buffers **out)
 	if (b == NULL)
 		return -ENOMEM;
 	b->n = (uint32_t)n;
-	b->free = calloc(n, sizeof(*b->free));
+	b->stack = calloc(n, sizeof(*b->stack));
 	b->out = calloc(n, sizeof(*b->out));
 	b->memory = mmap(NULL, n * BUFFER_SIZE, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (b->free == NULL || b->out == NULL || b->memory == MAP_FAILED) {
+	if (b->stack == NULL || b->out == NULL || b->memory == MAP_FAILED) {
 		if (b->memory != MAP_FAILED)
 			munmap(b->memory, n * BUFFER_SIZE);
-		free(b->free);
+		free(b->stack);
 		free(b->out);
 		free(b);
 		return -ENOMEM;
@@ -79,10 +80,10 @@ int buffers_new(size_t limit, struct buffers **out)
 	madvise(b->memory, n * BUFFER_SIZE, MADV_DONTDUMP);
 	ASAN_POISON_MEMORY_REGION(b->memory, n * BUFFER_SIZE);
 	lock_init(&b->lock, RANK_BUFFERS);
-	/* The lowest address first: what is used stays close together. */
+	/* The lowest address first: what is used stays together. */
 	for (uint32_t i = 0; i < b->n; i++)
-		b->free[i] = i;
-	b->cold = b->n;
+		b->stack[i] = b->n - 1 - i;
+	b->free = b->idle = b->bare = b->n;
 	*out = b;
 	return 0;
 }
@@ -95,7 +96,7 @@ void buffers_free(struct buffers *b)
 	ASAN_UNPOISON_MEMORY_REGION(b->memory, b->n * BUFFER_SIZE);
 	munmap(b->memory, b->n * BUFFER_SIZE);
 	lock_fini(&b->lock);
-	free(b->free);
+	free(b->stack);
 	free(b->out);
 	free(b);
 }
@@ -106,16 +107,13 @@ void *buffers_get(struct buffers *b)
 	char *p;
 
 	lock_take(&b->lock);
-	if (b->warm == 0 && b->cold == 0) {
+	if (b->free == 0) {
 		lock_drop(&b->lock);
 		return NULL;
 	}
-	if (b->warm > 0) {
-		i = b->free[--b->warm];
-		b->idle = MIN(b->idle, b->warm);
-	} else {
-		i = b->free[b->n - b->cold--];
-	}
+	i = b->stack[--b->free];
+	b->idle = MIN(b->idle, b->free);
+	b->bare = MIN(b->bare, b->free);
 	b->out[i] = true;
 	atomic_fetch_add_explicit(&b->used, BUFFER_SIZE, memory_order_relaxed);
 	lock_drop(&b->lock);
@@ -137,7 +135,7 @@ void buffers_put(struct buffers *b, void *buffer)
 	lock_take(&b->lock);
 	must(!b->out[i]);
 	b->out[i] = false;
-	b->free[b->warm++] = (uint32_t)i;
+	b->stack[b->free++] = (uint32_t)i;
 	atomic_fetch_sub_explicit(&b->used, BUFFER_SIZE, memory_order_relaxed);
 	lock_drop(&b->lock);
 }
@@ -152,41 +150,24 @@ size_t buffers_limit(const struct buffers *b)
 	return (size_t)b->n * BUFFER_SIZE;
 }
 
-/* Take the n lowest of the warm stack out of it, into drop. */
-static void unstack_locked(struct buffers *b, uint32_t *drop, uint32_t n)
-    TSA(requires_capability(b->lock));
-
-static void unstack_locked(struct buffers *b, uint32_t *drop, uint32_t n)
-{
-	memcpy(drop, b->free, n * sizeof(*drop));
-	memmove(b->free, b->free + n, (b->warm - n) * sizeof(*b->free));
-	b->warm -= n;
-}
-
 /*
- * In steps, so that a get() never waits for a madvise of the whole; those
- * being given back are for that moment neither free nor used.
+ * In steps, so that a get() waits for a few madvise calls and not for all. A
+ * buffer stays on the stack meanwhile: a get() never fails because of a trim.
  */
 void buffers_trim(struct buffers *b)
 {
-	uint32_t drop[TRIM_STEP], left, n;
+	bool more;
 
-	lock_take(&b->lock);
-	left = b->idle;
-	while (left > 0) {
-		n = MIN(MIN(left, b->warm), TRIM_STEP);
-		if (n == 0)
-			break;
-		unstack_locked(b, drop, n);
-		lock_drop(&b->lock);
-		for (uint32_t i = 0; i < n; i++)
-			madvise(b->memory + (size_t)drop[i] * BUFFER_SIZE,
-				BUFFER_SIZE, MADV_DONTNEED);
+	do {
 		lock_take(&b->lock);
-		for (uint32_t i = 0; i < n; i++)
-			b->free[b->n - ++b->cold] = drop[i];
-		left -= n;
-	}
-	b->idle = b->warm;
-	lock_drop(&b->lock);
+		for (int i = 0; i < TRIM_STEP && b->bare < b->idle; i++) {
+			size_t at = (size_t)b->stack[b->bare++] * BUFFER_SIZE;
+
+			madvise(b->memory + at, BUFFER_SIZE, MADV_DONTNEED);
+		}
+		more = b->bare < b->idle;
+		if (!more)
+			b->idle = b->free;
+		lock_drop(&b->lock);
+	} while (more);
 }
