@@ -1,0 +1,399 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: Apache-2.0
+# lib.sh - what every mount test uses: `. "$(dirname "$0")/../lib.sh"`
+#
+# A test gets its own directory $W (cache, mount points, sockets, logs, home),
+# ports that the kernel picked, and stores that it starts itself; whatever it
+# leaves mounted or running is taken down when it ends. It passes by reaching
+# its end, fails by any command that fails (set -e), and is skipped with a
+# reason by `skip REASON` (exit 77).
+#
+# STORE_KIND (file, objsim, versitygw, minio) is set by scripts/mount-tests
+# for tests with a line `# stores: ...`; start_store starts that one.
+set -eu
+umask 022
+export LC_ALL=C.UTF-8
+
+ROOT=$(cd "$(dirname "$0")/../.." && pwd)
+BUILD=${BUILD:-$ROOT/build/plain}
+case $BUILD in /*) ;; *) BUILD=$ROOT/$BUILD ;; esac
+TARN=$BUILD/tarn
+TOOLS=$BUILD/tests/tools
+export SHIMS="$BUILD/tests/shims"
+HELPERS=$ROOT/tests/python
+W=${TEST_DIR:-$(mktemp -d "${TMPDIR:-/tmp}/tarn-test.XXXXXX")}
+MNT=$W/mnt
+CACHE=$W/cache
+# What the tests plant as keys; no output may ever hold the secret.
+export AWS_ACCESS_KEY_ID=tarn AWS_SECRET_ACCESS_KEY=tarnsecret
+export AWS_EC2_METADATA_DISABLED=true AWS_REGION=us-east-1
+export HOME="$W/home" XDG_RUNTIME_DIR="$W/run" XDG_CONFIG_HOME="$W/config"
+export XDG_CACHE_HOME="$W/xdg-cache" XDG_STATE_HOME="$W/state"
+unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_CA_BUNDLE
+unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
+
+fail() {
+	echo "FAIL: $*" >&2
+	exit 1
+}
+
+skip() {
+	echo "skip: $*" >&2
+	exit 77
+}
+
+# ---- what is undone at the end -----------------------------------------
+
+AT_EXIT=
+at_exit() { # COMMAND: run at the end, the last one first
+	AT_EXIT="$*
+$AT_EXIT"
+}
+
+# Mounts below $W, the innermost first.
+mounts_here() {
+	awk -v w="$W/" 'index($2, w) == 1 { print $2 }' /proc/self/mounts |
+		sort -r
+}
+
+# Processes that name $W in their arguments: daemons that left the shell.
+processes_here() {
+	for p in /proc/[0-9]*; do
+		[ "${p#/proc/}" != $$ ] || continue
+		tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -qF "$W" &&
+			echo "${p#/proc/}"
+	done
+	return 0
+}
+
+cleanup() {
+	rc=$?
+	trap - EXIT INT TERM HUP
+	set +e
+	eval "$AT_EXIT"
+	for m in $(mounts_here); do
+		umount -l "$m" 2>/dev/null || fusermount3 -uz "$m"
+	done
+	# A daemon whose mount is gone ends by itself.
+	n=0
+	while [ -n "$(processes_here)" ] && [ $n -lt 100 ]; do
+		sleep 0.1
+		n=$((n + 1))
+	done
+	for p in $(processes_here); do
+		echo "left running: $(tr '\0' ' ' <"/proc/$p/cmdline")" >&2
+		[ $rc -ne 0 ] || rc=1
+		kill -9 "$p" 2>/dev/null
+	done
+	if [ $rc -ne 0 ] && [ $rc -ne 77 ]; then
+		for f in "$W"/*.log; do
+			[ ! -s "$f" ] || { echo "--- ${f##*/}"; tail -n 30 "$f"; } >&2
+		done
+	fi
+	[ -n "${KEEP-}" ] || rm -rf "$W"
+	exit $rc
+}
+trap cleanup EXIT
+trap 'exit 143' INT TERM HUP
+
+mkdir -p "$HOME" "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME" "$MNT" "$CACHE"
+chmod 700 "$XDG_RUNTIME_DIR" "$CACHE"
+
+# ---- asking and waiting --------------------------------------------------
+
+expect_eq() { # GOT WANTED [WHAT]
+	[ "$1" = "$2" ] || fail "${3:-value}: got '$1', wanted '$2'"
+}
+
+expect_ge() { # GOT LEAST [WHAT]
+	[ "$1" -ge "$2" ] || fail "${3:-value}: got $1, wanted at least $2"
+}
+
+expect_le() { # GOT MOST [WHAT]
+	[ "$1" -le "$2" ] || fail "${3:-value}: got $1, wanted at most $2"
+}
+
+wait_for() { # SECONDS COMMAND...: until it succeeds, else the test fails
+	wait_until=$(($(date +%s) + $1))
+	shift
+	while ! "$@" >/dev/null 2>&1; do
+		[ "$(date +%s)" -lt $wait_until ] || fail "never came true: $*"
+		sleep 0.05
+	done
+}
+
+# Run a command that has to fail with this errno (its name), by its message.
+expect_errno() { # ENAME COMMAND...
+	want=$1
+	shift
+	text=$(python3 -c 'import errno, os, sys
+print(os.strerror(getattr(errno, sys.argv[1])))' "$want")
+	if "$@" >"$W/errno.out" 2>&1; then
+		fail "succeeded instead of $want: $*"
+	fi
+	grep -qF "$text" "$W/errno.out" ||
+		fail "wanted $want from '$*', got: $(tail -n 1 "$W/errno.out")"
+}
+
+sha() { # FILE...: their bytes' hash
+	cat "$@" | sha256sum | cut -d' ' -f1
+}
+
+json() { # FILE PYTHON-EXPRESSION of j
+	python3 -c 'import json, sys
+j = json.load(open(sys.argv[1]))
+print(eval(sys.argv[2]))' "$1" "$2"
+}
+
+# ---- what a test needs ---------------------------------------------------
+
+need_fuse() {
+	[ -e /dev/fuse ] || skip "no /dev/fuse"
+	[ "$(id -u)" = 0 ] || command -v fusermount3 >/dev/null ||
+		skip "neither root nor fusermount3"
+	[ -x "$TARN" ] || fail "no $TARN: run make"
+}
+
+need_root() { # FOR-WHAT
+	[ "$(id -u)" = 0 ] || skip "needs root for $1"
+}
+
+need_command() { # NAME...
+	for c in "$@"; do
+		command -v "$c" >/dev/null || skip "no $c"
+	done
+}
+
+# Run the whole test again in a network namespace of its own, with loopback.
+own_network() {
+	need_root "a network namespace"
+	need_command unshare ip
+	if [ -z "${IN_OWN_NETWORK-}" ]; then
+		unshare --net true 2>/dev/null || skip "no network namespaces"
+		trap - EXIT
+		IN_OWN_NETWORK=1 TEST_DIR=$W exec unshare --net sh "$0"
+	fi
+	ip link set lo up
+}
+
+# ---- stores --------------------------------------------------------------
+
+# A port that is free now, for servers that cannot be told to pick one.
+free_port() {
+	python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])'
+}
+
+start_objsim() { # sets SIM (its URL); ends when this shell does
+	mkfifo "$W/sim.in"
+	"$TOOLS/objsim" <"$W/sim.in" >"$W/sim.port" 2>"$W/sim.log" &
+	exec 9>"$W/sim.in"
+	wait_for 10 test -s "$W/sim.port"
+	SIM=http://127.0.0.1:$(cat "$W/sim.port")
+	at_exit 'exec 9>&-'
+}
+
+sim() { # COMMAND[?QUERY] [BODY]: POST when there is a body (may be empty)
+	if [ $# -gt 1 ]; then
+		curl -fsS --max-time 60 --data-binary "$2" "$SIM/_sim/$1"
+	else
+		curl -fsS --max-time 60 "$SIM/_sim/$1"
+	fi
+}
+
+sim_put() { # KEY(percent-encoded) [QUERY] [FILE]
+	curl -fsS --max-time 60 -X POST -H 'Expect:' \
+		--data-binary "${3+@}${3-}" \
+		"$SIM/_sim/put?bucket=bucket&key=$1${2:+&$2}"
+}
+
+sim_rule() { # JSON
+	sim rules "$1"
+}
+
+sim_fired() { # [NAME]
+	sim "fired${1:+?rule=$1}"
+}
+
+expect_fired() { # NAME [LEAST]
+	expect_ge "$(sim_fired "$1")" "${2:-1}" "times that '$1' fired"
+}
+
+sim_sha() { # KEY: hash of the bytes that the store holds
+	curl -fsS "$SIM/_sim/get?bucket=bucket&key=$1" | sha256sum | cut -d' ' -f1
+}
+
+start_versitygw() { # sets S3 (its URL) and S3_LOG
+	need_command versitygw
+	mkdir -p "$W/vgw/data" "$W/vgw/versions"
+	S3_LOG=$W/vgw/access
+	: >"$S3_LOG"
+	s3_port=$(free_port)
+	ROOT_ACCESS_KEY=tarn ROOT_SECRET_KEY=tarnsecret versitygw \
+		--port "127.0.0.1:$s3_port" --keep-alive --quiet \
+		--health /health --access-log "$S3_LOG" posix \
+		--versioning-dir "$W/vgw/versions" "$W/vgw/data" \
+		>"$W/vgw.log" 2>&1 &
+	at_exit "kill $!"
+	S3=http://127.0.0.1:$s3_port
+	wait_for 20 curl -fs -o /dev/null "$S3/health"
+}
+
+start_minio() {
+	need_command minio
+	s3_port=$(free_port)
+	mkdir -p "$W/minio"
+	MINIO_ROOT_USER=tarn MINIO_ROOT_PASSWORD=tarnsecret \
+		MINIO_BROWSER=off MINIO_UPDATE=off minio server --quiet \
+		--address "127.0.0.1:$s3_port" "$W/minio" \
+		>"$W/minio.log" 2>&1 &
+	at_exit "kill $!"
+	S3=http://127.0.0.1:$s3_port
+	S3_LOG=
+	wait_for 30 curl -fs -o /dev/null "$S3/minio/health/live"
+}
+
+start_moto() {
+	need_command moto_server
+	s3_port=$(free_port)
+	# The directory in its arguments names whose it is.
+	(cd "$W" && exec moto_server -H 127.0.0.1 -p "$s3_port") \
+		>"$W/moto.log" 2>&1 &
+	at_exit "kill $!"
+	S3=http://127.0.0.1:$s3_port
+	S3_LOG=
+	wait_for 30 curl -fs -o /dev/null "$S3/moto-api/"
+}
+
+s3() { # COMMAND...: see tests/python/s3.py
+	python3 "$HELPERS/s3.py" "$S3" bucket "$@"
+}
+
+# The store of STORE_KIND: sets SOURCE and STORE_OPTS for mount_tarn.
+start_store() {
+	case ${STORE_KIND:=objsim} in
+	file)
+		mkdir -p "$W/store"
+		SOURCE=file://$W/store STORE_OPTS=
+		return
+		;;
+	objsim) start_objsim; S3=$SIM S3_LOG= ;;
+	versitygw) start_versitygw ;;
+	minio) start_minio ;;
+	moto) start_moto ;;
+	*) fail "no store $STORE_KIND" ;;
+	esac
+	s3 make
+	SOURCE=s3://bucket STORE_OPTS=endpoint=$S3,path-style=on
+}
+
+store_put_tree() { # DIR: every file below it becomes an object
+	case $STORE_KIND in
+	file) cp -r "$1/." "$W/store/" ;;
+	*) s3 put-tree "$1" ;;
+	esac
+}
+
+store_put() { # KEY FILE
+	case $STORE_KIND in
+	file)
+		mkdir -p "$(dirname "$W/store/$1")"
+		cp "$2" "$W/store/.new" && mv "$W/store/.new" "$W/store/$1"
+		;;
+	*) s3 put "$1" "$2" ;;
+	esac
+}
+
+store_delete() { # KEY
+	case $STORE_KIND in
+	file) rm -f "$W/store/$1" ;;
+	*) s3 delete "$1" ;;
+	esac
+}
+
+# Requests so far: GET, HEAD, LIST. By the store where it can tell, else by
+# the mount's own counters.
+store_count() { # OP [KEY-GLOB, objsim only]
+	case $STORE_KIND in
+	objsim) sim "count?op=$1${2:+&key=$2}" ;;
+	versitygw)
+		case $1 in
+		GET) op=s3_GetObject ;;
+		HEAD) op=s3_HeadObject ;;
+		*) op=s3_ListObjects ;;
+		esac
+		grep -c "$op" "$S3_LOG" || true
+		;;
+	*) mount_stat "$MNT" "m['store']['$(echo "$1" | tr '[:upper:]' '[:lower:]')']" ;;
+	esac
+}
+
+# ---- mounts --------------------------------------------------------------
+
+# mount_tarn [-n NAME] [OPTION,...]: $SOURCE on $W/NAME (mnt), with the store's
+# options, this test's cache and a log of that name.
+mount_tarn() {
+	mount_name=mnt
+	if [ "${1-}" = -n ]; then
+		mount_name=$2
+		shift 2
+	fi
+	mkdir -p "$W/$mount_name"
+	# shellcheck disable=SC2086 # PRELOAD and TARN_WRAP are words
+	${TARN_WRAP-} "$TARN" mount "$SOURCE" "$W/$mount_name" \
+		-o "cache-dir=${CACHE_DIR:-$CACHE},log=$W/$mount_name.log,log-level=debug${STORE_OPTS:+,$STORE_OPTS}${1:+,$1}" \
+		>"$W/$mount_name.out" 2>&1 9>&- ||
+		fail "mount: $(cat "$W/$mount_name.out")"
+}
+
+umount_tarn() { # [NAME]: and wait for its daemon to end
+	umount_pid=$(mount_pid "${1:-mnt}")
+	"$TARN" umount "$W/${1:-mnt}" ||
+		fail "umount of ${1:-mnt}"
+	wait_for 20 no_process "$umount_pid"
+}
+
+no_process() { # PID: gone, or only waits to be reaped
+	! kill -0 "$1" 2>/dev/null ||
+		grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null
+}
+
+mount_status() { # [NAME]: status as JSON into $W/status.json
+	"$TARN" status --json "$W/${1:-mnt}" >"$W/status.json" ||
+		fail "no status of ${1:-mnt}"
+}
+
+mount_stat() { # DIR PYTHON-EXPRESSION of m, that mount's status
+	"$TARN" status --json "$1" >"$W/status.json" || fail "no status of $1"
+	json "$W/status.json" "[$2 for m in j['mounts']][0]"
+}
+
+mount_pid() { # [NAME]
+	mount_stat "$W/${1:-mnt}" "m['pid']"
+}
+
+kill_tarn() { # [NAME]: kill -9 and clear the dead mount away
+	kill_pid=$(mount_pid "${1:-mnt}")
+	kill -9 "$kill_pid"
+	wait_for 20 no_process "$kill_pid"
+	umount -l "$W/${1:-mnt}" 2>/dev/null || fusermount3 -uz "$W/${1:-mnt}"
+}
+
+# Forget what the kernel keeps, so that the next read asks the daemon.
+drop_caches() {
+	[ "$(id -u)" != 0 ] || echo 3 >/proc/sys/vm/drop_caches
+}
+
+# Bytes of a seed, the same on every run.
+make_file() { # FILE SIZE(bytes) [SEED]
+	python3 -c 'import random, sys
+r = random.Random(int(sys.argv[3]))
+n = int(sys.argv[2])
+with open(sys.argv[1], "wb") as f:
+    while n:
+        k = min(n, 1 << 20)
+        f.write(r.randbytes(k))
+        n -= k' "$1" "$2" "${3:-1}"
+}

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tiny S3 client for tests: any key as bytes, SigV4, no dependency.
+
+s3.py ENDPOINT BUCKET make | put KEY FILE | put-tree DIR | delete KEY | list
+"""
+import hashlib
+import hmac
+import http.client
+import os
+import sys
+import time
+import urllib.parse
+
+ACCESS = os.environ.get("AWS_ACCESS_KEY_ID", "tarn")
+SECRET = os.environ.get("AWS_SECRET_ACCESS_KEY", "tarnsecret")
+SAFE = "-_.~"
+
+
+class S3:
+    def __init__(self, endpoint, bucket):
+        u = urllib.parse.urlsplit(endpoint)
+        self.host = u.netloc
+        self.bucket = bucket
+        self.conn = http.client.HTTPConnection(u.hostname, u.port, timeout=60)
+
+    def request(self, method, key=b"", query=(), body=b""):
+        """(status, headers, body); key and query values are bytes."""
+        path = "/" + self.bucket
+        if key:
+            path += "/" + urllib.parse.quote(key, safe=SAFE + "/")
+        q = "&".join(
+            sorted(
+                urllib.parse.quote(k, safe=SAFE)
+                + "="
+                + urllib.parse.quote(v, safe=SAFE)
+                for k, v in query
+            )
+        )
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        day = now[:8]
+        sha = hashlib.sha256(body).hexdigest()
+        signed = "host;x-amz-content-sha256;x-amz-date"
+        canonical = "\n".join(
+            [method, path, q, "host:" + self.host]
+            + ["x-amz-content-sha256:" + sha, "x-amz-date:" + now]
+            + ["", signed, sha]
+        )
+        scope = day + "/us-east-1/s3/aws4_request"
+        text = "\n".join(
+            [
+                "AWS4-HMAC-SHA256",
+                now,
+                scope,
+                hashlib.sha256(canonical.encode()).hexdigest(),
+            ]
+        )
+        k = ("AWS4" + SECRET).encode()
+        for part in (day, "us-east-1", "s3", "aws4_request"):
+            k = hmac.new(k, part.encode(), hashlib.sha256).digest()
+        sig = hmac.new(k, text.encode(), hashlib.sha256).hexdigest()
+        self.conn.request(
+            method,
+            path + ("?" + q if q else ""),
+            body=body,
+            headers={
+                "Host": self.host,
+                "x-amz-date": now,
+                "x-amz-content-sha256": sha,
+                "Content-Length": str(len(body)),
+                "Authorization": "AWS4-HMAC-SHA256 Credential=%s/%s, "
+                "SignedHeaders=%s, Signature=%s" % (ACCESS, scope, signed, sig),
+            },
+        )
+        r = self.conn.getresponse()
+        return r.status, r.headers, r.read()
+
+    def must(self, *args, **kw):
+        status, headers, body = self.request(*args, **kw)
+        if status >= 300:
+            raise SystemExit("s3.py: %r: %d %r" % (args[:2], status, body[:300]))
+        return headers, body
+
+
+def main():
+    s = S3(sys.argv[1], sys.argv[2])
+    cmd, args = sys.argv[3], [os.fsencode(a) for a in sys.argv[4:]]
+    if cmd == "make":
+        s.must("PUT")
+    elif cmd == "put":
+        with open(args[1], "rb") as f:
+            s.must("PUT", args[0], body=f.read())
+    elif cmd == "put-tree":
+        for where, _, names in os.walk(args[0]):
+            for n in sorted(names):
+                path = os.path.join(where, n)
+                with open(path, "rb") as f:
+                    s.must("PUT", os.path.relpath(path, args[0]), body=f.read())
+    elif cmd == "delete":
+        s.must("DELETE", args[0])
+    elif cmd == "list":
+        sys.stdout.write(s.must("GET", query=[("list-type", b"2")])[1].decode())
+    else:
+        raise SystemExit("s3.py: no command " + cmd)
+
+
+if __name__ == "__main__":
+    main()
