@@ -57,7 +57,7 @@ struct disk {
 	atomic_bool tight; /* the file system is nearly full */
 	atomic_bool full;  /* a write met ENOSPC; until eviction has run */
 	atomic_bool stopping;
-	atomic_bool active;      /* admissions since the last tick */
+	atomic_bool resting; /* the space thread: an admission is to wake it */
 	_Atomic int64_t synced;  /* the count in usage when last read */
 	_Atomic int64_t delta;   /* ours, not yet added to it */
 	_Atomic uint64_t wanted; /* the largest admission refused for space */

@@ -31,6 +31,7 @@
 #define TICK NSEC_PER_SEC
 #define IDLE_TICK (10 * NSEC_PER_SEC)
 #define WALK_EVERY (3600 * NSEC_PER_SEC)
+#define FRUITLESS (200 * NSEC_PER_MSEC)
 #define LOW_PERCENT 5
 
 void disk_kick(struct disk *d, bool *what)
@@ -137,10 +138,9 @@ bool disk_admit(struct disk *d, int64_t bytes)
 	n = ((uint64_t)bytes + BLOCK - 1) / BLOCK * BLOCK;
 	if (n > limit)
 		return false;
-	if (!atomic_load_explicit(&d->active, memory_order_relaxed)) {
-		atomic_store_explicit(&d->active, true, memory_order_relaxed);
+	if (atomic_load_explicit(&d->resting, memory_order_relaxed) &&
+	    atomic_exchange(&d->resting, false))
 		disk_kick(d, &d->kick_space);
-	}
 	if (atomic_load_explicit(&d->tight, memory_order_relaxed) ||
 	    atomic_load_explicit(&d->full, memory_order_relaxed))
 		return false;
@@ -255,24 +255,24 @@ static void shortage(const struct disk *d, uint64_t *bytes, uint64_t *files)
 		*files = v.f_files / 100 * (LOW_PERCENT + 1) - v.f_favail;
 }
 
-static void make_room(struct disk *d)
+/* False: there was something to do, and nothing could be done. */
+static bool make_room(struct disk *d)
 {
 	uint64_t limit = disk_limit(d), held = disk_bytes(d);
 	uint64_t want = atomic_exchange(&d->wanted, 0);
-	uint64_t bytes = 0, files = 0, target = limit;
+	uint64_t bytes = 0, files = 0, target = limit, freed = 0;
+	bool short_of, full = atomic_load(&d->full);
 
-	if (disk_state(d) == DISK_OFF)
-		return;
 	shortage(d, &bytes, &files);
 	if (held > limit || want > 0)
 		target = MIN(limit / 20 * 19, limit - MIN(want, limit));
 	if (held > target)
 		bytes = MAX(bytes, held - target);
-	if (atomic_load(&d->full))
+	if (full)
 		bytes = MAX(bytes, MAX(limit / 20, (uint64_t)BLOCK));
-	if (bytes > 0 || files > 0)
-		evict(d, bytes, files);
-	atomic_store(&d->full, false);
+	short_of = bytes > 0 || files > 0;
+	if (short_of)
+		freed = evict(d, bytes, files);
 	shortage(d, &bytes, &files);
 	if (atomic_exchange(&d->tight, bytes > 0 || files > 0) !=
 	    (bytes > 0 || files > 0))
@@ -281,30 +281,37 @@ static void make_room(struct disk *d)
 			     ? "its file system is nearly full: nothing "
 			       "new is kept"
 			     : "there is space again");
+	if (full)
+		atomic_store(&d->full, false);
+	return !short_of || freed > 0;
 }
 
 void *disk_space_main(void *arg)
 {
 	struct disk *d = arg;
 	int64_t clean = 0, wait = 0;
+	uint64_t seen = 0;
+	bool never = false;
 
 	pthread_setname_np(pthread_self(), "tarn-space");
 	/* At once at the start, then every second while there is work. */
 	while (disk_wait(d, &d->kick_space, clock_ns() + wait)) {
-		bool active = atomic_exchange(&d->active, false);
+		uint64_t now = atomic_load(&d->names);
+		bool idle = now == seen && atomic_load(&d->delta) == 0;
 
+		seen = now;
+		wait = idle ? IDLE_TICK : TICK;
+		atomic_store(&d->resting, idle);
+		if (disk_state(d) == DISK_OFF)
+			continue;
 		if (clean <= clock_ns()) {
 			disk_clean_tmp(d);
 			clean = clock_ns() + WALK_EVERY;
 		}
-		if (disk_state(d) != DISK_OFF)
-			disk_usage_sync(d);
-		make_room(d);
-		wait = active || atomic_load(&d->delta) != 0 ? TICK : IDLE_TICK;
-		/* Errors of a full disk come in storms; look once a tick. */
-		if (atomic_load(&d->tight))
-			nanosleep(&(struct timespec){ .tv_nsec = 50000000 },
-				  NULL);
+		disk_usage_sync(d);
+		/* All is pinned, or not ours: do not look again at once. */
+		if (!make_room(d))
+			disk_wait(d, &never, clock_ns() + FRUITLESS);
 	}
 	return NULL;
 }
