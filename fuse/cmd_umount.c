@@ -18,7 +18,7 @@
 
 #include "base/clock.h"
 #include "fuse/client.h"
-#include "fuse/mounts.h"
+#include "fuse/mount.h"
 
 #define DAEMON_END_MS 60000
 
@@ -96,26 +96,26 @@ static int umount_dir(const char *where, bool force)
 	AUTO_FREE char *abs = cli_absolute(where);
 	AUTO_FREE char *real = NULL;
 	AUTO_CLOSE int daemon = -1;
-	struct mounts_entry e;
+	struct mount_entry e;
 	const char *dir = abs;
 	int r;
 
 	if (abs == NULL)
 		return cli_fail("out of memory");
-	r = mounts_find(dir, &e);
+	r = mount_find(dir, &e);
 	if (r == -ENOENT) {
 		real = realpath(where, NULL);
 		dir = real != NULL ? real : abs;
-		r = mounts_find(dir, &e);
+		r = mount_find(dir, &e);
 	}
 	if (r < 0)
 		return cli_fail("nothing is mounted on %s; `tarn status` "
 				"lists the mounts",
 				where);
-	if (!mounts_is_tarn(&e))
+	if (strcmp(e.fstype, MOUNT_FSTYPE) != 0)
 		return cli_fail("%s is a mount of %s, not of tarn; use "
 				"umount(8)",
-				where, e.type);
+				where, e.fstype);
 	daemon = daemon_of(dir);
 	r = take_down(dir, force);
 	if (r == -EBUSY)

@@ -394,6 +394,11 @@ static int find(const char *name)
 	return -1;
 }
 
+bool options_known(const char *name)
+{
+	return find(name) >= 0;
+}
+
 static int replace(struct option_value *v, const char *text, const char *from,
 		   enum option_source source)
 {

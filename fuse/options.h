@@ -175,6 +175,9 @@ int options_file(struct options *o, const char *path, char why[static WHY_MAX]);
 /* The first of the default files that is there, if any. */
 int options_default_file(struct options *o, char why[static WHY_MAX]);
 
+/* Is there an option of this name? */
+bool options_known(const char *name);
+
 /* Say what an unset default was worked out to be. */
 int options_default(struct options *o, enum option opt, const char *text,
 		    int64_t number);

@@ -89,12 +89,12 @@ static int set_member(struct options *o, const char *path, const char *text,
 	if (asprintf(&from, "%s:%u", path, line_of(text, name)) < 0)
 		return -ENOMEM;
 	r = value_text(v, &value);
-	if (r == -EINVAL)
+	if (r == -EINVAL && options_known(name))
 		snprintf(inner, sizeof(inner),
-			 "%.64s: write a string, a number or true or false",
-			 name);
-	if (r == 0)
-		r = options_set(o, name, value, OPTION_FROM_FILE, from, inner);
+			 "%s: write a string, a number or true or false", name);
+	else if (r != -ENOMEM)
+		r = options_set(o, name, r == 0 ? value : "", OPTION_FROM_FILE,
+				from, inner);
 	if (r == -EINVAL)
 		snprintf(why, WHY_MAX, "%.200s: %.300s", from, inner);
 	return r;

@@ -15,7 +15,7 @@
 #include "fuse/control.h"
 #include "fuse/fs.h"
 #include "fuse/limits.h"
-#include "fuse/mounts.h"
+#include "fuse/mount.h"
 #include "fuse/signals.h"
 #include "fuse/status.h"
 #include "ufs/ufs.h"
@@ -75,7 +75,7 @@ static int resolve_dir(const char *where, char **out)
 
 static int check_dir(const char *where, char **dir, char why[static WHY_MAX])
 {
-	struct mounts_entry e;
+	struct mount_entry e;
 	struct stat st;
 	int r = resolve_dir(where, dir);
 
@@ -109,13 +109,14 @@ static int check_dir(const char *where, char **dir, char why[static WHY_MAX])
 			 "/ cannot be mounted on; name another directory");
 		return -EINVAL;
 	}
-	if (mounts_find(*dir, &e) == 0 && strncmp(e.type, "fuse", 4) == 0) {
+	if (mount_find(*dir, &e) == 0 && strncmp(e.fstype, "fuse", 4) == 0) {
 		snprintf(
 		    why, WHY_MAX,
 		    "%.200s is in use: %.100s is mounted there; unmount it "
 		    "with %s",
 		    where, e.source,
-		    mounts_is_tarn(&e) ? "tarn umount" : "umount");
+		    strcmp(e.fstype, MOUNT_FSTYPE) == 0 ? "tarn umount"
+							: "umount");
 		return -EINVAL;
 	}
 	return 0;
