@@ -72,6 +72,8 @@ $(BUILD)/tests/shims/%.so: tests/shims/%.c
 	$(Q)$(CC) $(cppflags) -std=c11 -O2 -g -fPIC -shared -Wall -Wextra \
 		-o $@ $< -ldl -pthread
 
+unit-tests: $(tests) ## the unit tests' programs, not run
+
 check: $(tests) ## unit tests (SAN= for sanitized ones)
 	$(Q)./scripts/unit $(tests)
 
@@ -102,6 +104,6 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z_.-]*\):.*## /\1\t/p' Makefile | expand -t 24
 
-.PHONY: all tools check check-all check-mount lint install clean help
+.PHONY: all tools unit-tests check check-all check-mount lint install clean help
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
