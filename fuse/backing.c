@@ -55,8 +55,8 @@ enum open_mode opened_add(struct opened *o, int dev_fd, int fd, bool direct,
 	*backing_id = 0;
 	*flags = WIRE_FOPEN_NOFLUSH;
 	lock_take(&o->lock);
-	if (o->passthrough == 0 && o->cached == 0 && !direct && fd >= 0 &&
-	    dev_fd >= 0) {
+	if (o->passthrough == 0 && o->cached == 0 && o->direct == 0 &&
+	    fd >= 0 && dev_fd >= 0) {
 		int id = backing_open(dev_fd, fd);
 
 		if (id < 0)
@@ -70,6 +70,7 @@ enum open_mode opened_add(struct opened *o, int dev_fd, int fd, bool direct,
 		*flags |= WIRE_FOPEN_PASSTHROUGH;
 		*backing_id = o->backing_id;
 	} else if (direct) {
+		o->direct++;
 		mode = OPEN_DIRECT;
 	} else {
 		o->cached++;
@@ -90,6 +91,8 @@ void opened_remove(struct opened *o, int dev_fd, enum open_mode mode)
 	lock_take(&o->lock);
 	if (mode == OPEN_CACHED)
 		o->cached--;
+	if (mode == OPEN_DIRECT)
+		o->direct--;
 	if (mode == OPEN_PASSTHROUGH && --o->passthrough == 0) {
 		backing_close(dev_fd, o->backing_id);
 		o->backing_id = 0;

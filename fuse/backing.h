@@ -8,8 +8,10 @@
  * or another backing id, while a passthrough open lives. So an inode with
  * opens is cached n or passthrough n: the first open decides until the last
  * release, and one backing id serves them all. O_DIRECT opens count as
- * passthrough where that is the mode (with FOPEN_DIRECT_IO, so that reads
- * come to the daemon and need no alignment) and in no mode elsewhere.
+ * passthrough where that is the mode or can be (with FOPEN_DIRECT_IO, so
+ * that reads come to the daemon and need no alignment). Elsewhere they are
+ * in no mode; but the kernel refuses one whose answer it sees after that of
+ * a passthrough open, so none begins while such a one is open.
  *
  * libfuse has passthrough from 3.17; Debian 12 has 3.14. The protocol is
  * spoken here by public means only: the custom I/O hooks of the session see
@@ -102,6 +104,7 @@ struct opened {
 
 	/* under lock */
 	unsigned cached;
+	unsigned direct;
 	unsigned passthrough;
 	int backing_id; /* while passthrough > 0 */
 };

@@ -101,8 +101,10 @@ void fs_free(struct fs *fs)
 	if (fs == NULL)
 		return;
 	mount_stop(fs);
-	if (fs->enders != NULL)
+	if (fs->enders != NULL) {
 		rq_list_end(&fs->waiting);
+		rq_list_drain(&fs->waiting);
+	}
 	pool_stop(fs->jobs);
 	pool_stop(fs->enders);
 	while (fs->handles != NULL &&
@@ -180,6 +182,7 @@ int fs_serve(struct fs *fs)
 		fs_stop(fs);
 		rq_list_end(&fs->waiting);
 		mount_stop(fs);
+		rq_list_drain(&fs->waiting);
 	}
 	fuse_loop_cfg_destroy(config);
 	return r > 0 ? 0 : r;

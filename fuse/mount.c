@@ -134,13 +134,14 @@ static int detach(const char *dir)
 static int clear_dead(const char *dir, char why[static MOUNT_WHY_MAX])
 {
 	struct mount_entry e;
-	struct stat st;
+	struct statfs sfs;
 
 	while (mount_find(dir, &e) == 0 &&
 	       strcmp(e.fstype, MOUNT_FSTYPE) == 0) {
 		int r;
 
-		if (stat(dir, &st) == 0 ||
+		/* A stat may be answered from what the kernel remembers. */
+		if (statfs(dir, &sfs) == 0 ||
 		    (errno != ENOTCONN && errno != ECONNABORTED)) {
 			SAY("%.90s is already a tarn mount of %.80s; 'tarn"
 			    " umount' it first, or choose another directory",

@@ -97,6 +97,10 @@ void rq_list_end(struct rq_list *l)
 	for (struct rq *rq = l->first; rq != NULL; rq = rq->next)
 		end_soon(rq);
 	lock_drop(&l->lock);
+}
+
+void rq_list_drain(struct rq_list *l)
+{
 	/*
 	 * The count is the last thing a request touches, so there is nobody
 	 * left to signal; this runs once, at the end.

@@ -73,10 +73,13 @@ void rq_list_init(struct rq_list *l);
 void rq_list_fini(struct rq_list *l);
 
 /*
- * Answer all EINTR, cancel their work, and wait until no rq is left. No new
- * ones may come: the session's loop has ended.
+ * Answer all EINTR and cancel their work. No new ones may come: the
+ * session's loop has ended.
  */
 void rq_list_end(struct rq_list *l);
+
+/* Wait until no rq is left. */
+void rq_list_drain(struct rq_list *l);
 
 /* fini releases what the operation holds and frees it. Two references. */
 void rq_init(struct rq *rq, struct fs *fs, struct fuse_req *req,
