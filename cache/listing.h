@@ -9,7 +9,7 @@
  *   header, 128 bytes: u32 magic, u32 format, u8 id[20], u32 flags
  *     (complete), u64 entries, u64 blocks, u64 index offset, i64 taken
  *     (CLOCK_BOOTTIME ns when its first page was asked), u8 boot id[36],
- *     u64 XXH3 of the index
+ *     u64 XXH3 of the index, 12 bytes 0, u64 XXH3 of the header so far
  *   blocks of at most 32 KiB: entries; each block's XXH3 stands in the index
  *   index, a row a block: u64 offset, u32 length, u32 entries, u64 number of
  *     the first entry, i64 taken, u64 XXH3 of the block, u16 length and
@@ -64,6 +64,12 @@ void listing_unref(struct listing *l); /* NULL is allowed */
 int64_t listing_taken(const struct listing *l);
 uint64_t listing_entries(const struct listing *l);
 
+/* Is the directory's own marker there (also when it carries no data)? */
+bool listing_marker(const struct listing *l);
+
+/* Was a block or the index found bad? Then it is gone from the disk too. */
+bool listing_is_bad(const struct listing *l);
+
 /*
  * Look name up, as object and as directory. *object and *dir say which were
  * found; st is the object's. 0 also when neither is. -EIO: a block is bad;
@@ -71,6 +77,10 @@ uint64_t listing_entries(const struct listing *l);
  */
 int listing_find(struct listing *l, struct str name, bool *object, bool *dir,
 		 struct ufs_stat *st);
+
+/* The same from the kernel's memory only: -EAGAIN when the disk must move. */
+int listing_find_nowait(struct listing *l, struct str name, bool *object,
+			bool *dir, struct ufs_stat *st);
 
 /*
  * Call cb for entries from the number first on, in order, until it returns

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spool.h - a growing file that the disk or memory holds
+ *
+ * What is appended is buffered; the file is made when the buffer is full for
+ * the first time, so what is small costs one write. Bytes already appended
+ * can be read and changed. A failure of the disk is counted there and
+ * returned; the spool is then only good to be ended.
+ */
+#ifndef CACHE_SPOOL_H
+#define CACHE_SPOOL_H
+
+#include "base/base.h"
+#include "cache/disk.h"
+
+struct spool {
+	struct disk *disk; /* borrowed; NULL: a memfd */
+	char tmp[DISK_TMP_MAX];
+	int fd;
+	uint8_t *buf;
+	size_t n;         /* bytes in buf */
+	uint64_t flushed; /* bytes in the file */
+	int64_t admitted;
+};
+
+void spool_init(struct spool *s, struct disk *disk);
+void spool_fini(struct spool *s); /* drops the file */
+
+static inline uint64_t spool_size(const struct spool *s)
+{
+	return s->flushed + s->n;
+}
+
+int spool_append(struct spool *s, const void *bytes, size_t n);
+int spool_read(struct spool *s, uint64_t off, void *bytes, size_t n);
+int spool_patch(struct spool *s, uint64_t off, const void *bytes, size_t n);
+
+/*
+ * End it with all bytes in the file, which the disk then has under id
+ * (unless it refuses: then the file has no name). The caller owns *fd.
+ */
+int spool_publish(struct spool *s, const struct disk_id *id, const char *suffix,
+		  int *fd);
+
+/* Exactly n bytes at off; -EIO when the file is shorter. */
+int spool_pread(int fd, uint64_t off, void *bytes, size_t n);
+
+#endif
