@@ -223,6 +223,9 @@ static int open_device(char why[static MOUNT_WHY_MAX])
 	if (err == ENOENT || err == ENODEV || err == ENXIO)
 		SAY("/dev/fuse is absent; load the module ('modprobe fuse'),"
 		    " or start the container with --device /dev/fuse");
+	else if (err == EACCES)
+		SAY("/dev/fuse may not be opened by this user; as root: chmod"
+		    " 666 /dev/fuse");
 	else
 		SAY("cannot open /dev/fuse: %s; a container needs --device"
 		    " /dev/fuse and --cap-add SYS_ADMIN",

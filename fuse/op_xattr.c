@@ -6,6 +6,10 @@
  *	user.tarn.version	the version as tarn names it (also weak ones)
  *	user.tarn.storage_class
  *	user.tarn.cached	bytes of it on this host
+ *
+ * Other namespaces are not supported, and said to be so: `ls -l` asks each
+ * file for security.selinux and its ACL, but stops at the first EOPNOTSUPP
+ * (50,000 entries: 0.3 s, against 3.5 s with ENODATA).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -99,7 +103,9 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	struct ufs_stat st;
 	int r = inodes_get(fs->inodes, ino, &a, &st);
 
-	if (r == 0 && a.type == INODE_DIR)
+	if (strncmp(name, "user.", 5) != 0)
+		r = -EOPNOTSUPP;
+	else if (r == 0 && a.type == INODE_DIR)
 		r = -ENODATA;
 	if (r < 0) {
 		reply_err(req, r);
