@@ -20,22 +20,55 @@
 #define READAHEAD_KIB 2048 /* measured: +40 to 60 % over the default 128 */
 #define BACKGROUND 64      /* read-ahead requests of the kernel at once */
 
+/*
+ * Ask for those of the capabilities that the kernel has, or for none of
+ * them. libfuse 3.17 has more than 32 and refuses when both ways are mixed.
+ */
+static void want(struct fuse_conn_info *conn, uint64_t flags, bool on)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+	for (uint64_t flag = 1; flag != 0; flag <<= 1) {
+		if ((flags & flag) == 0)
+			continue;
+		if (on)
+			fuse_set_feature_flag(conn, flag);
+		else
+			fuse_unset_feature_flag(conn, flag);
+	}
+#else
+	if (on)
+		conn->want |= conn->capable & (unsigned)flags;
+	else
+		conn->want &= ~(unsigned)flags;
+#endif
+}
+
 void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	const unsigned on = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
-			    FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS;
+	struct fs *fs = userdata;
+
+	want(conn,
+	     FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
+		 FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS,
+	     true);
 	/*
 	 * Splicing costs more than it saves. READDIRPLUS_AUTO makes listings
 	 * ten times slower. Attributes of an inode never change, so nothing
 	 * is to be dropped when they are read again.
 	 */
-	const unsigned off = FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-			     FUSE_CAP_SPLICE_MOVE | FUSE_CAP_READDIRPLUS_AUTO |
-			     FUSE_CAP_AUTO_INVAL_DATA |
-			     FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_WRITEBACK_CACHE;
-
-	(void)userdata;
-	conn->want = (conn->want & ~off) | (conn->capable & on);
+	want(conn,
+	     FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+		 FUSE_CAP_SPLICE_MOVE | FUSE_CAP_READDIRPLUS_AUTO |
+		 FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_EXPORT_SUPPORT |
+		 FUSE_CAP_WRITEBACK_CACHE,
+	     false);
+#ifdef FUSE_CAP_PASSTHROUGH
+	/* From 3.17 on libfuse says it itself; a backing depth of 0, its
+	 * default, is our max_stack_depth of 1. */
+	if (fs->init_passthrough)
+		want(conn, FUSE_CAP_PASSTHROUGH, true);
+#endif
+	(void)fs;
 	conn->max_read = INIT_READ_MAX;
 	conn->max_background = BACKGROUND;
 	conn->congestion_threshold = BACKGROUND * 3 / 4;
