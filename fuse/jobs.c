@@ -212,6 +212,7 @@ struct walk {
 
 static int push_dir(struct walk *w, struct str a, struct str b)
 {
+	size_t n = a.n + b.n;
 	char *key;
 
 	if (w->n == w->cap) {
@@ -224,10 +225,10 @@ static int push_dir(struct walk *w, struct str a, struct str b)
 		w->cap = cap;
 	}
 	/* The length first: keys may hold NUL. */
-	key = malloc(sizeof(size_t) + a.n + b.n + 1);
+	key = malloc(sizeof(n) + n + 1);
 	if (key == NULL)
 		return -ENOMEM;
-	memcpy(key, &(size_t){ a.n + b.n }, sizeof(size_t));
+	memcpy(key, &n, sizeof(n));
 	memcpy(key + sizeof(size_t), a.p, a.n);
 	memcpy(key + sizeof(size_t) + a.n, b.p, b.n);
 	w->stack[w->n++] = key;

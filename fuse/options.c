@@ -402,15 +402,18 @@ bool options_known(const char *name)
 static int replace(struct option_value *v, const char *text, const char *from,
 		   enum option_source source)
 {
-	AUTO_FREE char *t = strdup(text);
-	AUTO_FREE char *f = strdup(from);
+	char *t = strdup(text);
+	char *f = strdup(from);
 
-	if (t == NULL || f == NULL)
+	if (t == NULL || f == NULL) {
+		free(t);
+		free(f);
 		return -ENOMEM;
+	}
 	free(v->text);
 	free(v->from);
-	v->text = take_ptr(t);
-	v->from = take_ptr(f);
+	v->text = t;
+	v->from = f;
 	v->source = source;
 	return 0;
 }

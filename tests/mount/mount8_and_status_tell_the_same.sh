@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# mount(8) mounts by mount.tarn, with the words of fstab; status --json tells
+# each option and where it came from; the output of mount says what was
+# decided; status works on mounts by any path below them.
+# shellcheck shell=sh source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+need_fuse
+need_root "mount(8)"
+STORE_KIND=file
+start_store
+mkdir -p "$W/store/d"
+make_file "$W/store/d/f" 5000
+# mount(8) looks for helpers in the system's directories only.
+helper() {
+	"$BUILD/mount.tarn" "$@"
+}
+printf '{ "negative-ttl": "7s", "memory": "80M" }\n' >"$W/config/config.json"
+mkdir -p "$W/config/tarn"
+mv "$W/config/config.json" "$W/config/tarn/config.json"
+export TARN_SMALL_FILE=64K TARN_MEMORY=96M
+helper "file://$W/store/" "$MNT" -n -o "ro,_netdev,nofail,x-systemd.automount,noexec,cache-dir=$CACHE,log=$W/mnt.log,uid=12,file-mode=0640" >"$W/out"
+grep -q "file://$W/store is mounted on $MNT" "$W/out"
+grep -q "consistency *ttl:60s" "$W/out"
+grep -q "memory *96 MiB" "$W/out"
+grep -q "cache *$CACHE" "$W/out"
+grep -q "passthrough *o" "$W/out"
+grep " $MNT fuse.tarn ro," /proc/self/mounts | grep -q noexec
+expect_eq "$(stat -c '%u %a' "$MNT/d/f")" "12 640"
+"$TARN" status "$MNT/d/f" --json >"$W/status.json"
+opt() {
+	json "$W/status.json" "'%(value)s %(from)s' % j['mounts'][0]['options']['$1']"
+}
+expect_eq "$(opt uid)" "12 command line"
+expect_eq "$(opt memory)" "96M environment"
+expect_eq "$(opt negative-ttl)" "7s $W/config/tarn/config.json:1"
+expect_eq "$(opt consistency)" "ttl:60s default"
+(cd "$MNT/d" && "$TARN" status . >"$W/human")
+grep -q "file://$W/store on $MNT" "$W/human" || fail "$(cat "$W/human")"
+umount_tarn
+# -f of mount(8): only look.
+helper "file://$W/store" "$MNT" -f -o "ro,cache-dir=$CACHE"
+expect_eq "$(mounts_here)" ""
+rc=0
+helper "file://$W/store" "$MNT" -o "rw,cache-dir=$CACHE" 2>"$W/err" || rc=$?
+expect_eq $rc 2
+grep -q "write ro" "$W/err"
