@@ -46,7 +46,7 @@ struct disk {
 	int64_t probe_every;
 	struct disk_conf conf; /* its dir is the field above */
 	/* numbers set once; see above */
-	int root, v1, tmp, usage, lock_file;
+	int root, v1, tmp;
 
 	/* atomic */
 	atomic_bool xattr;
@@ -97,6 +97,9 @@ void disk_unlink_same(struct disk *d, const struct disk_id *id,
 
 /* flock within about timeout, however long others hold it: or -EBUSY. */
 int disk_flock(int fd, int64_t timeout);
+
+/* A file of ours in the directory itself, made if need be. */
+int disk_root_file(const struct disk *d, int root, const char *name);
 
 /* Open or re-open the directory and all below it. */
 int disk_attach(struct disk *d, char why[static 256]);

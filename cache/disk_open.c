@@ -292,8 +292,7 @@ static int open_part(struct disk *d, int root, const char *name, int *out,
 	return r;
 }
 
-static int open_word(struct disk *d, int root, const char *name, int *out,
-		     char why[static WHY])
+int disk_root_file(const struct disk *d, int root, const char *name)
 {
 	AUTO_CLOSE int fd = openat(
 	    root, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
@@ -301,13 +300,26 @@ static int open_word(struct disk *d, int root, const char *name, int *out,
 	struct stat st;
 
 	if (fd < 0)
-		return refuse(why, -errno, "cannot open %s/%s: %s", d->dir,
-			      name, strerror(errno));
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != d->uid)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != d->uid)
+		return -EPERM;
+	return take_fd(&fd);
+}
+
+/* Can it be opened? It is not kept open: that would forbid a remount. */
+static int check_file(struct disk *d, int root, const char *name,
+		      char why[static WHY])
+{
+	AUTO_CLOSE int fd = disk_root_file(d, root, name);
+
+	if (fd == -EPERM || fd == -ELOOP || fd == -EISDIR || fd == -ENXIO)
 		return refuse(why, -EPERM, "%s/%s is not ours: remove it",
 			      d->dir, name);
-	*out = take_fd(&fd);
-	return 0;
+	return fd >= 0 ? 0
+		       : refuse(why, fd, "cannot open %s/%s: %s", d->dir, name,
+				strerror(-fd));
 }
 
 /* Put fd behind the number that is in use, or begin with it. */
@@ -337,8 +349,6 @@ int disk_attach(struct disk *d, char why[static WHY])
 	AUTO_CLOSE int root = -1;
 	AUTO_CLOSE int v1 = -1;
 	AUTO_CLOSE int tmp = -1;
-	AUTO_CLOSE int usage = -1;
-	AUTO_CLOSE int lock_file = -1;
 	int r = open_root(d, &root, why);
 
 	if (r == 0)
@@ -348,15 +358,13 @@ int disk_attach(struct disk *d, char why[static WHY])
 	if (r == 0)
 		r = open_part(d, root, "tmp", &tmp, why);
 	if (r == 0)
-		r = open_word(d, root, "usage", &usage, why);
+		r = check_file(d, root, "usage", why);
 	if (r == 0)
-		r = open_word(d, root, "lock", &lock_file, why);
+		r = check_file(d, root, "lock", why);
 	if (r < 0)
 		return r;
 	if (replace_fd(&d->root, &root) < 0 || replace_fd(&d->v1, &v1) < 0 ||
-	    replace_fd(&d->tmp, &tmp) < 0 ||
-	    replace_fd(&d->usage, &usage) < 0 ||
-	    replace_fd(&d->lock_file, &lock_file) < 0)
+	    replace_fd(&d->tmp, &tmp) < 0)
 		return refuse(why, -EMFILE, "no descriptor left for %s",
 			      d->dir);
 	atomic_store(&d->gone, false);
@@ -410,7 +418,7 @@ int disk_open(const struct disk_conf *conf, struct disk **out,
 
 	if (d == NULL)
 		return refuse(why, -ENOMEM, "out of memory");
-	d->root = d->v1 = d->tmp = d->usage = d->lock_file = -1;
+	d->root = d->v1 = d->tmp = -1;
 	d->conf = *conf;
 	d->uid = geteuid();
 	d->probe_every =
@@ -450,7 +458,7 @@ void disk_close(struct disk *d)
 	lock_drop(&d->lock);
 	for (unsigned i = 0; i < d->started; i++)
 		must(pthread_join(d->threads[i], NULL));
-	if (d->usage >= 0)
+	if (d->tmp >= 0)
 		disk_usage_sync(d);
 	for (size_t i = 0; i < PIN_BUCKETS; i++) {
 		while (d->pins[i] != NULL) {
@@ -460,7 +468,7 @@ void disk_close(struct disk *d)
 			free(p);
 		}
 	}
-	int fds[] = { d->root, d->v1, d->tmp, d->usage, d->lock_file };
+	int fds[] = { d->root, d->v1, d->tmp };
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)

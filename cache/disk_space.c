@@ -80,43 +80,44 @@ struct disk_counts disk_counts(const struct disk *d)
 	};
 }
 
-static int64_t word_read(const struct disk *d)
+static int64_t word_read(int fd)
 {
 	uint8_t b[8];
 	uint64_t v = 0;
 
-	if (pread(d->usage, b, sizeof(b), 0) != sizeof(b))
+	if (pread(fd, b, sizeof(b), 0) != sizeof(b))
 		return 0;
 	for (int i = 0; i < 8; i++)
 		v |= (uint64_t)b[i] << (8 * i);
-	return v > INT64_MAX ? 0 : (int64_t)v;
+	return v > INT64_MAX / 2 ? 0 : (int64_t)v;
 }
 
-static bool word_write(const struct disk *d, int64_t v)
+static bool word_write(int fd, int64_t v)
 {
 	uint8_t b[8];
 
 	for (int i = 0; i < 8; i++)
 		b[i] = (uint8_t)((uint64_t)v >> (8 * i));
-	return pwrite(d->usage, b, sizeof(b), 0) == sizeof(b);
+	return pwrite(fd, b, sizeof(b), 0) == sizeof(b);
 }
 
 /* correct: the word becomes what *correct says first. */
-static bool sync_word(struct disk *d, const int64_t *correct)
+static void sync_word(struct disk *d, const int64_t *correct)
 {
+	AUTO_CLOSE int fd = disk_root_file(d, d->root, "usage");
+	bool locked = fd >= 0 && disk_flock(fd, 100 * NSEC_PER_MSEC) == 0;
 	int64_t mine, v;
 
-	if (disk_flock(d->usage, 100 * NSEC_PER_MSEC) < 0)
-		return false;
+	if (!locked && correct == NULL)
+		return; /* another time */
 	mine = atomic_exchange(&d->delta, 0);
-	v = (correct != NULL ? *correct : word_read(d)) + mine;
+	v = (correct != NULL ? *correct : word_read(fd)) + mine;
 	v = MAX(v, 0);
 	/* When it cannot be written this process counts on alone. */
-	if (!word_write(d, v))
-		v = MAX(atomic_load(&d->synced) + mine, 0);
+	if (!locked || !word_write(fd, v))
+		v = correct != NULL ? v
+				    : MAX(atomic_load(&d->synced) + mine, 0);
 	atomic_store(&d->synced, v);
-	flock(d->usage, LOCK_UN);
-	return true;
 }
 
 void disk_usage_sync(struct disk *d)
