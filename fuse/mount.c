@@ -127,22 +127,25 @@ static int detach(const char *dir)
 	return errno == EPERM ? run_fusermount("-uz", dir) : -errno;
 }
 
-/*
- * E1: a mount whose daemon died answers ENOTCONN (ECONNABORTED when it was
- * ended by force) and is removed. One that lives is in use.
- */
+/* ENOTCONN: the daemon is gone; ECONNABORTED: it was ended by force. */
+bool mount_is_dead(const char *dir)
+{
+	struct statfs sfs;
+
+	return statfs(dir, &sfs) < 0 &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
+/* E1: a dead mount is removed. One that lives is in use. */
 static int clear_dead(const char *dir, char why[static MOUNT_WHY_MAX])
 {
 	struct mount_entry e;
-	struct statfs sfs;
 
 	while (mount_find(dir, &e) == 0 &&
 	       strcmp(e.fstype, MOUNT_FSTYPE) == 0) {
 		int r;
 
-		/* A stat may be answered from what the kernel remembers. */
-		if (statfs(dir, &sfs) == 0 ||
-		    (errno != ENOTCONN && errno != ECONNABORTED)) {
+		if (!mount_is_dead(dir)) {
 			SAY("%.90s is already a tarn mount of %.80s; 'tarn"
 			    " umount' it first, or choose another directory",
 			    dir, e.source);

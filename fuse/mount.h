@@ -36,6 +36,12 @@ int mount_find(const char *dir, struct mount_entry *out);
 int mount_find_in(const char *file, const char *dir, struct mount_entry *out);
 
 /*
+ * Is the FUSE file system on this directory dead (its daemon is gone)? Asks
+ * it for real: a stat may be answered from what the kernel remembers.
+ */
+bool mount_is_dead(const char *dir);
+
+/*
  * Mount fs->conf on fs->dir. On failure why is one sentence that names the
  * cause and the fix, and nothing is left mounted.
  */

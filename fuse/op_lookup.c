@@ -16,6 +16,11 @@
 #include "fuse/walk.h"
 
 #define ATTR_SECONDS 86400.0
+/*
+ * The root is never looked up. Once a second somebody who stats it asks us,
+ * so that a mount whose daemon died shows.
+ */
+#define ROOT_SECONDS 1.0
 #define FOREVER_SECONDS (10 * 365 * 86400.0)
 
 struct lookup {
@@ -176,5 +181,6 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fs_stat(fs, &a, &st);
-	fuse_reply_attr(req, &st, ATTR_SECONDS);
+	fuse_reply_attr(req, &st,
+			ino == INODE_ROOT ? ROOT_SECONDS : ATTR_SECONDS);
 }
