@@ -24,7 +24,8 @@
 #include "base/lock.h"
 
 /*
- * Hundreds of threads may wait for a store, so their stacks are small; a page
+ * Hundreds of threads may wait for a store, so their stacks are small: a TLS
+ * handshake by libcurl was measured to use 14 KiB, getaddrinfo() 16 KiB. A page
  * is no local anywhere. Sanitizers have larger frames and thread-local state.
  */
 #ifdef LOCK_DEBUG
