@@ -358,8 +358,8 @@ int disk_publish(struct disk *d, const char *tmp, const struct disk_id *id,
 	int r = -ENOENT;
 
 	path_of(id, suffix, path);
-	/* Twice: the shard may vanish between its making and the move. */
-	for (int tries = 0; tries < 2 && r == -ENOENT; tries++) {
+	/* The shard may vanish between its making and the move. */
+	for (int tries = 0; tries < 4 && r == -ENOENT; tries++) {
 		const char *name = path + NAME_IN_SHARD;
 		AUTO_CLOSE int shard = shard_make(d, id);
 		int64_t old = -1;
@@ -450,22 +450,32 @@ int disk_flock(int fd, int64_t timeout)
 
 int disk_lock_shard(struct disk *d, const struct disk_id *id)
 {
-	AUTO_CLOSE int shard = -1;
-	int r;
+	int r = -ENOENT;
 
-	if (disk_state(d) == DISK_OFF)
-		return -EIO;
-	shard = shard_make(d, id);
-	if (shard < 0) {
-		r = shard;
-		if (r == -ENOENT)
-			disk_gone(d);
-		else
-			disk_failed(d, r, "make a directory");
-		return r;
+	/* Again when eviction removed the empty shard before it was locked. */
+	for (int tries = 0; tries < 4; tries++) {
+		AUTO_CLOSE int shard = -1;
+		struct stat st;
+
+		if (disk_state(d) == DISK_OFF)
+			return -EIO;
+		shard = shard_make(d, id);
+		if (shard < 0) {
+			r = shard;
+			break;
+		}
+		r = disk_flock(shard, 2 * NSEC_PER_SEC);
+		if (r < 0)
+			return r;
+		if (fstat(shard, &st) == 0 && st.st_nlink > 0)
+			return take_fd(&shard);
+		r = -ENOENT;
 	}
-	r = disk_flock(shard, 2 * NSEC_PER_SEC);
-	return r < 0 ? r : take_fd(&shard);
+	if (r == -ENOENT)
+		disk_gone(d);
+	else
+		disk_failed(d, r, "make a directory");
+	return r;
 }
 
 void disk_touch(struct disk *d, int fd)

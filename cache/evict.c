@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/random.h>
 
 #include "base/log.h"
@@ -41,7 +42,9 @@ enum { KIND_MAP = 1, KIND_DATA = 2, KIND_LISTING = 4 };
 struct sample {
 	struct disk *d;
 	size_t n, room;
-	bool all; /* nothing but these is there */
+	bool all;         /* nothing but these is there */
+	bool dirs;        /* inodes are short: empty shards go as well */
+	uint64_t emptied; /* shards that went */
 	struct candidate *v;
 };
 
@@ -84,7 +87,7 @@ static struct candidate *sample_add(struct sample *s, size_t from,
 static void sample_leaf(struct sample *s, int top, uint8_t a, uint8_t b)
 {
 	char name[3];
-	size_t from = s->n;
+	size_t from = s->n, entries = 0;
 	struct dirent *e;
 	DIR *dir;
 	int fd;
@@ -102,8 +105,10 @@ static void sample_leaf(struct sample *s, int top, uint8_t a, uint8_t b)
 		struct disk_id id;
 		struct stat st;
 
-		if (e->d_name[0] == '.' ||
-		    fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) <
+		if (e->d_name[0] == '.')
+			continue;
+		entries++;
+		if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) <
 			0 ||
 		    S_ISDIR(st.st_mode))
 			continue;
@@ -121,6 +126,11 @@ static void sample_leaf(struct sample *s, int top, uint8_t a, uint8_t b)
 		c->used =
 		    MAX(c->used, MAX(ns_of(st.st_atim), ns_of(st.st_mtim)));
 	}
+	/* Not while somebody is about to make a file in it. */
+	if (entries == 0 && s->dirs &&
+	    flock(dirfd(dir), LOCK_EX | LOCK_NB) == 0 &&
+	    unlinkat(top, name, AT_REMOVEDIR) == 0)
+		s->emptied++;
 	closedir(dir);
 }
 
@@ -207,7 +217,7 @@ static bool remove_candidate(struct disk *d, const struct candidate *c)
 uint64_t evict(struct disk *d, uint64_t bytes, uint64_t files)
 {
 	uint64_t freed = 0, removed = 0;
-	struct sample s = { .d = d };
+	struct sample s = { .d = d, .dirs = files > 0 };
 	unsigned idle = 0;
 
 	/*
@@ -217,19 +227,22 @@ uint64_t evict(struct disk *d, uint64_t bytes, uint64_t files)
 	while ((freed < bytes || removed < files) && idle < 8 &&
 	       !atomic_load(&d->stopping)) {
 		uint64_t before = removed;
-		size_t most;
+		size_t most, gone = 0;
 
 		sample_take(&s);
+		removed += s.emptied;
+		s.emptied = 0;
 		most = s.all ? s.n : MAX(s.n / 4, (size_t)1);
 		if (s.n > 0)
 			qsort(s.v, s.n, sizeof(*s.v), older);
-		for (size_t i = 0; i < s.n && removed - before < most &&
+		for (size_t i = 0; i < s.n && gone < most &&
 				   (freed < bytes || removed < files);
 		     i++) {
 			if (!remove_candidate(d, &s.v[i]))
 				continue;
 			freed += s.v[i].bytes;
 			removed++;
+			gone++;
 		}
 		disk_usage_sync(d);
 		if (s.all)
