@@ -17,7 +17,7 @@ endif
 
 cppflags := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 \
 	-DTARN_VERSION='"$(VERSION)"' -iquote . \
-	$(if $(SAN),-DLOCK_DEBUG,-D_FORTIFY_SOURCE=2) \
+	-U_FORTIFY_SOURCE $(if $(SAN),-DLOCK_DEBUG,-D_FORTIFY_SOURCE=2) \
 	$(shell pkg-config --cflags $(pkgs) 2>/dev/null)
 cflags   := -std=c11 -pthread -O2 -g -fno-omit-frame-pointer \
 	-fstack-protector-strong -fPIE -Wall -Wextra -Wshadow -Wvla -Wundef \
