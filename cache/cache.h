@@ -42,6 +42,8 @@ struct cache_conf {
 	enum consistency consistency;
 	int64_t ttl;          /* ns, for CONSISTENCY_TTL */
 	int64_t negative_ttl; /* ns */
+	int64_t
+	    metadata_timeout; /* ns a listing may make no progress; 0: 30 s */
 	int64_t read_timeout; /* ns: T3's bound on one read */
 	uint64_t small_file;  /* at most 1 MiB */
 	uint64_t readahead;   /* largest window of a stream, bytes */
