@@ -171,13 +171,13 @@ bool event_wait_until(struct event *e, struct lock *l, int64_t deadline)
 {
 	held_check(l);
 	for (;;) {
-		int64_t left = deadline - clock_ns();
+		int64_t now = clock_ns(), left;
 		struct timespec ts;
 		int r;
 
-		if (left <= 0)
+		if (deadline <= now)
 			return false;
-		left = MIN(left, WAIT_STEP_NS);
+		left = MIN(deadline - now, WAIT_STEP_NS);
 		must(clock_gettime(CLOCK_MONOTONIC, &ts));
 		left += ts.tv_nsec;
 		ts.tv_sec += (time_t)(left / NSEC_PER_SEC);
