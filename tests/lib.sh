@@ -60,7 +60,7 @@ mounts_here() {
 processes_here() {
 	for p in /proc/[0-9]*; do
 		[ "${p#/proc/}" != $$ ] || continue
-		tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -qF "$W" &&
+		{ tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null | grep -qF "$W" &&
 			echo "${p#/proc/}"
 	done
 	return 0
@@ -279,13 +279,16 @@ start_store() {
 		SOURCE=file://$W/store STORE_OPTS=
 		return
 		;;
-	objsim) start_objsim; S3=$SIM S3_LOG= ;;
-	versitygw) start_versitygw ;;
-	minio) start_minio ;;
-	moto) start_moto ;;
+	objsim)
+		start_objsim
+		sim 'bucket?name=bucket' ''
+		S3=$SIM S3_LOG=
+		;;
+	versitygw) start_versitygw && s3 make ;;
+	minio) start_minio && s3 make ;;
+	moto) start_moto && s3 make ;;
 	*) fail "no store $STORE_KIND" ;;
 	esac
-	s3 make
 	SOURCE=s3://bucket STORE_OPTS=endpoint=$S3,path-style=on
 }
 
@@ -341,7 +344,7 @@ mount_tarn() {
 		shift 2
 	fi
 	mkdir -p "$W/$mount_name"
-	# shellcheck disable=SC2086 # PRELOAD and TARN_WRAP are words
+	# shellcheck disable=SC2086 # TARN_WRAP is words
 	${TARN_WRAP-} "$TARN" mount "$SOURCE" "$W/$mount_name" \
 		-o "cache-dir=${CACHE_DIR:-$CACHE},log=$W/$mount_name.log,log-level=debug${STORE_OPTS:+,$STORE_OPTS}${1:+,$1}" \
 		>"$W/$mount_name.out" 2>&1 9>&- ||
@@ -379,6 +382,39 @@ kill_tarn() { # [NAME]: kill -9 and clear the dead mount away
 	kill -9 "$kill_pid"
 	wait_for 20 no_process "$kill_pid"
 	umount -l "$W/${1:-mnt}" 2>/dev/null || fusermount3 -uz "$W/${1:-mnt}"
+}
+
+# A disk of its own for the cache: ext4 on a loop device, on $W/disk. With
+# FAULTS=1 behind blkfuse, whose control file is $W/faults.
+small_disk() { # MEGABYTES
+	need_root "a loop device"
+	need_command mkfs.ext4 losetup
+	[ -e /dev/loop-control ] || skip "no loop devices"
+	disk_image=${DISK_IMAGE:-$W/image}
+	mkdir -p "$W/disk"
+	truncate -s "$1M" "$disk_image"
+	mkfs.ext4 -q -b 4096 -m 0 -E lazy_itable_init=0,lazy_journal_init=0 \
+		"$disk_image"
+	if [ -n "${FAULTS-}" ]; then
+		mkdir -p "$W/blk"
+		: >"$W/faults"
+		"$TOOLS/blkfuse" "$disk_image" "$W/faults" "$W/blk"
+		disk_image=$W/blk/disk
+	fi
+	mount -o loop "$disk_image" "$W/disk" || skip "no loop mounts"
+	CACHE_DIR=$W/disk/cache
+	mkdir -m 700 "$CACHE_DIR"
+}
+
+# The bytes of a cached file on its disk: "FIRST LENGTH" of the first extent.
+disk_range() { # FILE
+	filefrag -b4096 -v "$1" | awk '$1 == "0:" {
+		print ($4 + 0) * 4096, ($6 + 0) * 4096; exit }'
+}
+
+# Files in the cache of at least that size: data, not maps.
+cached_files() { # SIZE(find's)
+	find "${CACHE_DIR:-$CACHE}" -type f -size "$1"
 }
 
 # Forget what the kernel keeps, so that the next read asks the daemon.
