@@ -150,12 +150,15 @@ int listing_load(struct disk *d, const struct disk_id *id, int fd,
 /* Entries that came out of order, kept until they can be merged. */
 struct sorter;
 
-int sorter_new(struct disk *d, struct sorter **out);
+/* size: of the buffer in which a run is sorted, at least ENTRY_MAX. */
+int sorter_new(struct disk *d, size_t size, struct sorter **out);
 void sorter_free(struct sorter *s); /* NULL is allowed */
 
-/* A run that is already sorted: whole entries in a spool that stays. */
-int sorter_add_run(struct sorter *s, struct spool *spool, uint64_t off,
-		   uint64_t end);
+/*
+ * Before all else: what is already sorted, whole entries in a spool that stays.
+ */
+void sorter_first_run(struct sorter *s, struct spool *spool, uint64_t off,
+		      uint64_t end);
 int sorter_add(struct sorter *s, const uint8_t *entry, size_t n);
 
 /* Each entry in order of its name; of equal names the one added last. */

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 
-#define BUFFER MIB(4)
 #define RUNS_MAX 64
 #define WINDOW KIB(32)
 
@@ -26,6 +25,7 @@ struct sorter {
 	struct run runs[RUNS_MAX];
 	size_t nruns;
 	uint8_t *buf;
+	size_t size; /* of buf */
 	size_t n;
 	uint32_t *at; /* where each entry in buf begins */
 	size_t nat, room;
@@ -48,7 +48,7 @@ static void spool_free(struct spool *s)
 	free(s);
 }
 
-int sorter_new(struct disk *d, struct sorter **out)
+int sorter_new(struct disk *d, size_t size, struct sorter **out)
 {
 	struct sorter *s = calloc(1, sizeof(*s));
 
@@ -56,7 +56,8 @@ int sorter_new(struct disk *d, struct sorter **out)
 		return -ENOMEM;
 	s->disk = d;
 	s->spool = spool_new(d);
-	s->buf = malloc(BUFFER);
+	s->size = size;
+	s->buf = malloc(size);
 	if (s->spool == NULL || s->buf == NULL) {
 		sorter_free(s);
 		return -ENOMEM;
@@ -180,24 +181,17 @@ static int collapse(struct sorter *s)
 	return 0;
 }
 
-int sorter_add_run(struct sorter *s, struct spool *spool, uint64_t off,
-		   uint64_t end)
+void sorter_first_run(struct sorter *s, struct spool *spool, uint64_t off,
+		      uint64_t end)
 {
-	if (s->nruns == RUNS_MAX) {
-		int r = collapse(s);
-
-		if (r < 0)
-			return r;
-	}
 	s->runs[s->nruns++] = (struct run){ spool, off, end };
-	return 0;
 }
 
 static struct str name_at(const uint8_t *buf, uint32_t at)
 {
 	struct str name = STR_EMPTY;
 
-	entry_name(buf + at, BUFFER - at, &name);
+	entry_name(buf + at, ENTRY_MAX, &name);
 	return name;
 }
 
@@ -211,32 +205,37 @@ static int compare(const void *a, const void *b, void *arg)
 
 static int write_run(struct sorter *s)
 {
-	uint64_t off = spool_size(s->spool);
 	struct str name = STR_EMPTY;
+	uint64_t off;
+	int r = 0;
 
 	if (s->nat == 0)
 		return 0;
+	if (s->nruns == RUNS_MAX)
+		r = collapse(s);
+	off = spool_size(s->spool);
 	qsort_r(s->at, s->nat, sizeof(*s->at), compare, s->buf);
-	for (size_t i = 0; i < s->nat; i++) {
+	for (size_t i = 0; i < s->nat && r == 0; i++) {
 		const uint8_t *p = s->buf + s->at[i];
-		size_t n = entry_name(p, BUFFER - s->at[i], &name);
-		int r;
+		size_t n = entry_name(p, s->n - s->at[i], &name);
 
 		if (i + 1 < s->nat &&
 		    str_eq(name, name_at(s->buf, s->at[i + 1])))
 			continue; /* a later one of this name counts */
 		r = spool_append(s->spool, p, n);
-		if (r < 0)
-			return r;
 	}
+	if (r < 0)
+		return r;
 	s->n = 0;
 	s->nat = 0;
-	return sorter_add_run(s, s->spool, off, spool_size(s->spool));
+	s->runs[s->nruns++] =
+	    (struct run){ s->spool, off, spool_size(s->spool) };
+	return 0;
 }
 
 int sorter_add(struct sorter *s, const uint8_t *entry, size_t n)
 {
-	if (n > BUFFER - s->n) {
+	if (n > s->size - s->n) {
 		int r = write_run(s);
 
 		if (r < 0)

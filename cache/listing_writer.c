@@ -18,6 +18,8 @@
 #include <errno.h>
 #include <xxhash.h>
 
+#define SORT_BUFFER MIB(4)
+
 /* An object whose directory may still come. */
 struct candidate {
 	size_t len;      /* of its name */
@@ -211,10 +213,10 @@ static int start_sorting(struct listing_writer *w)
 	int r = flush_block(w);
 
 	if (r == 0)
-		r = sorter_new(w->disk, &w->sorter);
+		r = sorter_new(w->disk, SORT_BUFFER, &w->sorter);
 	if (r == 0)
-		r = sorter_add_run(w->sorter, &w->data, LISTING_HEADER,
-				   spool_size(&w->data));
+		sorter_first_run(w->sorter, &w->data, LISTING_HEADER,
+				 spool_size(&w->data));
 	return r;
 }
 
