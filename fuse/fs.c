@@ -20,7 +20,13 @@
 #include "fuse/fs_impl.h"
 #include "fuse/mount.h"
 
-#define LOOP_THREADS 10 /* they never wait for the network */
+/*
+ * The loop's threads never wait for the network, so a few more than there
+ * are processors will do. The kernel wakes them in turn: with 10 on 2
+ * processors an open cost the daemon 36 us of CPU, with 4 of them 26.
+ */
+#define LOOP_THREADS_MIN 4
+#define LOOP_THREADS_MAX 16
 #define JOB_THREADS 16
 
 void reply_err(fuse_req_t req, int err)
@@ -165,6 +171,13 @@ static int start_stopper(struct fs *fs)
 	return -r;
 }
 
+static unsigned loop_threads(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return (unsigned)MIN(MAX(cpus + 2, LOOP_THREADS_MIN), LOOP_THREADS_MAX);
+}
+
 int fs_serve(struct fs *fs)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
@@ -174,7 +187,7 @@ int fs_serve(struct fs *fs)
 		return -ENOMEM;
 	/* Idle threads are kept: libfuse's default since 3.12. */
 	fuse_loop_cfg_set_clone_fd(config, 1);
-	fuse_loop_cfg_set_max_threads(config, LOOP_THREADS);
+	fuse_loop_cfg_set_max_threads(config, loop_threads());
 	r = start_stopper(fs);
 	if (r == 0) {
 		r = fuse_session_loop_mt(fs->se, config);
