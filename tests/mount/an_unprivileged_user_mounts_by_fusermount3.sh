@@ -7,6 +7,7 @@ need_fuse
 need_root "to become another user"
 need_command setpriv fusermount3
 [ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not setuid"
+open_dev_fuse
 start_store
 sim_put d/f 'size=900000&seed=1' >"$W/o"
 sim_put d/g 'size=9000000&seed=2' >"$W/o"
@@ -18,7 +19,6 @@ as_nobody() {
 	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "$@"
 }
 as_nobody test -x "$TARN" || skip "the user cannot reach $TARN"
-as_nobody test -w /dev/fuse || skip "/dev/fuse is root's alone"
 as_nobody "$TARN" mount s3://bucket "$W/theirs/mnt" \
 	-o "cache-dir=$W/theirs/cache,log=$W/theirs/log,$STORE_OPTS" \
 	>"$W/out" 2>&1 9>&- || fail "mount: $(cat "$W/out")"

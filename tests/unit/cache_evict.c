@@ -251,6 +251,21 @@ START_TEST(a_full_cache_makes_room_by_itself)
 }
 END_TEST
 
+START_TEST(a_count_that_is_too_high_is_found_out)
+{
+	struct disk *d = dir_open(&dir, MIB(2));
+
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert_int_eq(store(d, i, 0), 0);
+	walked(d);
+	/* Admitted by those who were killed before they wrote. */
+	while (disk_admit(d, SIZE))
+		;
+	admit_soon(d, SIZE);
+	disk_close(d);
+}
+END_TEST
+
 START_TEST(B13_a_cache_of_a_few_pages_always_makes_progress)
 {
 	static const uint64_t sizes[] = { 0, 1, 4096, 8192, 20000, 100000 };
@@ -313,8 +328,10 @@ START_TEST(B1_a_file_system_filled_by_others_stops_admission_until_it_is_not)
 		ck_assert_int_eq(r, 1);
 	}
 	/* The cache gives way, then admits no more. */
-	while (disk_admit(d, SIZE))
+	while (disk_admit(d, SIZE)) {
+		disk_admit(d, -SIZE);
 		usleep(500);
+	}
 	ck_assert(disk_state(d) == DISK_OK);
 	ck_assert_int_eq(ftruncate(fd, 0), 0);
 	close(fd);
@@ -446,6 +463,7 @@ int main(void)
 	tcase_add_test(t, B13_what_is_pinned_stays);
 	tcase_add_test(t, what_is_foreign_goes_too);
 	tcase_add_test(t, a_full_cache_makes_room_by_itself);
+	tcase_add_test(t, a_count_that_is_too_high_is_found_out);
 	tcase_add_loop_test(t, B13_a_cache_of_a_few_pages_always_makes_progress,
 			    0, 6);
 	tcase_add_test(
