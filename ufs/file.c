@@ -1,498 +1,404 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * file.c - a directory as the store: file:///DIR
+ * file.c - a local or NFS directory as the store
  *
- * A key is a path below the directory. Nothing leads outside it and symlinks
- * are not followed (openat2 with RESOLVE_BENEATH and NO_SYMLINKS). Only
- * regular files are objects; a directory is a common prefix, also when it is
- * empty.
+ * A key is a path below the directory, bytes as they are. Symlinks and
+ * whatever is neither a regular file nor a directory do not exist, and
+ * openat2() keeps every path inside (RESOLVE_BENEATH); where the kernel or a
+ * seccomp filter has no openat2, the path is walked with O_NOFOLLOW.
  *
- * The version of a file is its device, inode, size and ctime in ns. A file
- * that changes twice within one tick of the kernel's clock would keep its
- * ctime, so a ctime is only believed when it is older than a tick: 20 ms on
- * a local file system (a tick has at most 10 ms), 2 s on a network one, whose
- * server's clock we do not know. Who asks for a younger file waits that
- * long. Reads check the version before and after.
+ * The version of a file is its device, inode, size and ctime. The kernel's
+ * clock ticks (at most 10 ms long), so a file changed twice within a tick
+ * would have one ctime for two contents. A read therefore begins only when
+ * the ctime is older than a tick: from then on each change gives another
+ * ctime, and a piece of which fstat() still says the same version after it
+ * was read is of that version. Each piece is checked before it is handed on.
+ * On a network file system the ctime is another machine's: two seconds.
+ *
+ * What cannot be seen: stores through a shared mapping that is already
+ * dirty touch no ctime until write-back. Who changes files so while others
+ * read them has no version to go by.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
-#include "ufs/error.h"
-#include "ufs/ufs.h"
+#include "ufs/file_impl.h"
 
+#define PIECE KIB(256)
 #define SETTLE_LOCAL (20 * NSEC_PER_MSEC)
 #define SETTLE_NETWORK (2 * NSEC_PER_SEC)
-#define CHUNK KIB(512)
 
-struct file_ufs {
-	struct ufs ufs;
-	char *dir;
-	int fd;
-	int64_t settle; /* ns after which a ctime is believed */
-};
-
-static struct file_ufs *file_of(struct ufs *u)
+static struct file_store *of(struct ufs *u)
 {
-	return container_of(u, struct file_ufs, ufs);
+	return container_of(u, struct file_store, ufs);
 }
 
-/* Network file systems (linux/magic.h and fs/ of the kernel). */
-static bool is_network(int fd)
+int file_errno(int err)
 {
-	static const uint32_t magics[] = {
-		NFS_SUPER_MAGIC,         SMB_SUPER_MAGIC,
-		SMB2_SUPER_MAGIC,        CIFS_SUPER_MAGIC,
-		CEPH_SUPER_MAGIC,        FUSE_SUPER_MAGIC,
-		AFS_SUPER_MAGIC,         V9FS_MAGIC,
-		0x0bd00bd0 /* Lustre */, 0x47504653 /* GPFS */,
-	};
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(magics); i++)
-		if ((uint32_t)fs.f_type == magics[i])
-			return true;
-	return false;
-}
-
-/* Open a path below the root, never through a symlink or a mount's "..". */
-static int open_below(struct file_ufs *f, struct str key, int flags)
-{
-	struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW |
-				    O_NONBLOCK | O_NOCTTY),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-			   RESOLVE_NO_MAGICLINKS,
-	};
-	char path[UFS_KEY_MAX + 1];
-	long fd;
-
-	if (key.n > UFS_KEY_MAX || memchr(key.p, '\0', key.n) != NULL)
-		return -ENOENT;
-	memcpy(path, key.p, key.n);
-	path[key.n] = '\0';
-	fd = syscall(SYS_openat2, f->fd, key.n == 0 ? "." : path, &how,
-		     sizeof(how));
-	if (fd >= 0)
-		return (int)fd;
-	switch (errno) {
-	case ELOOP: /* a symlink */
-	case EXDEV: /* outside */
+	switch (err) {
+	case ENOENT:
 	case ENOTDIR:
+	case ELOOP:
+	case EXDEV:
 	case ENAMETOOLONG:
-	case ENXIO: /* a socket, a FIFO without a reader */
+	case EISDIR:
+	case ENXIO:
+	case EINVAL: /* a name that this file system cannot hold */
+	case EILSEQ:
 		return -ENOENT;
+	case EACCES:
+	case EPERM:
+		return -EACCES;
+	case ENFILE:
 	case EMFILE:
 		return -ENFILE;
+	case ENOMEM:
+		return -ENOMEM;
+	case ESTALE: /* NFS: the file behind the handle is gone */
+		return -ESTALE;
+	case ETIMEDOUT:
+		return -ETIMEDOUT;
 	default:
-		return -errno;
+		return -EIO;
 	}
 }
 
-/*
- * A key names a file only in its plain spelling: "a//b", "./a" and "a/../b"
- * would be second names of others.
- */
-static bool is_plain(struct str key)
+/* Neither empty, "." nor "..", nor longer than a name may be. */
+static bool component_ok(const char *p, size_t n)
 {
-	size_t start = 0;
+	return n > 0 && n <= NAME_MAX && !(n == 1 && p[0] == '.') &&
+	       !(n == 2 && p[0] == '.' && p[1] == '.');
+}
 
-	for (size_t i = 0; i <= key.n; i++) {
-		if (i < key.n && key.p[i] != '/')
-			continue;
-		size_t n = i - start;
-		const char *c = key.p + start;
+static bool key_ok(struct str key)
+{
+	if (key.n > UFS_KEY_MAX || memchr(key.p, '\0', key.n) != NULL)
+		return false;
+	for (size_t at = 0, n; at < key.n; at += n + 1) {
+		const char *slash = memchr(key.p + at, '/', key.n - at);
 
-		if (n == 0 || (n == 1 && c[0] == '.') ||
-		    (n == 2 && c[0] == '.' && c[1] == '.'))
+		n = slash != NULL ? (size_t)(slash - key.p) - at : key.n - at;
+		if (!component_ok(key.p + at, n))
 			return false;
-		start = i + 1;
 	}
 	return true;
 }
 
-static int64_t to_ns(struct timespec ts)
+/* openat2() by hand; path is "" or relative and without empty components. */
+static int walk(int rootfd, char *path, int flags)
 {
-	if (ts.tv_sec < 0)
-		return 0;
-	return MIN(ts.tv_sec, INT64_MAX / NSEC_PER_SEC - 1) * NSEC_PER_SEC +
-	       ts.tv_nsec;
+	AUTO_CLOSE int dir = fcntl(rootfd, F_DUPFD_CLOEXEC, 0);
+	char *slash;
+
+	if (dir < 0)
+		return -errno;
+	if (*path == '\0')
+		return openat(dir, ".", flags);
+	while ((slash = strchr(path, '/')) != NULL && slash[1] != '\0') {
+		int next;
+
+		*slash = '\0';
+		next = openat(dir, path,
+			      O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0)
+			return -errno;
+		close(dir);
+		dir = next;
+		path = slash + 1;
+	}
+	if (slash != NULL)
+		*slash = '\0';
+	dir = openat(dir, path, flags | O_NOFOLLOW);
+	return dir < 0 ? -errno : take_fd(&dir);
 }
 
-static void stat_of(const struct stat *st, struct ufs_stat *out)
+int file_open_key(struct file_store *f, struct str key, int flags)
 {
-	*out = (struct ufs_stat){ .size = (uint64_t)st->st_size,
-				  .mtime = to_ns(st->st_mtim) };
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+	char path[UFS_KEY_MAX + 1];
+	long fd;
+
+	if (!key_ok(key))
+		return -ENOENT;
+	memcpy(path, key.p, key.n);
+	path[key.n] = '\0';
+	for (int tries = 0;; tries++) {
+		fd = syscall(SYS_openat2, f->rootfd, key.n == 0 ? "." : path,
+			     &how, sizeof(how));
+		if (fd >= 0)
+			return (int)fd;
+		/* EAGAIN: a rename somewhere made the kernel unsure. */
+		if ((errno != EAGAIN && errno != EINTR) || tries == 32)
+			break;
+	}
+	if (errno != ENOSYS && errno != EPERM)
+		return file_errno(errno);
+	fd = walk(f->rootfd, path, flags | O_CLOEXEC);
+	return fd < 0 ? file_errno((int)-fd) : (int)fd;
+}
+
+bool file_stat_of(const struct stat *st, struct ufs_stat *out)
+{
+	if (!S_ISREG(st->st_mode))
+		return false;
+	memset(out, 0, sizeof(*out));
+	out->size = (uint64_t)st->st_size;
+	out->mtime = ufs_mtime(st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 	snprintf(out->version, sizeof(out->version), "%jx-%jx-%jx-%jx.%lx",
 		 (uintmax_t)st->st_dev, (uintmax_t)st->st_ino,
 		 (uintmax_t)st->st_size, (uintmax_t)st->st_ctim.tv_sec,
 		 (unsigned long)st->st_ctim.tv_nsec);
+	return true;
 }
 
-/* How long until this ctime can be believed; 0: it can. */
-static int64_t unsettled(const struct file_ufs *f, const struct stat *st)
+int64_t file_settle_time(const struct file_store *f, const struct stat *st)
 {
-	int64_t age = clock_wall_ns() - to_ns(st->st_ctim);
-
-	/* A ctime in the future (a clock set back) gets one full wait. */
-	return age >= f->settle ? 0 : f->settle - MAX(age, 0);
+	return st->st_dev == f->dev ? f->settle : SETTLE_NETWORK;
 }
 
-static int wait_ns(int64_t ns, struct cancel *cancel)
+/*
+ * A ctime in the future (a clock set back, a server's clock) is waited for
+ * no longer than any other: a whole settling time during which it stays the
+ * same shows that nothing changes the file.
+ */
+int64_t file_young(const struct file_store *f, const struct stat *st)
 {
-	while (ns > 0) {
-		int64_t step = MIN(ns, 100 * NSEC_PER_MSEC);
-		struct timespec ts = { .tv_sec = step / NSEC_PER_SEC,
-				       .tv_nsec = step % NSEC_PER_SEC };
+	int64_t settle = file_settle_time(f, st), now = clock_wall_ns();
+	int64_t s = MIN(MAX(st->st_ctim.tv_sec, 0), UFS_MTIME_MAX_S);
+	int64_t age = now - (s * NSEC_PER_SEC + st->st_ctim.tv_nsec);
 
-		if (cancelled(cancel))
-			return -ECANCELED;
-		nanosleep(&ts, NULL);
-		ns -= step;
-	}
-	return 0;
+	if (age >= settle)
+		return 0;
+	return MIN(settle - age, settle);
 }
 
-/* Stat an open file once its ctime can be believed. */
-static int stat_settled(struct file_ufs *f, int fd, struct stat *st,
-			struct cancel *cancel)
+static bool same_ctime(const struct stat *a, const struct stat *b)
 {
+	return a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/*
+ * Wait until fd's ctime is final. *st: what fstat() says then. -ETIMEDOUT
+ * when the file changes again and again for as long as patience.
+ */
+static int settle(struct file_store *f, int fd, struct stat *st,
+		  int64_t patience, struct cancel *cancel)
+{
+	int64_t give_up = clock_ns() + patience;
+	struct stat before;
 	int64_t wait;
-	int err;
 
 	if (fstat(fd, st) < 0)
-		return -errno;
-	if (!S_ISREG(st->st_mode))
-		return -ENOENT;
-	wait = unsettled(f, st);
-	if (wait == 0)
-		return 0;
-	err = wait_ns(wait, cancel);
-	if (err < 0)
-		return err;
-	return fstat(fd, st) < 0 ? -errno : 0;
-}
+		return file_errno(errno);
+	while ((wait = file_young(f, st)) > 0) {
+		int r = ufs_sleep_until(clock_ns() + wait, cancel);
 
-static int fail(struct file_ufs *f, struct str key, const char *what, int err)
-{
-	ufs_set_error("%s %s/%.*s: %s", what, f->dir, (int)key.n, key.p,
-		      strerror(-err));
-	if (err != -ENOENT && err != -ESTALE && err != -ECANCELED)
-		stat_inc(STAT_store_errors);
-	return err == -EPERM ? -EACCES : err;
+		if (r < 0)
+			return r;
+		before = *st;
+		if (fstat(fd, st) < 0)
+			return file_errno(errno);
+		if (wait == file_settle_time(f, st) && same_ctime(&before, st))
+			return 0;
+		if (clock_ns() >= give_up)
+			return -ETIMEDOUT;
+	}
+	return 0;
 }
 
 static int file_stat(struct ufs *u, struct str key, struct ufs_stat *out,
 		     struct cancel *cancel)
 {
-	struct file_ufs *f = file_of(u);
+	struct file_store *f = of(u);
 	AUTO_CLOSE int fd = -1;
 	struct stat st;
-	int err;
+	int r;
 
 	stat_inc(STAT_store_head);
-	fd = is_plain(key) ? open_below(f, key, O_PATH) : -ENOENT;
-	err = fd < 0 ? fd : stat_settled(f, fd, &st, cancel);
-	if (err < 0)
-		return fail(f, key, "stat", err);
-	stat_of(&st, out);
+	if (key.n == 0 || key.p[key.n - 1] == '/')
+		return -ENOENT;
+	fd = file_open_key(f, key, O_PATH | O_NOFOLLOW);
+	if (fd < 0)
+		return ufs_fail(fd, "%s: %s", f->root, strerror(-fd));
+	if (fstat(fd, &st) < 0)
+		return file_errno(errno);
+	if (!file_stat_of(&st, out))
+		return -ENOENT;
+	/*
+	 * A file that is being written all the time has no settled version
+	 * but still has attributes; reads of it wait by themselves.
+	 */
+	r = settle(f, fd, &st, 2 * file_settle_time(f, &st), cancel);
+	if (r < 0 && r != -ETIMEDOUT)
+		return r;
+	file_stat_of(&st, out);
 	return 0;
+}
+
+/* A buffer of PIECE bytes, the one used last: its pages are there. */
+static void *buffer_get(struct file_store *f)
+{
+	void *b;
+
+	lock_take(&f->lock);
+	b = f->buffers;
+	if (b != NULL)
+		memcpy(&f->buffers, b, sizeof(void *));
+	lock_drop(&f->lock);
+	return b != NULL ? b : malloc(PIECE);
+}
+
+static void buffer_put(struct file_store *f, void *b)
+{
+	lock_take(&f->lock);
+	memcpy(b, &f->buffers, sizeof(void *));
+	f->buffers = b;
+	lock_drop(&f->lock);
+}
+
+/* Hand on [off, off+len); every piece is of version or is not handed on. */
+static int send(struct file_store *f, int fd, const char *version, uint64_t off,
+		uint64_t len, const struct ufs_sink *sink,
+		struct cancel *cancel)
+{
+	char *buffer = buffer_get(f);
+	int r = buffer == NULL ? -ENOMEM : 0;
+
+	while (r == 0 && len > 0) {
+		ssize_t n = pread(fd, buffer, MIN(len, PIECE), (off_t)off);
+		struct ufs_stat now;
+		struct stat st;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			r = file_errno(errno);
+		else if (fstat(fd, &st) < 0)
+			r = file_errno(errno);
+		else if (!file_stat_of(&st, &now) ||
+			 strcmp(now.version, version) != 0 || n == 0)
+			r = -ESTALE;
+		else if (cancelled(cancel))
+			r = -ECANCELED;
+		if (r < 0)
+			break;
+		stat_add(STAT_store_bytes_in, n);
+		r = sink->data(sink->arg, buffer, (size_t)n);
+		off += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	if (buffer != NULL)
+		buffer_put(f, buffer);
+	return r;
+}
+
+/* Open for reading what is a regular file, and wait for nothing else. */
+static int open_regular(struct file_store *f, struct str key)
+{
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
+
+	if (key.n == 0 || key.p[key.n - 1] == '/')
+		return -ENOENT;
+	/* Opening a FIFO or a device has effects: look first. */
+	fd = file_open_key(f, key, O_PATH | O_NOFOLLOW);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return file_errno(errno);
+	if (!S_ISREG(st.st_mode))
+		return -ENOENT;
+	return file_open_key(f, key, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 }
 
 static int file_get(struct ufs *u, struct str key, const char *want,
 		    uint64_t off, uint64_t len, const struct ufs_sink *sink,
 		    struct cancel *cancel)
 {
-	struct file_ufs *f = file_of(u);
-	AUTO_CLOSE int fd = -1;
-	AUTO_FREE char *buf = NULL;
-	struct ufs_stat at_start, now;
+	struct file_store *f = of(u);
+	AUTO_CLOSE int fd = open_regular(f, key);
+	struct ufs_stat s;
 	struct stat st;
-	uint64_t end;
-	int err;
+	int r;
 
 	stat_inc(STAT_store_get);
-	fd = is_plain(key) ? open_below(f, key, O_RDONLY) : -ENOENT;
-	err = fd < 0 ? fd : stat_settled(f, fd, &st, cancel);
-	if (err == -ENOENT && want != NULL)
-		err = -ESTALE; /* the version that was asked for is gone */
-	if (err < 0)
-		return fail(f, key, "read", err);
-	stat_of(&st, &at_start);
-	if (want != NULL && strcmp(want, at_start.version) != 0)
-		return fail(f, key, "read", -ESTALE);
-	buf = aligned_alloc(4096, CHUNK);
-	if (buf == NULL)
-		return -ENOMEM;
-	err = sink->head(sink->arg, &at_start);
-	off = MIN(off, at_start.size);
-	end = off + MIN(len, at_start.size - off);
-	while (err == 0 && off < end) {
-		ssize_t n = pread(fd, buf, MIN(CHUNK, end - off), (off_t)off);
-
-		if (cancelled(cancel))
-			return -ECANCELED;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail(f, key, "read", -EIO);
-		/* What was read is of that version if it still is now. */
-		if (fstat(fd, &st) < 0)
-			return fail(f, key, "read", -errno);
-		stat_of(&st, &now);
-		if (n == 0 || strcmp(now.version, at_start.version) != 0)
-			return fail(f, key, "read", -ESTALE);
-		stat_add(STAT_store_bytes_in, n);
-		err = sink->data(sink->arg, buf, (size_t)n);
-		off += (uint64_t)n;
-	}
-	return err;
-}
-
-/* One directory's entries that may matter, in key order. */
-struct names {
-	char **name; /* a directory's ends with '/' */
-	size_t n, room;
-};
-
-static void names_free(struct names *names)
-{
-	for (size_t i = 0; i < names->n; i++)
-		free(names->name[i]);
-	free(names->name);
-}
-
-static int names_add(struct names *names, const char *name, bool dir)
-{
-	size_t len = strlen(name);
-	char *copy;
-
-	if (names->n == names->room) {
-		size_t room = names->room * 2 + 64;
-		char **more = realloc(names->name, room * sizeof(*more));
-
-		if (more == NULL)
-			return -ENOMEM;
-		names->name = more;
-		names->room = room;
-	}
-	copy = malloc(len + 2);
-	if (copy == NULL)
-		return -ENOMEM;
-	memcpy(copy, name, len);
-	copy[len] = '/';
-	copy[len + dir] = '\0';
-	names->name[names->n++] = copy;
-	return 0;
-}
-
-static int names_compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Is name, or anything below it, past `after` and within `prefix`? */
-static bool wanted(const struct ufs_list *q, struct str key, bool dir)
-{
-	if (!str_starts(key, q->prefix) && !(dir && str_starts(q->prefix, key)))
-		return false;
-	return str_cmp(key, q->after) > 0 || (dir && str_starts(q->after, key));
-}
-
-static int read_names(struct file_ufs *f, const struct ufs_list *q,
-		      struct str dirkey, struct names *names)
-{
-	int fd = open_below(f, dirkey, O_RDONLY | O_DIRECTORY), err = 0;
-	struct dirent *e;
-	DIR *dir;
-
+	if (fd == -ENOENT && want != NULL)
+		return -ESTALE;
 	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
-	dir = fdopendir(fd);
-	if (dir == NULL) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	while (err == 0 && (errno = 0, e = readdir(dir)) != NULL) {
-		char key[UFS_KEY_MAX + 2];
-		bool is_dir = e->d_type == DT_DIR;
-		struct stat st;
-		size_t n = strlen(e->d_name);
-
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (e->d_type == DT_UNKNOWN &&
-		    fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			is_dir = S_ISDIR(st.st_mode);
-		else if (e->d_type != DT_REG && !is_dir)
-			continue;
-		if (dirkey.n + n + is_dir > UFS_KEY_MAX)
-			continue; /* no key is so long */
-		memcpy(key, dirkey.p, dirkey.n);
-		memcpy(key + dirkey.n, e->d_name, n);
-		key[dirkey.n + n] = '/';
-		if (wanted(q, (struct str){ key, dirkey.n + n + is_dir },
-			   is_dir))
-			err = names_add(names, e->d_name, is_dir);
-	}
-	if (err == 0 && errno != 0)
-		err = -errno;
-	closedir(dir);
-	if (err == 0 && names->n > 0)
-		qsort(names->name, names->n, sizeof(*names->name),
-		      names_compare);
-	return err;
-}
-
-struct lister {
-	struct file_ufs *f;
-	const struct ufs_list *q;
-	ufs_entry_cb *cb;
-	void *arg;
-	struct cancel *cancel;
-	unsigned left; /* of this page */
-	bool full;     /* there is more than the page holds */
-	char *last;    /* the page's last key: the next one's token */
-	bool waited;   /* young files were waited for, once a page */
-};
-
-static int list_dir(struct lister *l, struct str dirkey, unsigned depth);
-
-static int list_file(struct lister *l, struct str key)
-{
-	AUTO_CLOSE int fd = open_below(l->f, key, O_PATH);
-	struct ufs_entry e = { .key = key };
-	struct stat st;
-	int64_t wait;
-	int err = 0;
-
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return 1; /* gone, or no object */
-	wait = unsettled(l->f, &st);
-	if (wait > 0 && !l->waited) {
-		err = wait_ns(wait, l->cancel);
-		l->waited = true;
-		if (err == 0 && fstat(fd, &st) < 0)
-			return 1;
-	}
-	if (err < 0)
-		return err;
-	stat_of(&st, &e.st);
-	return l->cb(l->arg, &e);
-}
-
-static int list_one(struct lister *l, struct str key, unsigned depth)
-{
-	bool dir = key.p[key.n - 1] == '/';
-	struct ufs_entry e = { .key = key, .dir = true };
-	int err;
-
-	if (dir && (l->q->deep || key.n <= l->q->prefix.n))
-		return list_dir(l, key, depth + 1);
-	if (str_cmp(key, l->q->after) <= 0)
-		return 0;
-	if (l->left == 0) {
-		l->full = true;
-		return 0;
-	}
-	err = dir ? l->cb(l->arg, &e) : list_file(l, key);
-	if (err > 0 && !dir)
-		return 0; /* it went away: not an entry */
-	if (err != 0)
-		return err;
-	l->left--;
-	free(l->last);
-	l->last = str_dup(key);
-	return l->last == NULL ? -ENOMEM : 0;
-}
-
-static int list_dir(struct lister *l, struct str dirkey, unsigned depth)
-{
-	struct names names = { .n = 0 };
-	char key[UFS_KEY_MAX + 2];
-	int err;
-
-	if (depth > UFS_KEY_MAX / 2)
-		return 0;
-	memcpy(key, dirkey.p, dirkey.n);
-	err = read_names(l->f, l->q, dirkey, &names);
-	for (size_t i = 0; i < names.n && err == 0 && !l->full; i++) {
-		size_t n = strlen(names.name[i]);
-
-		if (cancelled(l->cancel)) {
-			err = -ECANCELED;
-			break;
-		}
-		memcpy(key + dirkey.n, names.name[i], n);
-		err = list_one(l, (struct str){ key, dirkey.n + n }, depth);
-	}
-	names_free(&names);
-	return err;
-}
-
-static int file_list(struct ufs *u, const struct ufs_list *q, char **token,
-		     ufs_entry_cb *cb, void *arg, struct cancel *cancel)
-{
-	struct ufs_list from = *q;
-	struct lister l = { .f = file_of(u),
-			    .q = &from,
-			    .cb = cb,
-			    .arg = arg,
-			    .cancel = cancel,
-			    .left = q->max };
-	size_t slash = q->prefix.n;
-	int err;
-
-	stat_inc(STAT_store_list);
-	if (*token != NULL && str_cmp(str_of(*token), from.after) > 0)
-		from.after = str_of(*token);
-	while (slash > 0 && q->prefix.p[slash - 1] != '/')
-		slash--;
-	/* A prefix like "a//b/" or "../" is no directory here. */
-	if (slash > 0 && !is_plain((struct str){ q->prefix.p, slash - 1 }))
-		err = 0;
-	else
-		err = list_dir(&l, (struct str){ q->prefix.p, slash }, 0);
-	free(*token);
-	*token = NULL;
-	if (err == 0 && l.full)
-		*token = take_ptr(l.last);
-	free(l.last);
-	return err < 0 ? fail(l.f, q->prefix, "list", err) : err;
+		return ufs_fail(fd, "%s: %s", f->root, strerror(-fd));
+	/* Another version already: no need to wait. */
+	if (fstat(fd, &st) < 0)
+		return file_errno(errno);
+	if (!file_stat_of(&st, &s))
+		return want != NULL ? -ESTALE : -ENOENT;
+	if (want != NULL && strcmp(s.version, want) != 0)
+		return -ESTALE;
+	r = settle(f, fd, &st, f->timeout, cancel);
+	if (r < 0)
+		return ufs_fail(r, "%s: the file keeps changing", f->root);
+	if (!file_stat_of(&st, &s) ||
+	    (want != NULL && strcmp(s.version, want) != 0))
+		return -ESTALE;
+	r = sink->head(sink->arg, &s);
+	if (r < 0 || off >= s.size)
+		return r;
+	return send(f, fd, s.version, off, MIN(len, s.size - off), sink,
+		    cancel);
 }
 
 static void file_describe(struct ufs *u, char *buf, size_t size)
 {
-	struct file_ufs *f = file_of(u);
-
-	snprintf(buf, size, "directory %s%s", f->dir,
-		 f->settle == SETTLE_NETWORK ? " (a network file system)" : "");
+	snprintf(buf, size, "directory %s", of(u)->root);
 }
 
 static void file_close(struct ufs *u)
 {
-	struct file_ufs *f = file_of(u);
+	struct file_store *f = of(u);
+	void *b;
 
-	if (f->fd >= 0)
-		close(f->fd);
-	free(f->dir);
-	free(u->store);
-	free(u->prefix);
-	free(u->access);
+	while ((b = f->buffers) != NULL) {
+		memcpy(&f->buffers, b, sizeof(void *));
+		free(b);
+	}
+	for (size_t i = 0; i < FILE_SNAPSHOTS; i++)
+		file_snapshot_unref(f->snapshots[i]);
+	if (f->rootfd >= 0)
+		close(f->rootfd);
+	lock_fini(&f->lock);
+	free(f->root);
+	ufs_fini(u);
 	free(f);
+}
+
+/* File systems whose ctime is another machine's or program's. */
+static bool is_remote(int fd)
+{
+	static const unsigned local[] = {
+		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,      BTRFS_SUPER_MAGIC,
+		TMPFS_MAGIC,      F2FS_SUPER_MAGIC,     OVERLAYFS_SUPER_MAGIC,
+		RAMFS_MAGIC,      0x2fc12fc1 /* ZFS */,
+	};
+	struct statfs s;
+
+	if (fstatfs(fd, &s) < 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(local); i++)
+		if ((unsigned)s.f_type == local[i])
+			return false;
+	return true;
 }
 
 static const struct ufs_ops file_ops = {
@@ -508,38 +414,49 @@ int ufs_file_open(const struct ufs_conf *conf, struct ufs **out,
 		  char why[static 256])
 {
 	const char *path = conf->url + strlen("file://");
-	struct file_ufs *f;
-	int err;
+	struct file_store *f;
+	struct stat st;
+	char access[32];
+	int r;
 
 	if (path[0] != '/') {
 		snprintf(why, 256,
-			 "%s: a directory's URL has three slashes, as in "
-			 "file:///data",
-			 conf->url);
+			 "a file source is file:// and an absolute path, as "
+			 "in file:///srv/data");
 		return -EINVAL;
 	}
 	f = calloc(1, sizeof(*f));
 	if (f == NULL)
 		return -ENOMEM;
+	lock_init(&f->lock, RANK_STORE);
 	f->ufs.ops = &file_ops;
-	f->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (f->fd < 0) {
-		err = -errno;
-		snprintf(why, 256, "%s: %s: name an existing directory", path,
+	f->timeout = conf->metadata_timeout;
+	f->rootfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (f->rootfd < 0) {
+		snprintf(why, 256, "cannot open the directory %.150s: %s", path,
 			 strerror(errno));
 		file_close(&f->ufs);
-		return err;
+		return -EINVAL;
 	}
-	f->settle = is_network(f->fd) ? SETTLE_NETWORK : SETTLE_LOCAL;
-	f->dir = realpath(path, NULL);
+	if (fstat(f->rootfd, &st) < 0) {
+		r = -errno;
+		file_close(&f->ufs);
+		return r;
+	}
+	f->dev = st.st_dev;
+	f->settle = is_remote(f->rootfd) ? SETTLE_NETWORK : SETTLE_LOCAL;
+	f->root = realpath(path, NULL);
+	if (f->root == NULL)
+		f->root = strdup(path);
+	snprintf(access, sizeof(access), "uid %u", (unsigned)geteuid());
 	f->ufs.prefix = strdup("");
-	f->ufs.access = strdup("local");
-	if (conf->store_id != NULL)
+	f->ufs.access = strdup(access);
+	if (conf->store_id != NULL && conf->store_id[0] != '\0')
 		f->ufs.store = strdup(conf->store_id);
-	else if (f->dir != NULL &&
-		 asprintf(&f->ufs.store, "file://%s", f->dir) < 0)
+	else if (f->root != NULL &&
+		 asprintf(&f->ufs.store, "file://%s", f->root) < 0)
 		f->ufs.store = NULL;
-	if (f->dir == NULL || f->ufs.prefix == NULL || f->ufs.access == NULL ||
+	if (f->root == NULL || f->ufs.prefix == NULL || f->ufs.access == NULL ||
 	    f->ufs.store == NULL) {
 		file_close(&f->ufs);
 		return -ENOMEM;

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ufs.c - which driver a URL means
+ * ufs.c - which driver serves a URL, and the words of the last failure
+ *
+ * The words are kept per thread beside the errno that travels, so that
+ * whoever reports a failure to a person can say what the store said.
  */
 #include "ufs/ufs.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <strings.h>
+#include <time.h>
 
-#include "ufs/error.h"
+#include "base/clock.h"
+#include "ufs/ufs_impl.h"
+
+#define CANCEL_STEP_NS (50 * NSEC_PER_MSEC)
 
 static const struct {
 	const char *scheme;
@@ -21,32 +29,30 @@ static const struct {
 
 static _Thread_local char last_error[256];
 
-const char *ufs_last_error(void)
-{
-	return last_error;
-}
-
-void ufs_set_error(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(last_error, sizeof(last_error), fmt, args);
-	va_end(args);
-}
-
 int ufs_open(const struct ufs_conf *conf, struct ufs **out,
 	     char why[static 256])
 {
-	const char *end = strstr(conf->url, "://");
+	struct ufs_conf c = *conf;
+	const char *colon = c.url != NULL ? strstr(c.url, "://") : NULL;
 
-	for (size_t i = 0; i < ARRAY_SIZE(drivers) && end != NULL; i++)
-		if (str_eq((struct str){ conf->url, (size_t)(end - conf->url) },
-			   str_of(drivers[i].scheme)))
-			return drivers[i].open(conf, out, why);
+	last_error[0] = '\0';
+	if (c.metadata_timeout <= 0)
+		c.metadata_timeout = 30 * NSEC_PER_SEC;
+	if (c.read_timeout <= 0)
+		c.read_timeout = 60 * NSEC_PER_SEC;
+	if (c.stall_timeout <= 0)
+		c.stall_timeout = 10 * NSEC_PER_SEC;
+	if (c.max_connections == 0)
+		c.max_connections = 256;
+	for (size_t i = 0; colon != NULL && i < ARRAY_SIZE(drivers); i++) {
+		size_t n = strlen(drivers[i].scheme);
+
+		if ((size_t)(colon - c.url) == n &&
+		    strncmp(c.url, drivers[i].scheme, n) == 0)
+			return drivers[i].open(&c, out, why);
+	}
 	snprintf(why, 256,
-		 "%s is no source: use s3://BUCKET[/PREFIX] or file:///DIR",
-		 conf->url);
+		 "not a source: give s3://BUCKET[/PREFIX] or file:///DIR");
 	return -EINVAL;
 }
 
@@ -54,4 +60,55 @@ void ufs_close(struct ufs *u)
 {
 	if (u != NULL)
 		u->ops->close(u);
+}
+
+const char *ufs_last_error(void)
+{
+	return last_error;
+}
+
+int ufs_fail(int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(last_error, sizeof(last_error), fmt, ap);
+	va_end(ap);
+	for (char *c = last_error; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	return err;
+}
+
+int64_t ufs_mtime(int64_t seconds, int64_t ns)
+{
+	if (seconds < 0)
+		return 0;
+	if (seconds > UFS_MTIME_MAX_S)
+		return UFS_MTIME_MAX_S * NSEC_PER_SEC;
+	return seconds * NSEC_PER_SEC + ns;
+}
+
+int ufs_sleep_until(int64_t deadline, struct cancel *cancel)
+{
+	for (;;) {
+		int64_t left = deadline - clock_ns();
+		struct timespec t;
+
+		if (cancelled(cancel))
+			return -ECANCELED;
+		if (left <= 0)
+			return 0;
+		left = MIN(left, CANCEL_STEP_NS);
+		t.tv_sec = 0;
+		t.tv_nsec = (long)left;
+		nanosleep(&t, NULL);
+	}
+}
+
+void ufs_fini(struct ufs *u)
+{
+	free(u->store);
+	free(u->prefix);
+	free(u->access);
 }

@@ -130,6 +130,8 @@ struct ufs_conf {
 	bool requester_pays;
 	enum ufs_path_style path_style;
 	unsigned max_connections; /* 0 = 256 */
+	size_t memory;            /* the mount's; connections' buffers keep
+				     to an eighth of it. 0 = no limit */
 	int64_t metadata_timeout; /* a stat, a list page: all tries */
 	int64_t read_timeout;     /* a get: without any byte for this long */
 	int64_t stall_timeout;    /* a connection below 1 KB/s for this long */

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http.c - the tries of an operation, and the errno they end in
+ *
+ * This is SEMANTICS' table "from the store to errno", in one place: what is
+ * tried again, for how long, and what is told when that did not help. A HEAD
+ * and a LIST have a deadline for all tries together; the body of a GET has
+ * one that each byte moves on. Tries that bring a fair piece of the body
+ * start the backoff anew; those that bring a wrong answer are counted, so
+ * that a store which is wrong each time is EIO soon.
+ */
+#include "ufs/http.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ufs/http_impl.h"
+
+#define BACKOFF_FIRST_NS (50 * NSEC_PER_MSEC)
+#define BACKOFF_MAX_NS (5 * NSEC_PER_SEC)
+#define LEAST_LEFT_NS (20 * NSEC_PER_MSEC) /* for a try to be worth it */
+#define FAIR_PIECE KIB(64)
+#define WRONG_MAX 4
+#define AGAIN_MAX 4
+#define SAY_EVERY (60 * NSEC_PER_SEC)
+
+const char *http_header(const struct http_answer *a, const char *name)
+{
+	const char *p = a->headers, *end = p + a->headers_n;
+
+	while (p < end) {
+		const char *value = p + strlen(p) + 1;
+
+		if (strcmp(p, name) == 0)
+			return value;
+		p = value + strlen(value) + 1;
+	}
+	return NULL;
+}
+
+bool http_date(const char *s, int64_t *seconds)
+{
+	time_t t = curl_getdate(s, NULL);
+
+	if (t == -1)
+		return false;
+	*seconds = t;
+	return true;
+}
+
+/* What to do after a try. */
+enum plan { PLAN_END, PLAN_AGAIN, PLAN_LATER };
+
+struct run {
+	struct http *h;
+	struct http_op *op;
+	int64_t deadline;
+	uint64_t total; /* of the object, once known */
+	unsigned tries; /* since the last fair piece, for the backoff */
+	unsigned wrong, again, stalls;
+	bool fresh;
+	struct try_result result;
+};
+
+static bool table_retries(int status)
+{
+	switch (status) {
+	case 408:
+	case 409:
+	case 429:
+		return true;
+	case 501:
+	case 505:
+		return false;
+	default:
+		return status >= 500;
+	}
+}
+
+static int table_errno(const struct http_op *op, int status)
+{
+	switch (status) {
+	case 404:
+	case 410:
+		return op->versioned ? -ESTALE : -ENOENT;
+	case 401:
+	case 403:
+		return -EACCES;
+	case 412:
+		return -ESTALE;
+	case 501:
+		return -EOPNOTSUPP;
+	default:
+		return table_retries(status) ? -ETIMEDOUT : -EIO;
+	}
+}
+
+/* An answer that is no success: the driver knows its words. */
+static enum plan after_status(struct run *r, int *err)
+{
+	struct http_op *op = r->op;
+	const struct http_answer *a = &r->result.answer;
+	enum http_next next;
+
+	op->code[0] = '\0';
+	next = op->ops->failed(op, a);
+	ufs_fail(0, "%d%s%s from %s", a->status, op->code[0] ? " " : "",
+		 op->code, op->where);
+	switch (next) {
+	case HTTP_AGAIN:
+		*err = -EIO;
+		return r->again++ < AGAIN_MAX ? PLAN_AGAIN : PLAN_END;
+	case HTTP_RETRY:
+		*err = -EACCES;
+		return PLAN_LATER;
+	case HTTP_BUSY:
+		*err = -ETIMEDOUT;
+		return PLAN_LATER;
+	case HTTP_DENIED:
+		*err = -EACCES;
+		return PLAN_END;
+	case HTTP_ABSENT:
+		*err = op->versioned ? -ESTALE : -ENOENT;
+		return PLAN_END;
+	case HTTP_BROKEN:
+		*err = -EIO;
+		return PLAN_END;
+	case HTTP_UNSUPPORTED:
+		*err = -EOPNOTSUPP;
+		return PLAN_END;
+	case HTTP_AS_TABLE:
+		break;
+	}
+	*err = table_errno(op, a->status);
+	return table_retries(a->status) ? PLAN_LATER : PLAN_END;
+}
+
+static void say_tls(struct run *r)
+{
+	int64_t now = clock_ns(), last = atomic_load(&r->h->tls_said);
+
+	if ((last == 0 || now - last > SAY_EVERY) &&
+	    atomic_compare_exchange_strong(&r->h->tls_said, &last, now))
+		log_err("ufs: %s: the TLS connection was refused: %s",
+			r->op->where, r->result.words);
+}
+
+static enum plan after_try(struct run *r, int *err)
+{
+	const struct try_result *t = &r->result;
+
+	switch (t->end) {
+	case TRY_DONE:
+		*err = 0;
+		return PLAN_END;
+	case TRY_STATUS:
+		return after_status(r, err);
+	case TRY_STOPPED:
+		*err = t->err;
+		if (t->err == -ECANCELED)
+			ufs_fail(0, "cancelled");
+		return PLAN_END;
+	default:
+		break;
+	}
+	ufs_fail(0, "%s, from %s", t->words, r->op->where);
+	r->fresh = true;
+	switch (t->end) {
+	case TRY_WRONG:
+		stat_inc(STAT_store_bad_answers);
+		*err = -EIO;
+		return r->wrong++ < WRONG_MAX ? PLAN_LATER : PLAN_END;
+	case TRY_USELESS:
+		stat_inc(STAT_store_bad_answers);
+		*err = -EIO;
+		return PLAN_END;
+	case TRY_TLS:
+		say_tls(r);
+		*err = -EIO;
+		return PLAN_END;
+	case TRY_CONNECT:
+		*err = -EHOSTUNREACH;
+		return PLAN_LATER;
+	case TRY_BROKEN:
+		r->stalls += t->stalled;
+		*err = -ETIMEDOUT;
+		return PLAN_LATER;
+	case TRY_MEMORY:
+		*err = -ENOMEM;
+		return PLAN_END;
+	default:
+		stat_inc(STAT_store_bad_answers);
+		*err = -EIO;
+		return PLAN_END;
+	}
+}
+
+/* Full jitter: somewhere in [0, most). */
+static int64_t jitter(int64_t most)
+{
+	uint64_t x;
+
+	if (getrandom(&x, sizeof(x), GRND_NONBLOCK) != sizeof(x))
+		x = (uint64_t)clock_ns() * UINT64_C(0x9e3779b97f4a7c15);
+	return (int64_t)(x % (uint64_t)MAX(most, 1));
+}
+
+/* Wait before the next try. False: there is no time for one; *err is told. */
+static bool wait_to_retry(struct run *r, int *err)
+{
+	int64_t now = clock_ns(), left = r->deadline - now;
+	int64_t most =
+	    MIN(BACKOFF_FIRST_NS << MIN(r->tries, 10), BACKOFF_MAX_NS);
+	int64_t wait = MAX(jitter(most), r->result.retry_after);
+	int s;
+
+	if (left < LEAST_LEFT_NS)
+		return false;
+	/* Rather a last try in time than none. */
+	s = ufs_sleep_until(now + MIN(wait, left / 2), r->op->cancel);
+	if (s < 0)
+		*err = s;
+	return s == 0;
+}
+
+static void say_debug(const struct run *r, int64_t begin)
+{
+	const struct try_result *t = &r->result;
+
+	log_debug(LOG_UFS, "ufs: %s %s%s: %s%s%d, %ju ms",
+		  r->op->method == HTTP_HEAD ? "HEAD" : "GET", r->op->where,
+		  r->op->path, t->end == TRY_STATUS ? "" : t->words,
+		  t->end == TRY_STATUS ? "" : ", ", t->answer.status,
+		  (uintmax_t)((clock_ns() - begin) / NSEC_PER_MSEC));
+}
+
+/* One request, and what to do then. */
+static enum plan try_once(struct run *r, int *err)
+{
+	struct http_op *op = r->op;
+	struct http_limits limits = {
+		.deadline = r->deadline,
+		/* A store that thinks for long is given longer each time. */
+		.stall = r->h->conf.stall_timeout << MIN(r->stalls, 4),
+		.fresh = r->fresh,
+	};
+	struct http_handle *handle;
+	uint64_t before = op->got;
+	int64_t begin = clock_ns();
+	enum plan plan;
+
+	*err = http_take(r->h, r->deadline, op->cancel, &handle);
+	if (*err < 0) {
+		ufs_fail(0, "no connection to %s was free", op->where);
+		return PLAN_END;
+	}
+	if (op->got > 0)
+		stat_inc(STAT_store_resumes);
+	http_try_run(r->h, handle, op, &limits, &r->total, &r->result);
+	say_debug(r, begin);
+	r->fresh = false;
+	if (op->got > before && op->idle_timeout > 0)
+		r->deadline = clock_ns() + op->idle_timeout;
+	r->tries++;
+	if (op->got - before >= FAIR_PIECE)
+		r->tries = r->wrong = r->stalls = 0;
+	plan = after_try(r, err); /* the answer lives in the handle */
+	/* It broke when there was nothing left to come. */
+	if (plan == PLAN_LATER && op->ranged && r->total != UINT64_MAX &&
+	    op->got == MIN(op->len, r->total - op->off)) {
+		*err = 0;
+		plan = PLAN_END;
+	}
+	http_put(r->h, handle);
+	return plan;
+}
+
+int http_run(struct http *h, struct http_op *op)
+{
+	struct run r = {
+		.h = h,
+		.op = op,
+		.deadline =
+		    clock_ns() + (op->total_timeout > 0 ? op->total_timeout
+							: op->idle_timeout),
+		.total = UINT64_MAX,
+	};
+	enum plan plan;
+	int err;
+
+	op->got = 0;
+	op->code[0] = '\0';
+	for (;;) {
+		plan = try_once(&r, &err);
+		if (plan == PLAN_END)
+			break;
+		if (plan == PLAN_LATER && !wait_to_retry(&r, &err))
+			break;
+		stat_inc(STAT_store_retries);
+	}
+	if (err < 0 && err != -ENOENT && err != -ESTALE && err != -ECANCELED)
+		stat_inc(STAT_store_errors);
+	return err;
+}

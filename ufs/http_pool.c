@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http_pool.c - handles, each with its own connection, and the rate limit
+ *
+ * Sharing connections between threads is not safe in libcurl, so a handle and
+ * its connection stay together. The one used last is handed out first: its
+ * connection is warm, and those not needed go cold and are closed by age.
+ */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "ufs/http_impl.h"
+
+#define CONNECT_TIMEOUT_MS 5000
+#define WAIT_STEP_NS (100 * NSEC_PER_MSEC)
+#define BURST_NS (100 * NSEC_PER_MSEC)
+#define BUFFER_MAX KIB(512)
+#define BUFFER_MIN KIB(16)
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static CURLcode global;
+
+static void init_global(void)
+{
+	global = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+int http_new(const struct http_conf *conf, struct http **out)
+{
+	struct http *h;
+
+	must(pthread_once(&once, init_global));
+	if (global != CURLE_OK)
+		return -EIO;
+	h = calloc(1, sizeof(*h));
+	if (h == NULL)
+		return -ENOMEM;
+	lock_init(&h->lock, RANK_STORE);
+	event_init(&h->freed);
+	h->conf = *conf;
+	h->conf.max_connections = MAX(conf->max_connections, 1);
+	h->buffer = BUFFER_MAX;
+	/* An eighth of the memory, if all connections are in use. */
+	if (conf->memory > 0) {
+		size_t share = conf->memory / 8 / h->conf.max_connections;
+
+		h->buffer = (long)MIN(MAX(share, BUFFER_MIN), BUFFER_MAX);
+	}
+	if (conf->ca_bundle != NULL) {
+		h->ca_bundle = strdup(conf->ca_bundle);
+		if (h->ca_bundle == NULL) {
+			http_free(h);
+			return -ENOMEM;
+		}
+	}
+	*out = h;
+	return 0;
+}
+
+static void handle_free(struct http_handle *handle)
+{
+	if (handle->curl != NULL)
+		curl_easy_cleanup(handle->curl);
+	text_fini(&handle->headers);
+	text_fini(&handle->body);
+	free(handle);
+}
+
+void http_free(struct http *h)
+{
+	struct http_handle *handle;
+
+	if (h == NULL)
+		return;
+	while ((handle = h->free) != NULL) {
+		h->free = handle->next;
+		handle_free(handle);
+	}
+	event_fini(&h->freed);
+	lock_fini(&h->lock);
+	free(h->ca_bundle);
+	free(h);
+}
+
+#define SET(option, value)                                                     \
+	do {                                                                   \
+		if (curl_easy_setopt(handle->curl, option, value) != CURLE_OK) \
+			return -ENOMEM;                                        \
+	} while (0)
+
+/* What is the same for all requests. */
+static int configure(const struct http *h, struct http_handle *handle)
+{
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_ERRORBUFFER, handle->error);
+	SET(CURLOPT_BUFFERSIZE, h->buffer);
+	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_PROTOCOLS_STR, h->conf.tls ? "https" : "http");
+	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	if (h->ca_bundle != NULL)
+		SET(CURLOPT_CAINFO, h->ca_bundle);
+	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_PATH_AS_IS, 1L); /* "a/../b" is a key like any other */
+	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L); /* gzip as it is stored */
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+	SET(CURLOPT_MAXCONNECTS, 1L);
+	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_USERAGENT, "tarn/" TARN_VERSION);
+	/* Do not wait for a name server that no one waits for any more. */
+	SET(CURLOPT_QUICK_EXIT, 1L);
+	return 0;
+}
+
+static int handle_new(const struct http *h, struct http_handle **out)
+{
+	struct http_handle *handle = calloc(1, sizeof(*handle));
+	int r = -ENOMEM;
+
+	if (handle == NULL)
+		return -ENOMEM;
+	handle->curl = curl_easy_init();
+	if (handle->curl != NULL)
+		r = configure(h, handle);
+	if (r < 0)
+		handle_free(handle);
+	else
+		*out = handle;
+	return r;
+}
+
+int http_take(struct http *h, int64_t deadline, struct cancel *cancel,
+	      struct http_handle **out)
+{
+	struct http_handle *handle;
+	int r = 0;
+
+	lock_take(&h->lock);
+	while (h->used >= h->conf.max_connections && r == 0) {
+		int64_t now = clock_ns();
+
+		if (cancelled(cancel))
+			r = -ECANCELED;
+		else if (now >= deadline)
+			r = -ETIMEDOUT;
+		else
+			event_wait_until(&h->freed, &h->lock,
+					 MIN(deadline, now + WAIT_STEP_NS));
+	}
+	if (r < 0) {
+		lock_drop(&h->lock);
+		return r;
+	}
+	h->used++;
+	handle = h->free;
+	if (handle != NULL)
+		h->free = handle->next;
+	lock_drop(&h->lock);
+	if (handle == NULL)
+		r = handle_new(h, &handle);
+	if (r < 0) {
+		lock_take(&h->lock);
+		h->used--;
+		event_signal(&h->freed);
+		lock_drop(&h->lock);
+		return r;
+	}
+	*out = handle;
+	return 0;
+}
+
+void http_put(struct http *h, struct http_handle *handle)
+{
+	if (handle->headers.room > KIB(16))
+		text_fini(&handle->headers);
+	if (handle->body.room > KIB(16))
+		text_fini(&handle->body);
+	lock_take(&h->lock);
+	handle->next = h->free;
+	h->free = handle;
+	h->used--;
+	event_signal(&h->freed);
+	lock_drop(&h->lock);
+}
+
+/*
+ * The line is a clock that each piece moves on by its own duration. It may
+ * be behind by a burst, never more, and who finds it ahead waits.
+ */
+int64_t http_throttle(struct http *h, size_t n, struct cancel *cancel)
+{
+	uint64_t rate = h->conf.bandwidth;
+	int64_t now, next, begin;
+	int r;
+
+	if (rate == 0)
+		return 0;
+	now = clock_ns();
+	next = atomic_load(&h->rate_next);
+	do
+		begin = MAX(next, now - BURST_NS);
+	while (!atomic_compare_exchange_weak(
+	    &h->rate_next, &next,
+	    begin + (int64_t)((double)n * 1e9 / (double)rate)));
+	if (begin <= now)
+		return 0;
+	r = ufs_sleep_until(begin, cancel);
+	return r < 0 ? r : clock_ns() - now;
+}

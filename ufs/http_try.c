@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http_try.c - one request, and a hard look at its answer
+ *
+ * Nothing of a body is handed on before its head was found right: a status
+ * that was asked for, one length, the range that was asked for and (by the
+ * driver) the version. libcurl checks the framing; what it lets pass and
+ * could shift bytes (two lengths, a length beside chunks, an end by closing)
+ * is refused here.
+ *
+ * A connection is cut when it brings less than 1 KB/s for the stall time,
+ * and at the operation's deadline. Time spent in the sink does not count.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stats.h"
+#include "ufs/http_impl.h"
+
+#define STALL_BYTES_PER_SEC 1024
+
+struct attempt {
+	struct http *h;
+	struct http_handle *handle;
+	struct http_op *op;
+	const struct http_limits *limits;
+	uint64_t *total;
+	struct try_result *out;
+	struct http_answer *a;
+
+	/* the head */
+	unsigned lines;
+	size_t bytes;
+	unsigned lengths;
+	bool chunked, other_coding, complete;
+
+	/* the body */
+	bool success;
+	uint64_t skip;   /* of a 200 for a range: what stands before it */
+	uint64_t expect; /* bytes to hand on, UINT64_MAX = as many as come */
+	uint64_t given;
+	bool enough; /* the rest of a 200 for a range is not wanted */
+
+	/* the stall rule and the deadline */
+	int64_t since;
+	uint64_t since_bytes, bytes_in;
+	int64_t last_byte;
+	bool verdict; /* out->end is set */
+};
+
+static void verdict(struct attempt *t, enum try_end end, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+static void verdict(struct attempt *t, enum try_end end, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (t->verdict)
+		return;
+	t->verdict = true;
+	t->out->end = end;
+	va_start(ap, fmt);
+	vsnprintf(t->out->words, sizeof(t->out->words), fmt, ap);
+	va_end(ap);
+}
+
+/* What a driver's callback returned. False: the transfer is to end. */
+static bool go_on(struct attempt *t, int r, const char *what)
+{
+	if (r == 0)
+		return true;
+	if (r == HTTP_WRONG) {
+		verdict(t, TRY_WRONG, "%s", what);
+	} else {
+		t->out->err = r;
+		verdict(t, TRY_STOPPED, "%s", what);
+	}
+	return false;
+}
+
+/* Digits only, below 2^63. */
+static bool number(const char *s, const char **end, uint64_t *out)
+{
+	uint64_t v = 0;
+	const char *p = s;
+
+	for (; isdigit((unsigned char)*p); p++) {
+		if (v > (INT64_MAX - 9) / 10)
+			return false;
+		v = v * 10 + (uint64_t)(*p - '0');
+	}
+	*end = p;
+	*out = v;
+	return p > s;
+}
+
+static void content_length(struct attempt *t, const char *v)
+{
+	const char *end;
+	uint64_t n;
+
+	if (!number(v, &end, &n) || *end != '\0') {
+		t->a->length_bad = true;
+		return;
+	}
+	if (t->lengths > 0 && n != t->a->length)
+		t->lengths++;
+	else
+		t->lengths = 1;
+	t->a->length_known = true;
+	t->a->length = n;
+}
+
+/* "bytes 0-99/1000" (RFC 9110, 14.4); a total of "*" is not known. */
+static void content_range(struct attempt *t, const char *v)
+{
+	struct http_answer *a = t->a;
+
+	if (a->range_known || strncasecmp(v, "bytes ", 6) != 0)
+		return;
+	v += 6;
+	if (!number(v, &v, &a->first) || *v++ != '-' ||
+	    !number(v, &v, &a->last) || *v++ != '/' ||
+	    !number(v, &v, &a->total) || *v != '\0')
+		return;
+	a->range_known = a->first <= a->last && a->last < a->total;
+}
+
+static void retry_after(struct attempt *t, const char *v)
+{
+	const char *end;
+	uint64_t n;
+	int64_t when;
+
+	if (number(v, &end, &n) && *end == '\0')
+		t->out->retry_after = (int64_t)MIN(n, 3600) * NSEC_PER_SEC;
+	else if (http_date(v, &when))
+		t->out->retry_after =
+		    MAX(0, MIN(when - clock_wall_ns() / NSEC_PER_SEC, 3600) *
+			       NSEC_PER_SEC);
+}
+
+static void note_header(struct attempt *t, const char *name, const char *v)
+{
+	if (strcmp(name, "content-length") == 0) {
+		content_length(t, v);
+	} else if (strcmp(name, "content-range") == 0) {
+		content_range(t, v);
+	} else if (strcmp(name, "transfer-encoding") == 0) {
+		if (strcasecmp(v, "chunked") == 0)
+			t->chunked = true;
+		else
+			t->other_coding = true;
+	} else if (strcmp(name, "retry-after") == 0) {
+		retry_after(t, v);
+	}
+}
+
+/* Keep "name\0value\0". */
+static void keep_header(struct attempt *t, const char *line, size_t n)
+{
+	struct text *kept = &t->handle->headers;
+	const char *colon = memchr(line, ':', n), *v, *end = line + n;
+	size_t at = kept->n;
+
+	if (colon == NULL || colon == line || memchr(line, '\0', n) != NULL)
+		return;
+	for (v = colon + 1; v < end && (*v == ' ' || *v == '\t'); v++)
+		;
+	while (end > v && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	text_add(kept, line, (size_t)(colon - line));
+	text_add(kept, "", 1);
+	text_add(kept, v, (size_t)(end - v));
+	text_add(kept, "", 1);
+	if (kept->failed)
+		return;
+	for (char *c = kept->p + at; *c != '\0'; c++)
+		*c = (char)tolower((unsigned char)*c);
+	note_header(t, kept->p + at, kept->p + at + (size_t)(colon - line) + 1);
+}
+
+/* An interim answer (1xx) says nothing of the one that follows. */
+static void head_reset(struct attempt *t)
+{
+	struct http_answer *a = t->a;
+
+	text_clear(&t->handle->headers);
+	memset(a, 0, sizeof(*a));
+	t->lengths = 0;
+	t->chunked = t->other_coding = false;
+	t->out->retry_after = 0;
+}
+
+/* A 206: is it the range that was asked for? */
+static bool range_right(struct attempt *t)
+{
+	const struct http_op *op = t->op;
+	const struct http_answer *a = t->a;
+	uint64_t from = op->off + op->got, want = op->len - op->got;
+
+	if (!a->range_known) {
+		verdict(t, TRY_WRONG, "206 without a right Content-Range");
+		return false;
+	}
+	if (a->first != from || a->last - a->first >= want ||
+	    (a->last - a->first + 1 < want && a->last != a->total - 1)) {
+		verdict(t, TRY_WRONG, "206 of another range than asked for");
+		return false;
+	}
+	if (*t->total != UINT64_MAX && a->total != *t->total) {
+		verdict(t, TRY_WRONG, "206 of an object of another size");
+		return false;
+	}
+	if (a->length_known && a->length != a->last - a->first + 1) {
+		verdict(t, TRY_WRONG,
+			"Content-Length and Content-Range disagree");
+		return false;
+	}
+	*t->total = a->total;
+	t->expect = a->last - a->first + 1;
+	return true;
+}
+
+/*
+ * A 200 for a range: the store does not know Range. What was asked for can
+ * be cut out of it if that is not too dear.
+ */
+static bool whole_right(struct attempt *t)
+{
+	struct http_op *op = t->op;
+	struct http_answer *a = t->a;
+	uint64_t from = op->off + op->got;
+
+	if (!a->length_known) {
+		verdict(t, TRY_WRONG, "200 without a length");
+		return false;
+	}
+	if (*t->total != UINT64_MAX && a->length != *t->total) {
+		verdict(t, TRY_WRONG, "200 of an object of another size");
+		return false;
+	}
+	if (a->length > HTTP_WHOLE_MAX &&
+	    !(from == 0 && op->len >= a->length)) {
+		verdict(t, TRY_USELESS,
+			"the store ignores Range, and the object is too "
+			"large to be cut");
+		if (!atomic_exchange(&t->h->no_range_said, true))
+			log_warn("ufs: %s answers requests for a part with "
+				 "the whole object: large files cannot be "
+				 "read from it",
+				 op->where);
+		return false;
+	}
+	a->total = a->length;
+	*t->total = a->total;
+	t->skip = MIN(from, a->length);
+	t->expect = MIN(a->length - t->skip, op->len - op->got);
+	return true;
+}
+
+/* The head of a success is complete: is it what was asked for? */
+static bool head_right(struct attempt *t)
+{
+	struct http_op *op = t->op;
+	struct http_answer *a = t->a;
+
+	if (a->length_bad) {
+		verdict(t, TRY_USELESS, "a length that is no size");
+		return false;
+	}
+	if (t->lengths > 1 || (t->lengths > 0 && t->chunked) ||
+	    t->other_coding) {
+		verdict(t, TRY_WRONG, "contradicting lengths");
+		return false;
+	}
+	t->expect = UINT64_MAX;
+	if (op->method == HTTP_HEAD)
+		t->expect = 0;
+	else if (op->ranged && a->status == 206 && !range_right(t))
+		return false;
+	else if (op->ranged && a->status == 200 && !whole_right(t))
+		return false;
+	return go_on(t, op->ops->head(op, a), "another version");
+}
+
+static bool head_complete(struct attempt *t)
+{
+	struct http_answer *a = t->a;
+	long status = 0;
+
+	curl_easy_getinfo(t->handle->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status < 200) {
+		head_reset(t);
+		return true;
+	}
+	t->complete = true;
+	a->status = (int)status;
+	a->headers = t->handle->headers.p;
+	a->headers_n = t->handle->headers.n;
+	if (t->handle->headers.failed) {
+		verdict(t, TRY_MEMORY, "out of memory");
+		return false;
+	}
+	t->success = status == 200 || (status == 206 && t->op->ranged);
+	return !t->success || head_right(t);
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+	struct attempt *t = arg;
+	size_t len = n;
+
+	(void)size;
+	t->bytes += n;
+	t->lines++;
+	if (t->bytes > HTTP_HEADERS_MAX || t->lines > HTTP_HEADER_LINES_MAX) {
+		verdict(t, TRY_MALFORMED, "headers without end");
+		return 0;
+	}
+	if (t->complete)
+		return n; /* a trailer */
+	while (len > 0 && (p[len - 1] == '\n' || p[len - 1] == '\r'))
+		len--;
+	if (len == 0)
+		return head_complete(t) ? n : 0;
+	if (len >= 5 && strncasecmp(p, "HTTP/", 5) == 0)
+		head_reset(t);
+	else
+		keep_header(t, p, len);
+	return n;
+}
+
+/* Bytes for the driver: within what was promised, at the allowed rate. */
+static bool hand_on(struct attempt *t, const char *p, size_t n)
+{
+	int64_t waited;
+	int r;
+
+	if (t->skip > 0) {
+		size_t s = MIN(t->skip, n);
+
+		t->skip -= s;
+		p += s;
+		n -= s;
+	}
+	if (n > t->expect - t->given) {
+		if (t->a->status != 200 || !t->op->ranged) {
+			verdict(t, TRY_WRONG, "more bytes than announced");
+			return false;
+		}
+		t->enough = true;
+		n = t->expect - t->given;
+	}
+	if (n == 0)
+		return !t->enough;
+	waited = http_throttle(t->h, n, t->op->cancel);
+	if (waited < 0)
+		return go_on(t, (int)waited, "cancelled");
+	t->since += waited;
+	t->given += n;
+	t->op->got += n;
+	r = t->op->ops->data(t->op, p, n);
+	return go_on(t, r, "the receiver refused it") && !t->enough;
+}
+
+static size_t on_data(char *p, size_t size, size_t n, void *arg)
+{
+	struct attempt *t = arg;
+	struct text *body = &t->handle->body;
+	int64_t begin;
+	bool ok;
+
+	(void)size;
+	t->bytes_in += n;
+	stat_add(STAT_store_bytes_in, (int64_t)n);
+	if (cancelled(t->op->cancel))
+		return go_on(t, -ECANCELED, "cancelled");
+	if (!t->success) {
+		text_add(body, p, MIN(n, HTTP_ERROR_BODY_MAX - body->n));
+		/* An error that never ends is as good as one that did. */
+		return body->n < HTTP_ERROR_BODY_MAX ? n : 0;
+	}
+	begin = clock_ns();
+	ok = hand_on(t, p, n);
+	t->last_byte = clock_ns();
+	t->since += t->last_byte - begin;
+	return ok ? n : 0;
+}
+
+static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c,
+		       curl_off_t d)
+{
+	struct attempt *t = arg;
+	int64_t now = clock_ns(), deadline = t->limits->deadline;
+
+	(void)a, (void)b, (void)c, (void)d;
+	if (cancelled(t->op->cancel))
+		return !go_on(t, -ECANCELED, "cancelled");
+	if (t->op->idle_timeout > 0 && t->last_byte > 0)
+		deadline = t->last_byte + t->op->idle_timeout;
+	if (now >= deadline) {
+		verdict(t, TRY_BROKEN, "no answer in time");
+		t->out->stalled = true;
+		return 1;
+	}
+	if (now - t->since < t->limits->stall)
+		return 0;
+	if ((double)(t->bytes_in + t->bytes - t->since_bytes) <
+	    (double)(now - t->since) / 1e9 * STALL_BYTES_PER_SEC) {
+		verdict(t, TRY_BROKEN, "the connection stalled");
+		t->out->stalled = true;
+		return 1;
+	}
+	t->since = now;
+	t->since_bytes = t->bytes_in + t->bytes;
+	return 0;
+}
+
+/* How libcurl says it ended, when we did not say so ourselves. */
+static enum try_end end_of(CURLcode code)
+{
+	switch (code) {
+	case CURLE_OK:
+		return TRY_DONE;
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_INTERFACE_FAILED:
+	case CURLE_PROXY:
+		return TRY_CONNECT;
+	case CURLE_PARTIAL_FILE:
+	case CURLE_GOT_NOTHING:
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_OPERATION_TIMEDOUT:
+		return TRY_BROKEN;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CRL_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_ENGINE_NOTFOUND:
+	case CURLE_SSL_ENGINE_SETFAILED:
+	case CURLE_SSL_INVALIDCERTSTATUS:
+	case CURLE_USE_SSL_FAILED:
+		return TRY_TLS;
+	case CURLE_OUT_OF_MEMORY:
+		return TRY_MEMORY;
+	default:
+		return TRY_MALFORMED;
+	}
+}
+
+/* All of the answer came: was that all? */
+static void body_complete(struct attempt *t)
+{
+	const struct http_op *op = t->op;
+	int r = 0;
+
+	if (!t->success) {
+		verdict(t, TRY_STATUS, "%d", t->a->status);
+		return;
+	}
+	if (op->method == HTTP_GET && t->expect != UINT64_MAX &&
+	    t->given != t->expect) {
+		verdict(t, TRY_WRONG, "the body is short");
+		return;
+	}
+	if (op->ops->done != NULL)
+		r = op->ops->done(t->op);
+	if (go_on(t, r, "the answer is not what was asked for"))
+		verdict(t, TRY_DONE, "done");
+}
+
+static void judge(struct attempt *t, CURLcode code)
+{
+	enum try_end end = end_of(code);
+	struct text *body = &t->handle->body;
+	long os_error = 0;
+
+	t->a->body = body->p != NULL ? body->p : "";
+	t->a->body_n = body->n;
+	/* A known error is known however its body ended. */
+	if (t->complete && !t->success && end != TRY_MEMORY && !t->verdict)
+		end = TRY_DONE;
+	if (end == TRY_DONE || t->enough) {
+		if (t->complete)
+			body_complete(t);
+		else
+			verdict(t, TRY_MALFORMED, "no HTTP answer");
+		return;
+	}
+	curl_easy_getinfo(t->handle->curl, CURLINFO_OS_ERRNO, &os_error);
+	if (code == CURLE_OPERATION_TIMEDOUT && !t->complete) {
+		long connected = 0;
+		double c = 0;
+
+		curl_easy_getinfo(t->handle->curl, CURLINFO_NUM_CONNECTS,
+				  &connected);
+		curl_easy_getinfo(t->handle->curl, CURLINFO_CONNECT_TIME, &c);
+		if (c == 0)
+			end = TRY_CONNECT;
+	}
+	if (code == CURLE_PARTIAL_FILE)
+		end = TRY_WRONG;
+	/* A handshake that was cut is a cut connection. */
+	if (code == CURLE_SSL_CONNECT_ERROR &&
+	    (os_error == ECONNRESET || os_error == EPIPE))
+		end = TRY_BROKEN;
+	verdict(t, end, "%s",
+		t->handle->error[0] != '\0' ? t->handle->error
+					    : curl_easy_strerror(code));
+}
+
+static void header_list_wipe(struct curl_slist *list)
+{
+	for (struct curl_slist *l = list; l != NULL; l = l->next)
+		explicit_bzero(l->data, strlen(l->data));
+	curl_slist_free_all(list);
+}
+
+/* made's lines, cut in place, and our Range. NULL: out of memory. */
+static struct curl_slist *header_list(struct attempt *t, struct http_try *made)
+{
+	const struct http_op *op = t->op;
+	struct curl_slist *list = NULL, *more;
+	char *line = made->headers.p, *end, range[80];
+
+	if (op->ranged) {
+		snprintf(range, sizeof(range), "Range: bytes=%ju-%ju",
+			 (uintmax_t)(op->off + op->got),
+			 (uintmax_t)(op->off + op->len - 1));
+		list = curl_slist_append(NULL, range);
+		if (list == NULL)
+			return NULL;
+	}
+	for (; line != NULL && (end = strchr(line, '\n')) != NULL;
+	     line = end + 1) {
+		*end = '\0';
+		more = curl_slist_append(list, line);
+		if (more == NULL) {
+			header_list_wipe(list);
+			return NULL;
+		}
+		list = more;
+	}
+	return list;
+}
+
+static bool prepare(struct attempt *t, const struct http_try *made,
+		    struct curl_slist *list)
+{
+	CURL *c = t->handle->curl;
+	bool head = t->op->method == HTTP_HEAD;
+	long left =
+	    (long)((t->limits->deadline - clock_ns()) / NSEC_PER_MSEC) + 1;
+
+	/* NOBODY off alone leaves HEAD: HTTPGET puts GET back. */
+	return curl_easy_setopt(c, head ? CURLOPT_NOBODY : CURLOPT_HTTPGET,
+				1L) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_URL, made->url.p) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_HTTPHEADER, list) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header) ==
+		   CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_HEADERDATA, t) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data) ==
+		   CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_WRITEDATA, t) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress) ==
+		   CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_XFERINFODATA, t) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_FRESH_CONNECT,
+				t->limits->fresh ? 1L : 0L) == CURLE_OK &&
+	       /* What moves with each byte is watched by on_progress(). */
+	       curl_easy_setopt(c, CURLOPT_TIMEOUT_MS,
+				t->op->idle_timeout > 0 ? 0L : MAX(left, 1L)) ==
+		   CURLE_OK;
+}
+
+void http_try_run(struct http *h, struct http_handle *handle,
+		  struct http_op *op, const struct http_limits *limits,
+		  uint64_t *total, struct try_result *out)
+{
+	struct attempt t = { .h = h,
+			     .handle = handle,
+			     .op = op,
+			     .limits = limits,
+			     .total = total,
+			     .out = out,
+			     .a = &out->answer };
+	struct http_try made = { 0 };
+	struct curl_slist *list = NULL;
+	int r;
+
+	memset(out, 0, sizeof(*out));
+	head_reset(&t);
+	text_clear(&handle->body);
+	handle->error[0] = '\0';
+	r = op->ops->make(op, &made);
+	if (r == 0 && (made.url.failed || made.headers.failed))
+		r = -ENOMEM;
+	if (r == 0) {
+		list = header_list(&t, &made);
+		if (list == NULL || !prepare(&t, &made, list))
+			r = -ENOMEM;
+	}
+	if (r < 0) {
+		go_on(&t, r, "the request could not be made");
+	} else {
+		stat_inc(op->count);
+		t.since = clock_ns();
+		judge(&t, curl_easy_perform(handle->curl));
+		curl_easy_setopt(handle->curl, CURLOPT_HTTPHEADER, NULL);
+	}
+	header_list_wipe(list);
+	text_fini(&made.url);
+	text_wipe(&made.headers);
+}

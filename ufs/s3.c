@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * s3.c - S3 and what speaks like it: HEAD, GET, ListObjectsV2
+ *
+ * What is S3's own: what a version is, where the answer says it, and what a
+ * page of a listing means. Requests and refusals are s3_request.c's, tries
+ * and errno http.c's.
+ *
+ * A get is bound to one version from its first answer on: resumed tries ask
+ * for it with If-Match, and an answer of another version is refused though
+ * the store may have ignored that.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stats.h"
+#include "ufs/s3_impl.h"
+#include "ufs/s3_xml.h"
+
+#define BUCKET_ASK_EVERY (60 * NSEC_PER_SEC)
+#define BUCKET_ASK_MISSING (1 * NSEC_PER_SEC)
+
+static struct s3 *s3_of(struct ufs *u)
+{
+	return container_of(u, struct s3, ufs);
+}
+
+static struct s3_op *op_of(struct http_op *op)
+{
+	return container_of(op, struct s3_op, http);
+}
+
+/* The object that an answer is of; its size is in st already. */
+static void stat_of(struct s3 *s3, const struct http_answer *a,
+		    struct ufs_stat *st)
+{
+	const char *modified = http_header(a, "last-modified");
+	const char *restore = http_header(a, "x-amz-restore");
+	int64_t seconds = 0;
+
+	if (modified == NULL || !http_date(modified, &seconds))
+		seconds = 0;
+	seconds = MAX(seconds, 0);
+	st->mtime = ufs_mtime(seconds, 0);
+	s3_version(http_header(a, "etag"), seconds, st);
+	s3_storage_class(http_header(a, "x-amz-storage-class"),
+			 restore != NULL &&
+			     strstr(restore, "ongoing-request=\"false\"") !=
+				 NULL,
+			 st);
+	if ((st->flags & UFS_WEAK) != 0 &&
+	    !__atomic_exchange_n(&s3->ufs.weak_versions_seen, true,
+				 __ATOMIC_RELAXED))
+		log_warn("ufs: %s gives no strong ETags: time and size stand "
+			 "in for them, for this mount only",
+			 s3->where);
+}
+
+static void op_init(struct s3_op *op, struct s3 *s3, struct cancel *cancel)
+{
+	memset(op, 0, sizeof(*op));
+	op->s3 = s3;
+	op->http.cancel = cancel;
+	op->http.where = s3->where;
+	op->http.path = "";
+}
+
+static int run(struct s3_op *op)
+{
+	int r = s3_path(op);
+
+	if (r == 0)
+		r = http_run(op->s3->http, &op->http);
+	text_fini(&op->path);
+	return r;
+}
+
+static bool key_ok(const struct s3 *s3, struct str key)
+{
+	return key.n > 0 && key.n + strlen(s3->ufs.prefix) <= UFS_KEY_MAX;
+}
+
+static int no_data(struct http_op *op, const void *p, size_t n)
+{
+	(void)op, (void)p, (void)n;
+	return HTTP_WRONG; /* a HEAD has no body */
+}
+
+static int stat_head(struct http_op *http, const struct http_answer *a)
+{
+	struct s3_op *op = op_of(http);
+
+	if (!a->length_known)
+		return ufs_fail(-EIO, "a HEAD without a length, from %s",
+				op->s3->where);
+	op->st.size = a->length;
+	stat_of(op->s3, a, &op->st);
+	return 0;
+}
+
+static const struct http_ops stat_ops = {
+	.make = s3_make,
+	.failed = s3_failed,
+	.head = stat_head,
+	.data = no_data,
+};
+
+static int stat_once(struct s3 *s3, struct str key, struct ufs_stat *out,
+		     struct cancel *cancel)
+{
+	struct s3_op op;
+	int r;
+
+	op_init(&op, s3, cancel);
+	op.http.ops = &stat_ops;
+	op.http.method = HTTP_HEAD;
+	op.http.count = STAT_store_head;
+	op.http.total_timeout = s3->metadata_timeout;
+	op.key = key;
+	r = run(&op);
+	if (r == 0)
+		*out = op.st;
+	return r;
+}
+
+static int ignore_entry(void *arg, const struct ufs_entry *e)
+{
+	(void)arg, (void)e;
+	return 0;
+}
+
+static int s3_list(struct ufs *u, const struct ufs_list *q, char **token,
+		   ufs_entry_cb *cb, void *arg, struct cancel *cancel);
+
+/*
+ * A HEAD's 404 does not say whether the object or the whole bucket is gone:
+ * a LIST does, asked now and then.
+ */
+static int absent_or_no_bucket(struct s3 *s3, struct cancel *cancel)
+{
+	bool missing = atomic_load(&s3->bucket_missing);
+	int64_t every = missing ? BUCKET_ASK_MISSING : BUCKET_ASK_EVERY;
+	int64_t asked = atomic_load(&s3->bucket_asked), now = clock_ns();
+	struct ufs_list q = { .prefix = STR_EMPTY,
+			      .after = STR_EMPTY,
+			      .max = 1 };
+	AUTO_FREE char *token = NULL;
+
+	if ((asked == 0 || now - asked >= every) &&
+	    atomic_compare_exchange_strong(&s3->bucket_asked, &asked, now)) {
+		s3_list(&s3->ufs, &q, &token, ignore_entry, NULL, cancel);
+		missing = atomic_load(&s3->bucket_missing);
+	}
+	if (missing)
+		return ufs_fail(-EIO, "404 NoSuchBucket from %s", s3->where);
+	return -ENOENT;
+}
+
+static int s3_stat(struct ufs *u, struct str key, struct ufs_stat *out,
+		   struct cancel *cancel)
+{
+	struct s3 *s3 = s3_of(u);
+	int r;
+
+	if (!key_ok(s3, key))
+		return -ENOENT;
+	r = stat_once(s3, key, out, cancel);
+	if (r == 0)
+		atomic_store(&s3->bucket_missing, false);
+	return r == -ENOENT ? absent_or_no_bucket(s3, cancel) : r;
+}
+
+static int get_head(struct http_op *http, const struct http_answer *a)
+{
+	struct s3_op *op = op_of(http);
+	struct ufs_stat st = { 0 };
+
+	if (a->status == 206)
+		st.size = a->total;
+	else if (a->length_known)
+		st.size = a->length;
+	else
+		return HTTP_WRONG;
+	stat_of(op->s3, a, &st);
+	if (op->want != NULL && strcmp(op->want, st.version) != 0)
+		return HTTP_WRONG;
+	if (op->has_head)
+		return 0;
+	op->has_head = true;
+	memcpy(op->bound, st.version, sizeof(op->bound));
+	op->want = op->bound;
+	return op->sink->head(op->sink->arg, &st);
+}
+
+static int get_data(struct http_op *http, const void *p, size_t n)
+{
+	struct s3_op *op = op_of(http);
+
+	return op->sink->data(op->sink->arg, p, n);
+}
+
+static const struct http_ops get_ops = {
+	.make = s3_make,
+	.failed = s3_failed,
+	.head = get_head,
+	.data = get_data,
+};
+
+/* 416: the object ends before off. Is that how it should be? */
+static int get_beyond(struct s3 *s3, struct str key, const char *want,
+		      uint64_t off, const struct ufs_sink *sink,
+		      struct cancel *cancel)
+{
+	struct ufs_stat st;
+	int r = stat_once(s3, key, &st, cancel);
+
+	if (want != NULL && r == -ENOENT)
+		return -ESTALE;
+	if (r < 0)
+		return r;
+	if (want != NULL && strcmp(st.version, want) != 0)
+		return ufs_fail(-ESTALE, "another version, from %s", s3->where);
+	if (off < st.size)
+		return ufs_fail(-EIO,
+				"416 for a range within the object, from %s",
+				s3->where);
+	return sink->head(sink->arg, &st);
+}
+
+static int s3_get(struct ufs *u, struct str key, const char *want, uint64_t off,
+		  uint64_t len, const struct ufs_sink *sink,
+		  struct cancel *cancel)
+{
+	struct s3 *s3 = s3_of(u);
+	struct s3_op op;
+	int r;
+
+	if (!key_ok(s3, key))
+		return want != NULL ? -ESTALE : -ENOENT;
+	if (off >= INT64_MAX || len == 0)
+		return get_beyond(s3, key, want, UINT64_MAX, sink, cancel);
+	op_init(&op, s3, cancel);
+	op.http.ops = &get_ops;
+	op.http.method = HTTP_GET;
+	op.http.count = STAT_store_get;
+	op.http.idle_timeout = s3->read_timeout;
+	op.http.ranged = true;
+	op.http.versioned = want != NULL;
+	op.http.off = off;
+	op.http.len = MIN(len, INT64_MAX - off);
+	op.key = key;
+	op.want = want;
+	op.sink = sink;
+	r = run(&op);
+	if (r < 0 && op.beyond && !op.has_head)
+		return get_beyond(s3, key, want, off, sink, cancel);
+	return r;
+}
+
+struct list_op {
+	struct s3_op op;
+	struct s3_list_parser *parser;
+	const struct s3_page *page;
+};
+
+static struct list_op *list_of(struct http_op *http)
+{
+	return container_of(op_of(http), struct list_op, op);
+}
+
+static int list_error(int r)
+{
+	return r == -EBADMSG ? HTTP_WRONG : r == -EPROTO ? -EIO : r;
+}
+
+static int list_head(struct http_op *http, const struct http_answer *a)
+{
+	struct list_op *l = list_of(http);
+
+	(void)a;
+	s3_list_free(l->parser);
+	l->parser = NULL;
+	return s3_list_new(&l->parser);
+}
+
+static int list_data(struct http_op *http, const void *p, size_t n)
+{
+	return list_error(s3_list_feed(list_of(http)->parser, p, n));
+}
+
+static int list_done(struct http_op *http)
+{
+	struct list_op *l = list_of(http);
+
+	return list_error(s3_list_end(l->parser, &l->page));
+}
+
+static const struct http_ops list_ops = {
+	.make = s3_make,
+	.failed = s3_failed,
+	.head = list_head,
+	.data = list_data,
+	.done = list_done,
+};
+
+/*
+ * Our token is the store's with two numbers before it: how many pages there
+ * were, and the hash of a token that is remembered. The remembered one is
+ * replaced at every power of two pages (Brent), so any circle of tokens is
+ * noticed within three times its length.
+ */
+static uint64_t token_hash(const char *s)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (; *s != '\0'; s++)
+		h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+static const char *token_read(const char *token, uint64_t *pages,
+			      uint64_t *seen)
+{
+	char *end;
+
+	*pages = *seen = 0;
+	if (token == NULL)
+		return NULL;
+	*pages = strtoull(token, &end, 16);
+	*seen = strtoull(end + 1, &end, 16);
+	return end + 1;
+}
+
+static int token_next(const char *next, uint64_t pages, uint64_t seen,
+		      char **out)
+{
+	uint64_t hash = token_hash(next);
+
+	if (pages > 0 && hash == seen)
+		return -EIO;
+	pages++;
+	if ((pages & (pages - 1)) == 0)
+		seen = hash;
+	return asprintf(out, "%jx.%jx.%s", (uintmax_t)pages, (uintmax_t)seen,
+			next) < 0
+		   ? -ENOMEM
+		   : 0;
+}
+
+/* Hand on what belongs to the mount, relative to it. */
+static int give_page(struct s3 *s3, const struct s3_page *page,
+		     const struct ufs_list *q, ufs_entry_cb *cb, void *arg)
+{
+	size_t prefix = strlen(s3->ufs.prefix);
+
+	for (size_t i = 0; i < page->n; i++) {
+		const struct s3_page_entry *e = &page->entry[i];
+		struct ufs_entry entry = {
+			.key = { page->keys + e->at + prefix, e->n - prefix },
+			.dir = e->dir,
+			.st = e->st,
+		};
+		int r;
+
+		/* The mount's own marker; what the store need not repeat. */
+		if (entry.key.n == 0 || entry.key.n > UFS_KEY_MAX ||
+		    (q->after.n > 0 && str_cmp(entry.key, q->after) <= 0))
+			continue;
+		r = cb(arg, &entry);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Every key must be one that was asked for. */
+static bool page_right(const struct s3_page *page, struct str prefix)
+{
+	for (size_t i = 0; i < page->n; i++) {
+		const struct s3_page_entry *e = &page->entry[i];
+		struct str key = { page->keys + e->at, e->n };
+
+		if (!str_starts(key, prefix) ||
+		    (e->dir && (key.n == 0 || key.p[key.n - 1] != '/')))
+			return false;
+	}
+	return true;
+}
+
+static int list_page(struct s3 *s3, struct list_op *l, const struct ufs_list *q,
+		     struct str prefix, char **token, ufs_entry_cb *cb,
+		     void *arg)
+{
+	AUTO_FREE char *next = NULL;
+	uint64_t pages, seen;
+	int r;
+
+	token_read(*token, &pages, &seen);
+	r = run(&l->op);
+	/* Only a bucket can be absent, or this is no S3. */
+	if (r == -ENOENT)
+		r = -EIO;
+	if (r < 0)
+		return r;
+	atomic_store(&s3->bucket_missing, false);
+	if (!page_right(l->page, prefix)) {
+		stat_inc(STAT_store_bad_answers);
+		return ufs_fail(-EIO,
+				"a listing of keys that were not asked for, "
+				"from %s",
+				s3->where);
+	}
+	if (l->page->token != NULL)
+		r = token_next(l->page->token, pages, seen, &next);
+	if (r == -EIO) {
+		stat_inc(STAT_store_bad_answers);
+		ufs_fail(r, "a listing that goes round in circles, from %s",
+			 s3->where);
+	}
+	if (r < 0)
+		return r;
+	if (l->page->skipped > 0)
+		log_warn("ufs: %s: %zu entries of a listing have no size that "
+			 "can be",
+			 s3->where, l->page->skipped);
+	r = give_page(s3, l->page, q, cb, arg);
+	if (r == 0) {
+		free(*token);
+		*token = take_ptr(next);
+	}
+	return r;
+}
+
+static int s3_list(struct ufs *u, const struct ufs_list *q, char **token,
+		   ufs_entry_cb *cb, void *arg, struct cancel *cancel)
+{
+	struct s3 *s3 = s3_of(u);
+	struct text prefix = { 0 }, after = { 0 };
+	struct sigv4_pair query[8];
+	struct list_op l = { 0 };
+	uint64_t pages, seen;
+	const char *their = token_read(*token, &pages, &seen);
+	char max[16];
+	size_t n = 0;
+	int r;
+
+	if (q->max == 0 || q->max > 1000)
+		return -EINVAL;
+	snprintf(max, sizeof(max), "%u", q->max);
+	text_adds(&prefix, u->prefix);
+	text_add(&prefix, q->prefix.p, q->prefix.n);
+	query[n++] = (struct sigv4_pair){ str_of("list-type"), str_of("2") };
+	query[n++] =
+	    (struct sigv4_pair){ str_of("encoding-type"), str_of("url") };
+	query[n++] = (struct sigv4_pair){ str_of("max-keys"), str_of(max) };
+	if (prefix.n > 0)
+		query[n++] = (struct sigv4_pair){ str_of("prefix"),
+						  { prefix.p, prefix.n } };
+	if (!q->deep)
+		query[n++] =
+		    (struct sigv4_pair){ str_of("delimiter"), str_of("/") };
+	if (q->after.n > 0 && their == NULL) {
+		text_adds(&after, u->prefix);
+		text_add(&after, q->after.p, q->after.n);
+		query[n++] = (struct sigv4_pair){ str_of("start-after"),
+						  { after.p, after.n } };
+	}
+	if (their != NULL)
+		query[n++] = (struct sigv4_pair){ str_of("continuation-token"),
+						  str_of(their) };
+	op_init(&l.op, s3, cancel);
+	l.op.http.ops = &list_ops;
+	l.op.http.method = HTTP_GET;
+	l.op.http.count = STAT_store_list;
+	l.op.http.total_timeout = s3->metadata_timeout;
+	l.op.query = query;
+	l.op.nquery = n;
+	r = prefix.failed || after.failed
+		? -ENOMEM
+		: list_page(s3, &l, q, (struct str){ prefix.p, prefix.n },
+			    token, cb, arg);
+	s3_list_free(l.parser);
+	text_fini(&prefix);
+	text_fini(&after);
+	return r;
+}
+
+static void s3_describe(struct ufs *u, char *buf, size_t size)
+{
+	struct s3 *s3 = s3_of(u);
+	char region[S3_REGION_MAX];
+
+	lock_take(&s3->lock);
+	memcpy(region, s3->region, sizeof(region));
+	lock_drop(&s3->lock);
+	snprintf(buf, size, "%s, region %s, %s%s%s",
+		 s3->host != NULL ? s3->host : "AWS", region,
+		 s3->creds != NULL ? "keys of " : "anonymous",
+		 s3->creds != NULL ? creds_source(s3->creds) : "",
+		 strcmp(s3->scheme, "http") == 0 ? ", plain HTTP" : "");
+}
+
+static void s3_reload(struct ufs *u)
+{
+	struct s3 *s3 = s3_of(u);
+	struct creds *set;
+
+	if (s3->creds == NULL || creds_get(s3->creds, &set, NULL) < 0)
+		return;
+	if (creds_refresh(s3->creds, set->generation, NULL))
+		log_info("ufs: %s: new keys of %s", s3->where,
+			 creds_source(s3->creds));
+	creds_unref(set);
+}
+
+static void s3_close(struct ufs *u)
+{
+	struct s3 *s3 = s3_of(u);
+
+	http_free(s3->http);
+	creds_close(s3->creds);
+	sigv4_key_fini(&s3->key);
+	lock_fini(&s3->lock);
+	free(s3->scheme);
+	free(s3->host);
+	free(s3->base);
+	free(s3->bucket);
+	free(s3->where);
+	ufs_fini(u);
+	free(s3);
+}
+
+const struct ufs_ops s3_ops = {
+	.scheme = "s3",
+	.close = s3_close,
+	.stat = s3_stat,
+	.list = s3_list,
+	.get = s3_get,
+	.describe = s3_describe,
+	.reload = s3_reload,
+};

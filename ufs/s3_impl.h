@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * s3_impl.h - the parts of the S3 driver
+ *
+ * s3.c: the operations. s3_request.c: what a request says, signed, and what
+ * is learnt from an answer that is no success. s3_open.c: from options, the
+ * environment and AWS's files to a bucket's address and keys.
+ */
+#ifndef UFS_S3_IMPL_H
+#define UFS_S3_IMPL_H
+
+#include <stdatomic.h>
+
+#include "base/lock.h"
+#include "ufs/creds.h"
+#include "ufs/http.h"
+#include "ufs/sigv4.h"
+#include "ufs/ufs_impl.h"
+
+#define S3_REGION_MAX 64
+
+struct s3 {
+	struct ufs ufs;
+	/* set once at open */
+	struct http *http;
+	struct creds_chain *creds; /* NULL: anonymous */
+	struct sigv4_key key;
+	char *scheme; /* "https" or "http" */
+	char *host;   /* of the endpoint, with a port that is not the usual
+			 one; NULL: AWS, by region */
+	char *base;   /* path of the endpoint: "" or "/s3" */
+	char *bucket;
+	char *where; /* for messages: endpoint and bucket */
+	bool virtual_host;
+	bool requester_pays;
+	int64_t metadata_timeout, read_timeout;
+	/* under lock */
+	struct lock lock;
+	char region[S3_REGION_MAX];
+	/* atomic */
+	_Atomic int64_t skew;         /* the store's clock less ours, ns */
+	_Atomic int64_t bucket_asked; /* clock_ns() of the last look */
+	atomic_bool bucket_missing;
+};
+
+/* One operation on the store. */
+struct s3_op {
+	struct http_op http;
+	struct s3 *s3;
+	struct str key; /* relative to the prefix; a LIST has none */
+	const struct sigv4_pair *query;
+	size_t nquery;
+	const char *want; /* the version that may be answered, or NULL */
+	struct text path; /* encoded; made once */
+
+	/* what the last try used, to see what an answer changes */
+	char region[S3_REGION_MAX];
+	unsigned generation;           /* of the credentials */
+	bool moved, skewed, refreshed; /* learnt once each */
+	bool beyond;                   /* 416 */
+
+	/* of a stat and a get */
+	struct ufs_stat st;
+	bool has_head; /* the sink was told */
+	const struct ufs_sink *sink;
+	char bound[UFS_VERSION_MAX];
+};
+
+extern const struct ufs_ops s3_ops;
+
+/* Callbacks of struct http_ops. */
+int s3_make(struct http_op *op, struct http_try *t);
+enum http_next s3_failed(struct http_op *op, const struct http_answer *a);
+
+/* The encoded path of the request; into op->path. */
+int s3_path(struct s3_op *op);
+
+#endif

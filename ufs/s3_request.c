@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * s3_request.c - what a request says, signed, and what a refusal teaches
+ *
+ * Each try is made and signed anew: the date, the keys, the region and the
+ * clock's offset may have changed since the last one. A refusal may teach the
+ * bucket's region, the store's clock or that the keys are old; each is learnt
+ * once in an operation, so that a store which keeps saying so gets an error
+ * and no loop.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <strings.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ufs/s3_impl.h"
+#include "ufs/s3_xml.h"
+
+/* AWS allows 15 minutes; an answer's Date is exact to a second. */
+#define SKEW_MIN_NS (5 * 60 * NSEC_PER_SEC)
+
+static struct s3_op *of(struct http_op *op)
+{
+	return container_of(op, struct s3_op, http);
+}
+
+int s3_path(struct s3_op *op)
+{
+	struct s3 *s3 = op->s3;
+
+	text_adds(&op->path, s3->base);
+	text_adds(&op->path, "/");
+	if (!s3->virtual_host) {
+		text_add_encoded(&op->path, str_of(s3->bucket), false);
+		if (op->key.p != NULL)
+			text_adds(&op->path, "/");
+	}
+	if (op->key.p != NULL) {
+		text_add_encoded(&op->path, str_of(s3->ufs.prefix), true);
+		text_add_encoded(&op->path, op->key, true);
+	}
+	op->http.path = op->path.failed ? "" : op->path.p;
+	return op->path.failed ? -ENOMEM : 0;
+}
+
+static void host_of(const struct s3 *s3, const char *region, char *out,
+		    size_t size)
+{
+	const char *cn = strncmp(region, "cn-", 3) == 0 ? ".cn" : "";
+	const char *dot = s3->virtual_host ? "." : "";
+	const char *bucket = s3->virtual_host ? s3->bucket : "";
+
+	if (s3->host != NULL)
+		snprintf(out, size, "%s%s%s", bucket, dot, s3->host);
+	else
+		snprintf(out, size, "%s%ss3.%s.amazonaws.com%s", bucket, dot,
+			 region, cn);
+}
+
+static void sign_header(struct sigv4_request *r, const char *name,
+			const char *value)
+{
+	r->headers[r->nheaders++] =
+	    (struct sigv4_pair){ str_of(name), str_of(value) };
+}
+
+static int authorize(struct s3_op *op, struct sigv4_request *r,
+		     struct text *headers)
+{
+	struct s3 *s3 = op->s3;
+	struct creds *set;
+	char date[17];
+	int err;
+
+	err = creds_get(s3->creds, &set, op->http.cancel);
+	if (err < 0)
+		return err;
+	op->generation = set->generation;
+	sigv4_date(clock_wall_ns() + atomic_load(&s3->skew), date);
+	sign_header(r, "x-amz-content-sha256", r->body_hash);
+	sign_header(r, "x-amz-date", date);
+	if (set->token != NULL)
+		sign_header(r, "x-amz-security-token", set->token);
+	text_adds(headers, "Authorization: ");
+	err = sigv4_sign(&s3->key, r, set->access_key, set->secret, op->region,
+			 "s3", date, headers);
+	text_addf(headers,
+		  "\nx-amz-content-sha256: %s\n"
+		  "x-amz-date: %s\n",
+		  r->body_hash, date);
+	if (set->token != NULL)
+		text_addf(headers, "x-amz-security-token: %s\n", set->token);
+	creds_unref(set);
+	return err;
+}
+
+/* The answer must be of this version: as a precondition of the request. */
+static void add_condition(struct text *headers, const char *version)
+{
+	char date[40];
+	struct tm tm;
+	time_t t;
+
+	if (version[0] != '~') {
+		text_addf(headers, "If-Match: \"%s\"\n", version);
+		return;
+	}
+	t = (time_t)strtoll(version + 1, NULL, 10);
+	if (t <= 0 || gmtime_r(&t, &tm) == NULL)
+		return;
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	text_addf(headers, "If-Unmodified-Since: %s\n", date);
+}
+
+int s3_make(struct http_op *http, struct http_try *t)
+{
+	struct s3_op *op = of(http);
+	struct s3 *s3 = op->s3;
+	struct sigv4_request r = {
+		.method = http->method == HTTP_HEAD ? "HEAD" : "GET",
+		.path = { op->path.p, op->path.n },
+		.nquery = op->nquery,
+		.body_hash = SIGV4_EMPTY_BODY,
+	};
+	char host[512];
+	int err = 0;
+
+	lock_take(&s3->lock);
+	memcpy(op->region, s3->region, sizeof(op->region));
+	lock_drop(&s3->lock);
+	host_of(s3, op->region, host, sizeof(host));
+	for (size_t i = 0; i < op->nquery; i++)
+		r.query[i] = op->query[i];
+	text_addf(&t->url, "%s://%s", s3->scheme, host);
+	text_add(&t->url, op->path.p, op->path.n);
+	if (op->nquery > 0) {
+		text_adds(&t->url, "?");
+		sigv4_query(&r, &t->url);
+	}
+	text_addf(&t->headers, "Host: %s\n", host);
+	sign_header(&r, "host", host);
+	if (s3->requester_pays) {
+		text_adds(&t->headers, "x-amz-request-payer: requester\n");
+		sign_header(&r, "x-amz-request-payer", "requester");
+	}
+	if (op->want != NULL)
+		add_condition(&t->headers, op->want);
+	if (s3->creds != NULL)
+		err = authorize(op, &r, &t->headers);
+	return err;
+}
+
+static bool is_one_of(const char *code, const char *const *codes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(code, codes[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool region_ok(const char *region)
+{
+	size_t n = strlen(region);
+
+	if (n == 0 || n >= S3_REGION_MAX)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)region[i]) && region[i] != '-')
+			return false;
+	return true;
+}
+
+/* The bucket is in another region: sign for that one from now on. */
+static bool learn_region(struct s3_op *op, const struct http_answer *a,
+			 const struct s3_error *e)
+{
+	const char *region = http_header(a, "x-amz-bucket-region");
+	struct s3 *s3 = op->s3;
+
+	if (region == NULL)
+		region = e->region;
+	if (op->moved || !region_ok(region) || strcmp(region, op->region) == 0)
+		return false;
+	op->moved = true;
+	lock_take(&s3->lock);
+	snprintf(s3->region, sizeof(s3->region), "%s", region);
+	lock_drop(&s3->lock);
+	log_info("ufs: %s is in region %s", s3->where, region);
+	return true;
+}
+
+/* Our clock is wrong for this store: sign with its time from now on. */
+static bool learn_skew(struct s3_op *op, const struct http_answer *a,
+		       const char *code)
+{
+	const char *date = http_header(a, "date");
+	struct s3 *s3 = op->s3;
+	int64_t seconds, skew, old = atomic_load(&s3->skew);
+	bool said = strcmp(code, "RequestTimeTooSkewed") == 0 ||
+		    strcmp(code, "RequestExpired") == 0;
+
+	/* A HEAD's refusal has no body that could say so. */
+	if (op->skewed || date == NULL || !http_date(date, &seconds) ||
+	    seconds < 0 || seconds > UFS_MTIME_MAX_S ||
+	    (!said && op->http.method != HTTP_HEAD))
+		return false;
+	skew = seconds * NSEC_PER_SEC - clock_wall_ns();
+	if (!said && llabs(skew - old) < SKEW_MIN_NS)
+		return false;
+	op->skewed = true;
+	atomic_store(&s3->skew, skew);
+	log_warn("ufs: the clock of %s is %jd s from this host's: its time "
+		 "is used for signing",
+		 s3->where, (intmax_t)(skew / NSEC_PER_SEC));
+	return true;
+}
+
+static enum http_next learn_keys(struct s3_op *op)
+{
+	if (op->s3->creds == NULL)
+		return HTTP_DENIED;
+	op->refreshed = true;
+	return creds_refresh(op->s3->creds, op->generation, op->http.cancel)
+		   ? HTTP_AGAIN
+		   : HTTP_RETRY;
+}
+
+enum http_next s3_failed(struct http_op *http, const struct http_answer *a)
+{
+	static const char *const old_keys[] = {
+		"ExpiredToken",
+		"ExpiredTokenException",
+		"InvalidToken",
+		"TokenRefreshRequired",
+	};
+	static const char *const moved[] = {
+		"PermanentRedirect",
+		"TemporaryRedirect",
+		"AuthorizationHeaderMalformed",
+		"IncorrectEndpoint",
+		"IllegalLocationConstraintException",
+	};
+	struct s3_op *op = of(http);
+	bool head = http->method == HTTP_HEAD;
+	struct s3_error e;
+
+	s3_error_parse(a->body, a->body_n, &e);
+	snprintf(http->code, sizeof(http->code), "%s", e.code);
+	if ((a->status >= 300 && a->status < 400) ||
+	    is_one_of(e.code, moved, ARRAY_SIZE(moved)) ||
+	    (head && (a->status == 400 || a->status == 403)))
+		if (learn_region(op, a, &e))
+			return HTTP_AGAIN;
+	if ((a->status == 403 || a->status == 400) && learn_skew(op, a, e.code))
+		return HTTP_AGAIN;
+	if (is_one_of(e.code, old_keys, ARRAY_SIZE(old_keys)))
+		return learn_keys(op);
+	if (head && op->s3->creds != NULL && !op->refreshed &&
+	    (a->status == 400 || a->status == 401 || a->status == 403)) {
+		/* It may have meant the keys; it had no body to say so. */
+		if (learn_keys(op) == HTTP_AGAIN)
+			return HTTP_AGAIN;
+	}
+	if (strcmp(e.code, "NoSuchBucket") == 0) {
+		atomic_store(&op->s3->bucket_missing, true);
+		return HTTP_BROKEN;
+	}
+	if (strcmp(e.code, "NotImplemented") == 0)
+		return HTTP_UNSUPPORTED;
+	if (strcmp(e.code, "SlowDown") == 0 ||
+	    strcmp(e.code, "RequestTimeout") == 0)
+		return HTTP_BUSY;
+	if (a->status == 416)
+		op->beyond = true;
+	return HTTP_AS_TABLE;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ufs_impl.h - what the drivers share among themselves
+ */
+#ifndef UFS_UFS_IMPL_H
+#define UFS_UFS_IMPL_H
+
+#include "base/base.h"
+#include "base/cancel.h"
+#include "ufs/ufs.h"
+
+#define UFS_MTIME_MAX_S (INT64_MAX / 1000000000 - 1) /* 2262: ns fit no later  \
+						      */
+
+/*
+ * Remember in words why this thread's call fails, for ufs_last_error(), and
+ * return err. Bytes that could forge a line are replaced.
+ */
+int ufs_fail(int err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Seconds since 1970 to the ns of struct ufs_stat, within its bounds. */
+int64_t ufs_mtime(int64_t seconds, int64_t ns);
+
+/* Sleep until deadline (clock_ns()); -ECANCELED soon after cancel is set. */
+int ufs_sleep_until(int64_t deadline, struct cancel *cancel);
+
+/* Release the names that every driver has. */
+void ufs_fini(struct ufs *u);
+
+#endif
