@@ -92,9 +92,9 @@ static int check_dir(const char *where, char **dir, char why[static WHY_MAX])
 		snprintf(why, WHY_MAX, "%.200s: %s", where, strerror(-r));
 		return -EINVAL;
 	}
+	if (mount_is_dead(*dir))
+		return 0; /* fs_mount() removes it; a stat may not tell */
 	if (stat(*dir, &st) < 0) {
-		if (errno == ENOTCONN || errno == ECONNABORTED)
-			return 0; /* a dead mount: fs_mount() removes it */
 		snprintf(why, WHY_MAX, "%.200s: %s", where, strerror(errno));
 		return -EINVAL;
 	}
