@@ -1,0 +1,1210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_meta.c - unit tests of names, attributes and their freshness
+ *
+ * The store is a double in memory that counts what it is asked, fails when
+ * told to, and can hold its answers back until a test lets them go. Times
+ * are either for ever or over at once, so that no test depends on the clock.
+ */
+#include "cache/meta.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/stats.h"
+#include "cache/meta_impl.h"
+
+#define FOREVER (INT64_C(1000000) * NSEC_PER_SEC)
+
+struct object {
+	char key[64];
+	uint64_t size;
+};
+
+struct store {
+	struct ufs ufs;
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	struct object *objects; /* sorted by key */
+	size_t n;
+	unsigned heads, lists; /* begun */
+	bool hold_head, hold_list;
+	bool deaf;          /* held calls do not look at their cancel */
+	unsigned cancelled; /* calls that ended so */
+	int fail_head, fail_list;
+	unsigned fail_page; /* this LIST fails, counted from 1 */
+	bool same_token, empty_pages;
+	bool hold_big; /* pages beyond LOOKUP_LIST_MAX entries wait */
+	unsigned big;  /* such pages asked for */
+};
+
+static struct store store;
+static char tmp[64];
+static struct disk *disk;
+static struct meta *meta;
+
+/* Called with the mutex; waits while *hold is set. */
+static bool held_back(const bool *hold, struct cancel *cancel)
+{
+	while (*hold && (store.deaf || !cancelled(cancel))) {
+		struct timespec ts;
+
+		clock_gettime(CLOCK_REALTIME, &ts);
+		ts.tv_nsec += 10000000;
+		if (ts.tv_nsec >= 1000000000) {
+			ts.tv_nsec -= 1000000000;
+			ts.tv_sec++;
+		}
+		pthread_cond_timedwait(&store.changed, &store.mutex, &ts);
+	}
+	if (!cancelled(cancel))
+		return true;
+	store.cancelled++;
+	pthread_cond_broadcast(&store.changed);
+	return false;
+}
+
+static void stat_of(const struct object *o, struct ufs_stat *st)
+{
+	*st = (struct ufs_stat){ .size = o->size, .mtime = 1 };
+	snprintf(st->version, sizeof(st->version), "v%ju", (uintmax_t)o->size);
+}
+
+static int store_stat(struct ufs *u, struct str key, struct ufs_stat *out,
+		      struct cancel *cancel)
+{
+	int r = -ENOENT;
+
+	(void)u;
+	pthread_mutex_lock(&store.mutex);
+	store.heads++;
+	pthread_cond_broadcast(&store.changed);
+	if (!held_back(&store.hold_head, cancel))
+		r = -ECANCELED;
+	else if (store.fail_head < 0)
+		r = store.fail_head;
+	else
+		for (size_t i = 0; i < store.n; i++)
+			if (str_eq(str_of(store.objects[i].key), key)) {
+				stat_of(&store.objects[i], out);
+				r = 0;
+			}
+	pthread_mutex_unlock(&store.mutex);
+	return r;
+}
+
+/* One page from number *at on. True: there is more. */
+static bool page(const struct ufs_list *q, size_t *at, struct ufs_entry *out,
+		 size_t *n)
+{
+	for (*n = 0; *at < store.n; ++*at) {
+		struct str key = str_of(store.objects[*at].key), rest;
+		const char *slash;
+		struct ufs_entry *e = &out[*n];
+
+		if (!str_starts(key, q->prefix))
+			continue;
+		if (*n == q->max)
+			return true;
+		rest = (struct str){ key.p + q->prefix.n, key.n - q->prefix.n };
+		slash = memchr(rest.p, '/', rest.n);
+		memset(e, 0, sizeof(*e));
+		e->key = key;
+		if (slash != NULL) {
+			e->dir = true;
+			e->key.n = (size_t)(slash - key.p) + 1;
+			while (*at + 1 < store.n &&
+			       str_starts(str_of(store.objects[*at + 1].key),
+					  e->key))
+				++*at;
+		} else {
+			stat_of(&store.objects[*at], &e->st);
+		}
+		++*n;
+	}
+	return false;
+}
+
+static int store_list(struct ufs *u, const struct ufs_list *q, char **token,
+		      ufs_entry_cb *cb, void *arg, struct cancel *cancel)
+{
+	size_t at = *token != NULL ? strtoul(*token, NULL, 10) : 0, n = 0;
+	struct ufs_entry *entries = calloc(q->max, sizeof(*entries));
+	char next[24];
+	bool more = false;
+	int r = 0;
+
+	(void)u;
+	pthread_mutex_lock(&store.mutex);
+	store.lists++;
+	pthread_cond_broadcast(&store.changed);
+	if (at > LOOKUP_LIST_MAX + 20) {
+		store.big++;
+		pthread_cond_broadcast(&store.changed);
+	}
+	if (!held_back(at > LOOKUP_LIST_MAX + 20 ? &store.hold_big
+						 : &store.hold_list,
+		       cancel))
+		r = -ECANCELED;
+	else if (store.fail_list < 0)
+		r = store.fail_list;
+	else if (store.fail_page > 0 && --store.fail_page == 0)
+		r = -EIO;
+	else if (store.empty_pages && *token == NULL)
+		more = true;
+	else
+		more = page(q, &at, entries, &n);
+	more = more || store.same_token;
+	snprintf(next, sizeof(next), "%zu", store.same_token ? 7 : at);
+	pthread_mutex_unlock(&store.mutex);
+	free(*token);
+	*token = more && r == 0 ? strdup(next) : NULL;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = cb(arg, &entries[i]);
+	free(entries);
+	return r;
+}
+
+static const struct ufs_ops store_ops = { .scheme = "test",
+					  .stat = store_stat,
+					  .list = store_list };
+
+static int object_cmp(const void *a, const void *b)
+{
+	return strcmp(((const struct object *)a)->key,
+		      ((const struct object *)b)->key);
+}
+
+static void put(const char *key, uint64_t size)
+{
+	struct object *o;
+
+	pthread_mutex_lock(&store.mutex);
+	store.objects =
+	    realloc(store.objects, (store.n + 1) * sizeof(*store.objects));
+	o = &store.objects[store.n++];
+	snprintf(o->key, sizeof(o->key), "%s", key);
+	o->size = size;
+	qsort(store.objects, store.n, sizeof(*store.objects), object_cmp);
+	pthread_mutex_unlock(&store.mutex);
+}
+
+/* Keys dir + number, in order, behind all others. */
+static void put_many(const char *dir, size_t n)
+{
+	store.objects =
+	    realloc(store.objects, (store.n + n) * sizeof(*store.objects));
+	for (size_t i = 0; i < n; i++) {
+		struct object *o = &store.objects[store.n++];
+
+		snprintf(o->key, sizeof(o->key), "%s%08zu", dir, i);
+		o->size = i + 1;
+	}
+}
+
+static void set(bool *flag, bool value)
+{
+	pthread_mutex_lock(&store.mutex);
+	*flag = value;
+	pthread_cond_broadcast(&store.changed);
+	pthread_mutex_unlock(&store.mutex);
+}
+
+/* Wait for a number to be reached, at most some 20 seconds. */
+static void wait_for(const unsigned *number, unsigned value)
+{
+	struct timespec ts;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += 20;
+	pthread_mutex_lock(&store.mutex);
+	while (*number < value && r == 0)
+		r = pthread_cond_timedwait(&store.changed, &store.mutex, &ts);
+	ck_assert_uint_ge(*number, value);
+	pthread_mutex_unlock(&store.mutex);
+}
+
+static void check_asked(unsigned heads, unsigned lists)
+{
+	pthread_mutex_lock(&store.mutex);
+	ck_assert_uint_eq(store.heads, heads);
+	ck_assert_uint_eq(store.lists, lists);
+	store.heads = store.lists = 0;
+	pthread_mutex_unlock(&store.mutex);
+}
+
+static int remove_cb(const char *path, const struct stat *st, int flag,
+		     struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static void start(enum consistency c, int64_t ttl, int64_t negative_ttl)
+{
+	struct cache_conf conf = { .ufs = &store.ufs,
+				   .memory = MIB(64),
+				   .consistency = c,
+				   .ttl = ttl,
+				   .negative_ttl = negative_ttl };
+
+	meta_free(meta);
+	ck_assert_int_eq(meta_new(&conf, disk, &meta), 0);
+}
+
+static void open_disk(uint64_t size)
+{
+	struct disk_conf conf = { .dir = tmp, .size = size };
+	char why[256];
+
+	disk_close(disk);
+	ck_assert_int_eq(disk_open(&conf, &disk, why), 0);
+}
+
+static void setup(void)
+{
+	static char name[] = "store", empty[] = "", access_[] = "me";
+
+	memset(&store, 0, sizeof(store));
+	pthread_mutex_init(&store.mutex, NULL);
+	pthread_cond_init(&store.changed, NULL);
+	store.ufs.ops = &store_ops;
+	store.ufs.store = name;
+	store.ufs.prefix = empty;
+	store.ufs.access = access_;
+	put("a/one", 1);
+	put("a/two", 2);
+	put("a/sub/x", 3);
+	put("a/sub/deep/y", 4);
+	put("a/both", 5);
+	put("a/both/z", 6);
+	put("a/empty/", 0);
+	put("a/data/", 8);
+	put("b/three", 9);
+	snprintf(tmp, sizeof(tmp), "/tmp/tarn-meta-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(tmp));
+	disk = NULL;
+	meta = NULL;
+}
+
+static void setup_with_disk(void)
+{
+	setup();
+	open_disk((uint64_t)1 << 30);
+}
+
+static void teardown(void)
+{
+	meta_free(meta);
+	meta = NULL;
+	disk_close(disk);
+	disk = NULL;
+	nftw(tmp, remove_cb, 16, FTW_DEPTH | FTW_PHYS);
+	free(store.objects);
+	pthread_cond_destroy(&store.changed);
+	pthread_mutex_destroy(&store.mutex);
+}
+
+static int lookup(const char *dir, const char *name, struct meta_answer *a)
+{
+	return meta_lookup(meta, str_of(dir), str_of(name), a, NULL);
+}
+
+static int look(const char *dir, const char *name)
+{
+	struct meta_answer a;
+
+	return lookup(dir, name, &a);
+}
+
+static int list(const char *dir)
+{
+	struct listing *l;
+	int r = meta_list(meta, str_of(dir), &l, NULL);
+
+	if (r == 0)
+		listing_unref(l);
+	return r;
+}
+
+START_TEST(a_lookup_tells_objects_directories_both_and_neither)
+{
+	struct meta_answer a;
+
+	/* 0: by asking for the name; 1: from a listing. */
+	start(CONSISTENCY_TTL, FOREVER, 0);
+	if (_i == 1)
+		ck_assert_int_eq(list("a/"), 0);
+	ck_assert_int_eq(lookup("a/", "one", &a), 0);
+	ck_assert(a.object && !a.dir && a.st.size == 1);
+	ck_assert_str_eq(a.st.version, "v1");
+	ck_assert_int_eq(a.until, a.taken + FOREVER);
+	ck_assert_int_eq(lookup("a/", "sub", &a), 0);
+	ck_assert(!a.object && a.dir);
+	ck_assert_int_eq(lookup("a/", "both", &a), 0);
+	ck_assert(a.object && a.dir && a.st.size == 5);
+	ck_assert_int_eq(lookup("a/", "empty", &a), 0);
+	ck_assert(!a.object && a.dir);
+	if (_i == 1)
+		check_asked(0, 1);
+	else
+		check_asked(4, 4);
+	ck_assert_int_eq(lookup("a/", "absent", &a), -ENOENT);
+	ck_assert(!a.object && !a.dir && a.until <= clock_ns());
+}
+END_TEST
+
+START_TEST(the_markers_data_is_found_under_the_empty_name)
+{
+	struct meta_answer a;
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	if (_i == 1)
+		ck_assert_int_eq(list("a/data/"), 0);
+	ck_assert_int_eq(lookup("a/data/", "", &a), 0);
+	ck_assert(a.object && !a.dir && a.st.size == 8);
+	/* The root has no marker: the bucket is not asked for as an object. */
+	check_asked(_i == 1 ? 0 : 1, 1);
+	ck_assert_int_eq(lookup("", "", &a), -ENOENT);
+	check_asked(0, 1);
+}
+END_TEST
+
+START_TEST(after_a_few_lookups_the_directory_is_listed_instead)
+{
+	int64_t saved = stat_read(STAT_saved_head);
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	for (unsigned i = 0; i < META_LOOKUPS_BEFORE_LIST; i++) {
+		ck_assert_int_eq(look("a/", i % 2 ? "one" : "two"), 0);
+		check_asked(1, 1);
+	}
+	ck_assert_int_eq(look("a/", "both"), 0);
+	check_asked(0, 1);
+	ck_assert_int_eq(look("a/", "one"), 0);
+	ck_assert_int_eq(look("a/", "absent"), -ENOENT);
+	ck_assert_int_eq(list("a/"), 0);
+	check_asked(0, 0);
+	ck_assert_int_eq(stat_read(STAT_saved_head) - saved, 2);
+}
+END_TEST
+
+START_TEST(a_fresh_listing_answers_lookups_and_listings_without_a_request)
+{
+	int64_t saved = stat_read(STAT_saved_list);
+	struct listing *l, *again;
+	struct meta_answer a;
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	ck_assert_int_eq(meta_list_fast(meta, str_of("a/"), &l), -EAGAIN);
+	ck_assert_int_eq(
+	    meta_lookup_fast(meta, str_of("a/"), str_of("one"), &a), -EAGAIN);
+	ck_assert_int_eq(meta_list(meta, str_of("a/"), &l, NULL), 0);
+	check_asked(0, 1);
+	ck_assert_int_eq(meta_list_fast(meta, str_of("a/"), &again), 0);
+	ck_assert_ptr_eq(l, again);
+	ck_assert_int_eq(stat_read(STAT_saved_list) - saved, 1);
+	ck_assert_int_eq(
+	    meta_lookup_fast(meta, str_of("a/"), str_of("one"), &a), 0);
+	ck_assert(a.object && a.st.size == 1);
+	ck_assert_int_eq(meta_lookup_fast(meta, str_of("a/"), str_of("no"), &a),
+			 -ENOENT);
+	ck_assert_int_eq(a.until, a.taken + FOREVER);
+	listing_unref(l);
+	listing_unref(again);
+	check_asked(0, 0);
+}
+END_TEST
+
+START_TEST(enoent_is_believed_for_its_time_and_no_longer)
+{
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	ck_assert_int_eq(look("a/", "absent"), -ENOENT);
+	check_asked(1, 1);
+	put("a/absent", 1);
+	ck_assert_int_eq(look("a/", "absent"), -ENOENT);
+	check_asked(0, 0);
+	/* Its time is nothing: not even a fresh listing's word counts. */
+	start(CONSISTENCY_TTL, FOREVER, 0);
+	ck_assert_int_eq(list("b/"), 0);
+	ck_assert_int_eq(look("b/", "absent"), -ENOENT);
+	check_asked(1, 2);
+	put("b/absent", 1);
+	ck_assert_int_eq(look("b/", "absent"), 0);
+	ck_assert_int_eq(look("b/", "three"), 0);
+	check_asked(1, 1);
+}
+END_TEST
+
+START_TEST(strict_believes_nothing_remembered)
+{
+	struct listing *l;
+	struct meta_answer a;
+
+	start(CONSISTENCY_STRICT, FOREVER, FOREVER);
+	for (int i = 0; i < 7; i++) {
+		ck_assert_int_eq(lookup("a/", "one", &a), 0);
+		ck_assert(a.until <= clock_ns());
+		check_asked(1, 1);
+		ck_assert_int_eq(lookup("a/", "no", &a), -ENOENT);
+		ck_assert(a.until <= clock_ns());
+		check_asked(1, 1);
+		ck_assert_int_eq(list("a/"), 0);
+		check_asked(0, 1);
+	}
+	ck_assert_int_eq(meta_list_fast(meta, str_of("a/"), &l), -EAGAIN);
+	ck_assert_int_eq(
+	    meta_lookup_fast(meta, str_of("a/"), str_of("one"), &a), -EAGAIN);
+}
+END_TEST
+
+START_TEST(an_expired_listing_is_taken_anew_by_the_first_lookup)
+{
+	start(CONSISTENCY_TTL, 0, 0);
+	ck_assert_int_eq(list("a/"), 0);
+	check_asked(0, 1);
+	ck_assert_int_eq(look("a/", "one"), 0);
+	check_asked(0, 1); /* a LIST, no HEAD: S6 */
+	ck_assert_int_eq(list("a/"), 0);
+	check_asked(0, 1);
+}
+END_TEST
+
+START_TEST(a_missing_directory_is_enoent_and_an_empty_root_is_not)
+{
+	struct listing *l;
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	ck_assert_int_eq(list("none/"), -ENOENT);
+	ck_assert_int_eq(list("a/empty/"), 0);
+	store.n = 0;
+	ck_assert_int_eq(meta_list(meta, STR_EMPTY, &l, NULL), 0);
+	ck_assert_uint_eq(listing_entries(l), 0);
+	listing_unref(l);
+}
+END_TEST
+
+START_TEST(keys_longer_than_any_store_has_are_not_asked_for)
+{
+	char dir[UFS_KEY_MAX + 1], *name = dir;
+	struct meta_answer a;
+	struct ufs_stat st;
+
+	memset(dir, 'x', sizeof(dir));
+	dir[UFS_KEY_MAX - 1] = '/';
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	ck_assert_int_eq(meta_lookup(meta, (struct str){ dir, UFS_KEY_MAX },
+				     (struct str){ name, 1 }, &a, NULL),
+			 -ENOENT);
+	ck_assert_int_eq(meta_lookup(meta, STR_EMPTY,
+				     (struct str){ name, UFS_KEY_MAX + 1 }, &a,
+				     NULL),
+			 -ENOENT);
+	ck_assert_int_eq(meta_stat_now(meta,
+				       (struct str){ name, UFS_KEY_MAX + 1 },
+				       &st, NULL),
+			 -ENOENT);
+	check_asked(0, 0);
+	/* Of the longest key no directory can be. */
+	ck_assert_int_eq(meta_lookup(meta, STR_EMPTY,
+				     (struct str){ name, UFS_KEY_MAX - 1 }, &a,
+				     NULL),
+			 -ENOENT);
+	check_asked(1, 1);
+}
+END_TEST
+
+enum what { LOOKUP, LIST, STAT };
+
+struct caller {
+	pthread_t thread;
+	enum what what;
+	const char *dir, *name;
+	struct cancel cancel;
+	int r;
+};
+
+static void *call_main(void *arg)
+{
+	struct caller *c = arg;
+	struct meta_answer a;
+	struct listing *l;
+	struct ufs_stat st;
+
+	switch (c->what) {
+	case LOOKUP:
+		c->r = meta_lookup(meta, str_of(c->dir), str_of(c->name), &a,
+				   &c->cancel);
+		break;
+	case LIST:
+		c->r = meta_list(meta, str_of(c->dir), &l, &c->cancel);
+		if (c->r == 0)
+			listing_unref(l);
+		break;
+	case STAT:
+		c->r = meta_stat_now(meta, str_of(c->dir), &st, &c->cancel);
+		break;
+	}
+	return NULL;
+}
+
+static void call(struct caller *c, enum what what, const char *dir,
+		 const char *name)
+{
+	*c = (struct caller){ .what = what, .dir = dir, .name = name };
+	pthread_create(&c->thread, NULL, call_main, c);
+}
+
+static int join(struct caller *c)
+{
+	pthread_join(c->thread, NULL);
+	return c->r;
+}
+
+/* Threads that wait for flights of this directory, until there are n. */
+static void wait_for_waiters(unsigned n)
+{
+	int64_t deadline = clock_ns() + 20 * NSEC_PER_SEC;
+	unsigned waiting = 0;
+
+	while (waiting < n && clock_ns() < deadline) {
+		waiting = 0;
+		lock_take(&meta->lock);
+		for (size_t i = 0; i < FLIGHT_BUCKETS; i++)
+			for (struct flight *f = meta->flights[i]; f != NULL;
+			     f = f->next)
+				waiting += f->waiters;
+		lock_drop(&meta->lock);
+		sched_yield();
+	}
+	ck_assert_uint_eq(waiting, n);
+}
+
+#define CALLERS 12
+
+START_TEST(concurrent_questions_that_are_the_same_cost_one_request)
+{
+	struct caller c[CALLERS];
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	store.hold_head = store.hold_list = true;
+	call(&c[0], _i == 0 ? LOOKUP : LIST, "a/", "one");
+	wait_for(&store.lists, 1);
+	for (int i = 1; i < CALLERS; i++)
+		call(&c[i], _i == 0 ? LOOKUP : LIST, "a/", "one");
+	wait_for_waiters(CALLERS);
+	set(&store.hold_head, false);
+	set(&store.hold_list, false);
+	for (int i = 0; i < CALLERS; i++)
+		ck_assert_int_eq(join(&c[i]), 0);
+	if (_i == 1)
+		check_asked(0, 1);
+	else
+		check_asked(1, 2); /* of the name, and of the directory */
+}
+END_TEST
+
+START_TEST(a_lookup_waits_for_a_listing_under_way)
+{
+	struct caller c[3];
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	store.hold_list = true;
+	call(&c[0], LIST, "a/", NULL);
+	wait_for(&store.lists, 1);
+	call(&c[1], LOOKUP, "a/", "one");
+	call(&c[2], LOOKUP, "a/", "no");
+	wait_for_waiters(3);
+	set(&store.hold_list, false);
+	ck_assert_int_eq(join(&c[0]), 0);
+	ck_assert_int_eq(join(&c[1]), 0);
+	ck_assert_int_eq(join(&c[2]), -ENOENT);
+	check_asked(0, 1);
+}
+END_TEST
+
+START_TEST(strict_questions_join_only_what_has_not_begun)
+{
+	struct caller c[2];
+
+	start(CONSISTENCY_STRICT, 0, 0);
+	store.hold_head = true;
+	call(&c[0], _i == 0 ? STAT : LOOKUP, "a/one", "");
+	wait_for(&store.heads, 1);
+	call(&c[1], _i == 0 ? STAT : LOOKUP, "a/one", "");
+	wait_for(&store.heads, 2);
+	set(&store.hold_head, false);
+	ck_assert_int_eq(join(&c[0]), 0);
+	ck_assert_int_eq(join(&c[1]), 0);
+}
+END_TEST
+
+START_TEST(A3_a_failure_is_told_to_all_who_wait_and_then_forgotten)
+{
+	static const int errors[] = { -EIO, -ETIMEDOUT, -EHOSTUNREACH,
+				      -EACCES };
+	struct caller c[CALLERS];
+	int err = errors[_i / 2];
+	enum what what = _i % 2 == 0 ? LIST : STAT;
+	const char *dir = what == LIST ? "a/" : "a/one";
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	store.hold_head = store.hold_list = true;
+	store.fail_head = store.fail_list = err;
+	for (int i = 0; i < CALLERS; i++)
+		call(&c[i], what, dir, "one");
+	wait_for_waiters(CALLERS);
+	set(&store.hold_head, false);
+	set(&store.hold_list, false);
+	for (int i = 0; i < CALLERS; i++)
+		ck_assert_int_eq(join(&c[i]), err);
+	ck_assert_int_eq(look("a/", "one"), err);
+	store.fail_head = store.fail_list = 0;
+	ck_assert_int_eq(look("a/", "one"), 0);
+	ck_assert_int_eq(list("a/"), 0);
+}
+END_TEST
+
+START_TEST(A23_enoent_from_half_a_listing_is_never_believed)
+{
+	put_many("c/", 2500);
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	store.fail_page = 2;
+	ck_assert_int_eq(list("c/"), -EIO);
+	check_asked(0, 2);
+	ck_assert_int_eq(look("c/", "00002400"), 0);
+	check_asked(1, 1);
+	store.fail_page = 3;
+	ck_assert_int_eq(list("c/"), -EIO);
+	ck_assert_int_eq(list("c/"), 0);
+	check_asked(0, 6);
+	ck_assert_int_eq(look("c/", "00002400"), 0);
+	check_asked(0, 0);
+}
+END_TEST
+
+START_TEST(A23_a_repeated_token_is_an_error_and_an_empty_page_is_none)
+{
+	put_many("c/", 10);
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	store.empty_pages = true;
+	ck_assert_int_eq(look("c/", "00000001"), 0);
+	ck_assert_int_eq(look("", "c"), 0);
+	ck_assert_int_eq(list("c/"), 0);
+	store.same_token = true;
+	store.n = 0;
+	ck_assert_int_eq(look("d/", "x"), -EIO);
+	ck_assert_int_eq(list("d/"), -EIO);
+}
+END_TEST
+
+START_TEST(A24_what_the_heads_answer_says_counts)
+{
+	struct ufs_stat st;
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	ck_assert_int_eq(list("b/"), 0);
+	store.n--; /* b/three is gone */
+	ck_assert_int_eq(meta_stat_now(meta, str_of("b/three"), &st, NULL),
+			 -ENOENT);
+	meta_invalidate(meta, str_of("b/three"));
+	ck_assert_int_eq(look("b/", "three"), -ENOENT);
+}
+END_TEST
+
+START_TEST(who_may_only_head_or_only_list_sees_what_is_allowed)
+{
+	struct meta_answer a;
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	store.fail_list = -EACCES;
+	for (int i = 0; i < 8; i++) {
+		ck_assert_int_eq(lookup("a/", "one", &a), 0);
+		ck_assert(a.object && !a.dir);
+	}
+	ck_assert_int_eq(lookup("a/", "absent", &a), -EACCES);
+	/* The refused LIST of the directory is not tried with each lookup. */
+	ck_assert_uint_le(store.lists, 10);
+	store.fail_list = 0;
+	store.fail_head = -EACCES;
+	ck_assert_int_eq(lookup("", "a", &a), 0);
+	ck_assert(!a.object && a.dir);
+	ck_assert_int_eq(lookup("", "absent", &a), -EACCES);
+	store.fail_head = -EIO;
+	ck_assert_int_eq(lookup("", "b", &a), -EIO);
+}
+END_TEST
+
+START_TEST(a_cancelled_caller_leaves_at_once_and_the_others_stay)
+{
+	struct caller c[3];
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	store.hold_list = true;
+	for (int i = 0; i < 3; i++)
+		call(&c[i], LIST, "a/", NULL);
+	wait_for_waiters(3);
+	cancel_set(&c[0].cancel);
+	ck_assert_int_eq(join(&c[0]), -ECANCELED);
+	ck_assert_uint_eq(store.cancelled, 0);
+	set(&store.hold_list, false);
+	ck_assert_int_eq(join(&c[1]), 0);
+	ck_assert_int_eq(join(&c[2]), 0);
+	check_asked(0, 1);
+}
+END_TEST
+
+START_TEST(what_nobody_waits_for_any_more_is_cancelled)
+{
+	struct caller c[2];
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	store.hold_list = true;
+	for (int i = 0; i < 2; i++)
+		call(&c[i], LIST, "a/", NULL);
+	wait_for_waiters(2);
+	wait_for(&store.lists, 1);
+	for (int i = 0; i < 2; i++)
+		cancel_set(&c[i].cancel);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(join(&c[i]), -ECANCELED);
+	wait_for(&store.cancelled, 1);
+	/* And who asks next does not join it. */
+	set(&store.hold_list, false);
+	ck_assert_int_eq(list("a/"), 0);
+}
+END_TEST
+
+START_TEST(a_store_that_never_answers_is_waited_for_until_the_deadline)
+{
+	struct cache_conf conf = { .ufs = &store.ufs,
+				   .consistency = CONSISTENCY_TTL,
+				   .metadata_timeout = NSEC_PER_MSEC };
+	struct ufs_stat st;
+
+	ck_assert_int_eq(meta_new(&conf, NULL, &meta), 0);
+	store.hold_head = store.hold_list = store.deaf = true;
+	ck_assert_int_eq(look("a/", "one"), -ETIMEDOUT);
+	ck_assert_int_eq(list("a/"), -ETIMEDOUT);
+	ck_assert_int_eq(meta_stat_now(meta, str_of("a/one"), &st, NULL),
+			 -ETIMEDOUT);
+	set(&store.deaf, false);
+}
+END_TEST
+
+START_TEST(a_very_large_directory_is_not_listed_for_a_lookup)
+{
+	put_many("c/", LOOKUP_LIST_MAX + 3000);
+	start(_i == 0 ? CONSISTENCY_TTL : CONSISTENCY_IMMUTABLE, FOREVER, 0);
+	store.hold_big = true;
+	for (unsigned i = 0; i < META_LOOKUPS_BEFORE_LIST + 3; i++)
+		ck_assert_int_eq(look("c/", "00000007"), 0);
+	/* It was tried once, given up where it had shown to be too large. */
+	wait_for(&store.cancelled, 1);
+	ck_assert_uint_eq(store.big, 1);
+	ck_assert_uint_eq(store.heads, META_LOOKUPS_BEFORE_LIST + 3);
+	set(&store.hold_big, false);
+	/* Who lists the directory gets it all, and then it answers. */
+	ck_assert_int_eq(list("c/"), 0);
+	store.heads = store.lists = 0;
+	ck_assert_int_eq(look("c/", "00000009"), 0);
+	check_asked(0, 0);
+}
+END_TEST
+
+START_TEST(immutable_never_asks_again_what_this_host_knew)
+{
+	struct meta_answer a;
+
+	start(CONSISTENCY_IMMUTABLE, 0, 0);
+	ck_assert_int_eq(look("a/", "one"), 0);
+	check_asked(0, 1);                  /* the whole directory at once */
+	start(CONSISTENCY_IMMUTABLE, 0, 0); /* the next mount */
+	store.fail_head = store.fail_list = -EHOSTUNREACH;
+	ck_assert_int_eq(lookup("a/", "one", &a), 0);
+	ck_assert(a.until == INT64_MAX);
+	ck_assert_int_eq(lookup("a/", "two", &a), 0);
+	ck_assert_int_eq(lookup("a/", "no", &a), -ENOENT);
+	ck_assert_int_eq(list("a/"), 0);
+	check_asked(0, 0);
+	ck_assert_int_eq(list("b/"), -EHOSTUNREACH);
+}
+END_TEST
+
+START_TEST(a_fresh_listing_on_the_disk_serves_the_next_mount)
+{
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/"), 0);
+	check_asked(0, 1);
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	ck_assert_int_eq(look("a/", "one"), 0);
+	ck_assert_int_eq(list("a/"), 0);
+	check_asked(0, 0);
+	/* Under strict it does not count. */
+	start(CONSISTENCY_STRICT, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/"), 0);
+	check_asked(0, 1);
+}
+END_TEST
+
+START_TEST(listings_of_other_credentials_are_not_seen)
+{
+	char other[] = "someone else";
+
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/"), 0);
+	check_asked(0, 1);
+	store.ufs.access = other;
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/"), 0);
+	check_asked(0, 1);
+	meta_free(meta);
+	meta = NULL;
+}
+END_TEST
+
+START_TEST(an_invalidated_file_is_asked_for_anew)
+{
+	start(_i == 0 ? CONSISTENCY_TTL : CONSISTENCY_IMMUTABLE, FOREVER,
+	      FOREVER);
+	ck_assert_int_eq(list("a/"), 0);
+	ck_assert_int_eq(list("b/"), 0);
+	ck_assert_int_eq(look("a/", "new"), -ENOENT);
+	put("a/new", 1);
+	check_asked(0, 2);
+	meta_invalidate(meta, str_of("a/new"));
+	ck_assert_int_eq(look("a/", "new"), 0);
+	ck_assert_int_eq(look("b/", "three"), 0);
+	pthread_mutex_lock(&store.mutex);
+	ck_assert_uint_eq(store.lists, 1);
+	pthread_mutex_unlock(&store.mutex);
+}
+END_TEST
+
+START_TEST(an_invalidated_tree_is_asked_for_anew_at_every_depth)
+{
+	static const char *const invalid[] = { "a", "a/", "", "a/sub" };
+
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list(""), 0);
+	ck_assert_int_eq(list("a/"), 0);
+	ck_assert_int_eq(list("a/sub/"), 0);
+	ck_assert_int_eq(list("a/sub/deep/"), 0);
+	/* Another mount: all it knows is on the disk. */
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	check_asked(0, 4);
+	meta_invalidate(meta, str_of(invalid[_i]));
+	if (_i % 2 == 0) /* and the mount after it */
+		start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/sub/deep/"), 0);
+	check_asked(0, 1);
+	ck_assert_int_eq(list("a/sub/"), 0);
+	ck_assert_int_eq(list("a/"), 0);
+	check_asked(0, 2);
+	ck_assert_int_eq(list(""), 0);
+	check_asked(0, _i == 3 ? 0 : 1);
+}
+END_TEST
+
+START_TEST(a_listing_that_no_other_leads_to_is_not_believed_either)
+{
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/sub/deep/"), 0);
+	check_asked(0, 1);
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	meta_invalidate(meta, str_of("a"));
+	ck_assert_int_eq(look("a/sub/deep/", "y"), 0);
+	check_asked(0, 1);
+	/* What was asked after the invalidation is believed. */
+	ck_assert_int_eq(look("a/sub/deep/", "y"), 0);
+	check_asked(0, 0);
+}
+END_TEST
+
+START_TEST(more_invalidations_than_are_remembered_are_none_forgotten)
+{
+	char key[32];
+
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/sub/"), 0);
+	ck_assert_int_eq(list("b/"), 0);
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	meta_invalidate(meta, str_of("a"));
+	for (unsigned i = 0; i < 3 * RULES_MAX; i++) {
+		snprintf(key, sizeof(key), "c/d%u/e%u", i % 50, i);
+		meta_invalidate(meta, str_of(key));
+	}
+	check_asked(0, 2);
+	ck_assert_int_eq(list("a/sub/"), 0);
+	check_asked(0, 1);
+}
+END_TEST
+
+START_TEST(what_was_being_asked_when_it_was_invalidated_is_not_kept)
+{
+	struct caller c[2];
+
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	store.hold_list = true;
+	call(&c[0], LIST, "a/", NULL);
+	wait_for(&store.lists, 1);
+	meta_invalidate(meta, str_of("a/one"));
+	call(&c[1], LIST, "a/", NULL); /* does not join it */
+	wait_for(&store.lists, 2);
+	set(&store.hold_list, false);
+	ck_assert_int_eq(join(&c[0]), 0);
+	ck_assert_int_eq(join(&c[1]), 0);
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	store.hold_list = true;
+	store.lists = 0;
+	meta_invalidate(meta, str_of("b"));
+	call(&c[0], LIST, "b/", NULL);
+	wait_for(&store.lists, 1);
+	meta_invalidate(meta, str_of("b"));
+	set(&store.hold_list, false);
+	ck_assert_int_eq(join(&c[0]), 0);
+	store.lists = 0;
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("b/"), 0);
+	check_asked(0, 1);
+}
+END_TEST
+
+START_TEST(B4_a_disk_that_takes_nothing_costs_a_listing_and_no_error)
+{
+	struct listing *l;
+
+	put_many("c/", 5000);
+	open_disk(KIB(4));
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	ck_assert_int_eq(meta_list(meta, str_of("c/"), &l, NULL), 0);
+	ck_assert_uint_eq(listing_entries(l), 5000);
+	listing_unref(l);
+	ck_assert_int_eq(look("c/", "00004999"), 0);
+}
+END_TEST
+
+static int flip_cb(const char *path, const struct stat *st, int flag,
+		   struct FTW *ftw)
+{
+	size_t n = strlen(path);
+	char byte;
+	int fd;
+
+	(void)ftw;
+	if (flag != FTW_F || n < 4 || strcmp(path + n - 4, ".lst") != 0)
+		return 0;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pread(fd, &byte, 1, 140), 1);
+	byte ^= 1;
+	ck_assert_int_eq(pwrite(fd, &byte, 1, 140), 1);
+	close(fd);
+	(void)st;
+	return 0;
+}
+
+START_TEST(B5_a_listing_that_rotted_is_asked_for_anew)
+{
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/"), 0);
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	nftw(tmp, flip_cb, 16, FTW_PHYS);
+	ck_assert_int_eq(look("a/", "one"), 0);
+	ck_assert_int_eq(look("a/", "two"), 0);
+	check_asked(0, 2);
+}
+END_TEST
+
+START_TEST(more_directories_than_are_held_open_are_all_right)
+{
+	char key[32], dir[16];
+
+	for (unsigned i = 0; i < 3 * DIRS_MIN; i++) {
+		snprintf(key, sizeof(key), "d%03u/file", i);
+		put(key, i + 1);
+	}
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	for (int round = 0; round < 2; round++)
+		for (unsigned i = 0; i < 3 * DIRS_MIN; i++) {
+			struct meta_answer a;
+
+			snprintf(dir, sizeof(dir), "d%03u/", i);
+			ck_assert_int_eq(list(dir), 0);
+			ck_assert_int_eq(lookup(dir, "file", &a), 0);
+			ck_assert_uint_eq(a.st.size, i + 1);
+		}
+	/* The second round found them on the disk. */
+	check_asked(0, 3 * DIRS_MIN);
+}
+END_TEST
+
+START_TEST(more_absent_names_than_are_remembered_are_asked_again)
+{
+	char name[32];
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	store.fail_list = -EACCES; /* so that no listing is taken */
+	ck_assert_int_eq(look("a/", "one"), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		ck_assert_int_eq(look("a/", name), -EACCES);
+	}
+	lock_take(&meta->lock);
+	for (unsigned i = 0; i < 3 * NEGATIVES_MAX; i++) {
+		int64_t taken;
+
+		snprintf(name, sizeof(name), "x/n%u", i % 10000);
+		negative_add_locked(meta, str_of(name), 2, i + 1);
+		taken = negative_taken_locked(meta, str_of(name));
+		ck_assert_int_eq(taken, i + 1);
+	}
+	lock_drop(&meta->lock);
+}
+END_TEST
+
+struct worker {
+	pthread_t thread;
+	uint64_t seed;
+	bool wrong;
+};
+
+static void *work_main(void *arg)
+{
+	static const char *const dirs[] = { "", "a/", "a/sub/", "b/" };
+	static const char *const names[] = { "one", "sub", "a", "three", "no" };
+	struct worker *w = arg;
+
+	for (int i = 0; i < 400; i++) {
+		const char *dir, *name;
+		struct meta_answer a;
+		int r;
+
+		w->seed = w->seed * 6364136223846793005u + 1442695040888963407u;
+		dir = dirs[(w->seed >> 33) % 4];
+		name = names[(w->seed >> 37) % 5];
+		switch ((w->seed >> 41) % 8) {
+		case 0:
+			meta_invalidate(meta, str_of(name));
+			break;
+		case 1:
+			w->wrong |= list(dir) != 0;
+			break;
+		default:
+			r = lookup(dir, name, &a);
+			if (strcmp(dir, "a/") == 0 && strcmp(name, "one") == 0)
+				w->wrong |= r != 0 || a.st.size != 1;
+			w->wrong |= r != 0 && r != -ENOENT;
+		}
+	}
+	return NULL;
+}
+
+START_TEST(many_threads_ask_list_and_invalidate)
+{
+	struct worker w[6];
+
+	start((enum consistency)_i, _i == 1 ? NSEC_PER_MSEC : FOREVER,
+	      NSEC_PER_MSEC);
+	for (unsigned i = 0; i < ARRAY_SIZE(w); i++) {
+		w[i] = (struct worker){ .seed = i + 1 };
+		pthread_create(&w[i].thread, NULL, work_main, &w[i]);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(w); i++) {
+		pthread_join(w[i].thread, NULL);
+		ck_assert(!w[i].wrong);
+	}
+}
+END_TEST
+
+static void add_both(TCase *t)
+{
+	tcase_add_loop_test(
+	    t, a_lookup_tells_objects_directories_both_and_neither, 0, 2);
+	tcase_add_loop_test(t, the_markers_data_is_found_under_the_empty_name,
+			    0, 2);
+	tcase_add_test(t, after_a_few_lookups_the_directory_is_listed_instead);
+	tcase_add_test(
+	    t, a_fresh_listing_answers_lookups_and_listings_without_a_request);
+	tcase_add_test(t, enoent_is_believed_for_its_time_and_no_longer);
+	tcase_add_test(t, strict_believes_nothing_remembered);
+	tcase_add_test(t, an_expired_listing_is_taken_anew_by_the_first_lookup);
+	tcase_add_test(t,
+		       a_missing_directory_is_enoent_and_an_empty_root_is_not);
+	tcase_add_test(t, keys_longer_than_any_store_has_are_not_asked_for);
+	tcase_add_loop_test(
+	    t, concurrent_questions_that_are_the_same_cost_one_request, 0, 2);
+	tcase_add_test(t, a_lookup_waits_for_a_listing_under_way);
+	tcase_add_loop_test(t, strict_questions_join_only_what_has_not_begun, 0,
+			    2);
+	tcase_add_loop_test(
+	    t, A3_a_failure_is_told_to_all_who_wait_and_then_forgotten, 0, 8);
+	tcase_add_test(t, A23_enoent_from_half_a_listing_is_never_believed);
+	tcase_add_test(
+	    t, A23_a_repeated_token_is_an_error_and_an_empty_page_is_none);
+	tcase_add_test(t, A24_what_the_heads_answer_says_counts);
+	tcase_add_test(t, who_may_only_head_or_only_list_sees_what_is_allowed);
+	tcase_add_test(t,
+		       a_cancelled_caller_leaves_at_once_and_the_others_stay);
+	tcase_add_test(t, what_nobody_waits_for_any_more_is_cancelled);
+	tcase_add_test(
+	    t, a_store_that_never_answers_is_waited_for_until_the_deadline);
+	tcase_add_loop_test(
+	    t, a_very_large_directory_is_not_listed_for_a_lookup, 0, 2);
+	tcase_add_loop_test(t, an_invalidated_file_is_asked_for_anew, 0, 2);
+	tcase_add_test(t,
+		       more_absent_names_than_are_remembered_are_asked_again);
+	tcase_add_loop_test(t, many_threads_ask_list_and_invalidate, 0, 3);
+	tcase_set_timeout(t, 120);
+}
+
+static Suite *meta_suite(void)
+{
+	Suite *s = suite_create("meta");
+	TCase *in_memory = tcase_create("memory");
+	TCase *t = tcase_create("disk");
+
+	tcase_add_checked_fixture(in_memory, setup, teardown);
+	add_both(in_memory);
+	suite_add_tcase(s, in_memory);
+	tcase_add_checked_fixture(t, setup_with_disk, teardown);
+	add_both(t);
+	tcase_add_test(t, immutable_never_asks_again_what_this_host_knew);
+	tcase_add_test(t, a_fresh_listing_on_the_disk_serves_the_next_mount);
+	tcase_add_test(t, listings_of_other_credentials_are_not_seen);
+	tcase_add_loop_test(
+	    t, an_invalidated_tree_is_asked_for_anew_at_every_depth, 0, 4);
+	tcase_add_test(t,
+		       a_listing_that_no_other_leads_to_is_not_believed_either);
+	tcase_add_test(
+	    t, more_invalidations_than_are_remembered_are_none_forgotten);
+	tcase_add_test(
+	    t, what_was_being_asked_when_it_was_invalidated_is_not_kept);
+	tcase_add_test(
+	    t, B4_a_disk_that_takes_nothing_costs_a_listing_and_no_error);
+	tcase_add_test(t, B5_a_listing_that_rotted_is_asked_for_anew);
+	tcase_add_test(t, more_directories_than_are_held_open_are_all_right);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+int main(void)
+{
+	SRunner *r = srunner_create(meta_suite());
+	int failed;
+
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? 0 : 1;
+}
