@@ -117,11 +117,27 @@ int cache_new(const struct cache_conf *conf, struct cache **out,
 	return 0;
 }
 
+/* Nobody waits for them any more; a silent store would hold up the end. */
+static void cancel_fetches(struct cache *c)
+{
+	lock_take(&c->table_lock);
+	for (size_t i = 0; c->buckets != NULL && i < BUCKETS; i++)
+		for (struct object *o = c->buckets[i]; o != NULL;
+		     o = o->chain) {
+			lock_take(&o->lock);
+			for (struct fill *f = o->fills; f != NULL; f = f->next)
+				cancel_set(&f->cancel);
+			lock_drop(&o->lock);
+		}
+	lock_drop(&c->table_lock);
+}
+
 void cache_free(struct cache *c)
 {
 	if (c == NULL)
 		return;
 	watch_stop(c);
+	cancel_fetches(c);
 	/* Fetches first: what they still bring is written, then looked at. */
 	pool_stop(c->fetchers);
 	pool_stop(c->writers);

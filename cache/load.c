@@ -15,6 +15,8 @@
 
 struct loader {
 	struct fill_waiter waiter;
+	struct object *object; /* borrowed */
+	struct cancel *cancel; /* borrowed; NULL: never */
 	struct lock lock;
 	struct event ended;
 	unsigned running;
@@ -52,12 +54,30 @@ static int part_error(struct loader *l)
 	return err;
 }
 
-/* Wait until at most max parts run. */
+/* Who reads the same pages goes on with a fetch of its own. */
+static void cancel_parts(struct loader *l)
+{
+	lock_take(&l->object->lock);
+	for (struct fill *f = l->object->fills; f != NULL; f = f->next)
+		if (f->waiter == &l->waiter)
+			cancel_set(&f->cancel);
+	lock_drop(&l->object->lock);
+}
+
+/* Wait until at most max parts run; end them when that is asked for. */
 static void wait_parts(struct loader *l, unsigned max)
 {
 	lock_take(&l->lock);
-	while (l->running > max)
-		event_wait(&l->ended, &l->lock);
+	while (l->running > max) {
+		int64_t until = clock_ns() + 100 * NSEC_PER_MSEC;
+
+		if (event_wait_until(&l->ended, &l->lock, until) ||
+		    !cancelled(l->cancel))
+			continue;
+		lock_drop(&l->lock);
+		cancel_parts(l);
+		lock_take(&l->lock);
+	}
 	lock_drop(&l->lock);
 }
 
@@ -152,7 +172,9 @@ static int verify_all(struct object *o, struct cancel *cancel)
 int object_load(struct object *o, bool verify, uint64_t *fetched,
 		struct cancel *cancel)
 {
-	struct loader l = { .waiter.ended = part_ended };
+	struct loader l = { .waiter.ended = part_ended,
+			    .object = o,
+			    .cancel = cancel };
 	int err;
 
 	*fetched = 0;

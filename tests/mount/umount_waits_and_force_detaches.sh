@@ -28,3 +28,21 @@ pid=$(mount_pid)
 no_process "$pid" || fail "umount returned before the daemon ended"
 "$TARN" status >"$W/out"
 if grep -q "$MNT" "$W/out"; then fail "status shows what is gone"; fi
+
+# A dead mount: status passes over it, umount takes it down, and a mount on
+# it does so by itself.
+mount_tarn
+pid=$(mount_pid)
+kill -KILL "$pid"
+wait_for 20 no_process "$pid"
+"$TARN" status >"$W/out"
+if grep -q "$MNT" "$W/out"; then fail "status shows what is dead"; fi
+"$TARN" umount "$MNT"
+expect_eq "$(mounts_here)" ""
+mount_tarn
+pid=$(mount_pid)
+kill -KILL "$pid"
+wait_for 20 no_process "$pid"
+mount_tarn
+cmp "$W/src/f" "$MNT/f"
+"$TARN" umount "$MNT"
