@@ -13,6 +13,9 @@
 
 #include "ufs/ini.h"
 
+#define CREDENTIALS_FILE "AWS_SHARED_CREDENTIALS_FILE"
+#define CONFIG_FILE "AWS_CONFIG_FILE"
+
 const char *awsconf_env(const char *name)
 {
 	const char *v = getenv(name);
@@ -64,15 +67,16 @@ static void config_section(const struct awsconf *c, char name[static 160])
 		snprintf(name, 160, "default");
 }
 
-static int read_file(const char *path, struct ini **out, char why[static 256])
+/* A file that was not named, but is there by custom, may be another's. */
+static int read_file(const char *path, bool named, struct ini **out,
+		     char why[static 256])
 {
 	int r = ini_read(path, out);
 
-	if (r == 0 || r == -ENOENT || r == -ENOMEM)
-		return r == -ENOENT ? 0 : r;
-	/* Another user's home is not ours to complain about. */
-	if (r == -EACCES && awsconf_env("AWS_SHARED_CREDENTIALS_FILE") == NULL)
+	if (r == -ENOENT || (r == -EACCES && !named))
 		return 0;
+	if (r == 0 || r == -ENOMEM)
+		return r;
 	snprintf(why, 256, "cannot read %.180s: %s", path, strerror(-r));
 	return -EINVAL;
 }
@@ -90,17 +94,19 @@ int awsconf_read(const char *profile, struct awsconf *out, char why[static 256])
 		profile = env;
 	c.profile_asked = profile != NULL;
 	c.profile = strdup(profile != NULL ? profile : "default");
-	c.credentials_path =
-	    file_path("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials");
-	c.config_path = file_path("AWS_CONFIG_FILE", ".aws/config");
+	c.credentials_path = file_path(CREDENTIALS_FILE, ".aws/credentials");
+	c.config_path = file_path(CONFIG_FILE, ".aws/config");
 	r = c.profile == NULL || c.credentials_path == NULL ||
 		    c.config_path == NULL
 		? -ENOMEM
 		: 0;
 	if (r == 0)
-		r = read_file(c.credentials_path, &c.credentials, why);
+		r = read_file(c.credentials_path,
+			      awsconf_env(CREDENTIALS_FILE) != NULL,
+			      &c.credentials, why);
 	if (r == 0)
-		r = read_file(c.config_path, &c.config, why);
+		r = read_file(c.config_path, awsconf_env(CONFIG_FILE) != NULL,
+			      &c.config, why);
 	if (r == 0) {
 		config_section(&c, section);
 		if (c.profile_asked && !ini_has(c.credentials, c.profile) &&

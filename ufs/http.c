@@ -182,7 +182,7 @@ static enum plan after_try(struct run *r, int *err)
 		*err = -EIO;
 		return PLAN_END;
 	case TRY_CONNECT:
-		*err = -EHOSTUNREACH;
+		*err = t->err == -ENFILE ? -ENFILE : -EHOSTUNREACH;
 		return PLAN_LATER;
 	case TRY_BROKEN:
 		r->stalls += t->stalled;
@@ -230,9 +230,9 @@ static void say_debug(const struct run *r, int64_t begin)
 {
 	const struct try_result *t = &r->result;
 
-	log_debug(LOG_UFS, "ufs: %s %s%s: %s%s%d, %ju ms",
-		  r->op->method == HTTP_HEAD ? "HEAD" : "GET", r->op->where,
-		  r->op->path, t->end == TRY_STATUS ? "" : t->words,
+	log_debug(LOG_UFS, "ufs: %s %s: %s%s%d, %ju ms",
+		  r->op->method == HTTP_HEAD ? "HEAD" : "GET", r->op->path,
+		  t->end == TRY_STATUS ? "" : t->words,
 		  t->end == TRY_STATUS ? "" : ", ", t->answer.status,
 		  (uintmax_t)((clock_ns() - begin) / NSEC_PER_MSEC));
 }

@@ -23,6 +23,7 @@
 struct http_handle {
 	struct http_handle *next; /* on the stack of free ones */
 	CURL *curl;
+	int64_t used_at; /* clock_ns() when it was put back */
 	char error[CURL_ERROR_SIZE];
 	struct text headers; /* of the answer */
 	struct text body;    /* of an error */
@@ -38,6 +39,7 @@ struct http {
 	struct event freed;
 	struct http_handle *free;
 	unsigned used;
+	int64_t trimmed_at;
 	/* atomic */
 	_Atomic int64_t rate_next; /* clock_ns(): when the line is free */
 	_Atomic int64_t tls_said;  /* when a TLS refusal was last logged */
@@ -68,7 +70,7 @@ enum try_end {
 
 struct try_result {
 	enum try_end end;
-	int err;             /* of TRY_STOPPED */
+	int err;             /* of TRY_STOPPED; of TRY_CONNECT -ENFILE or 0 */
 	char words[160];     /* what happened, without secrets */
 	int64_t retry_after; /* ns, 0 = not said */
 	bool stalled;

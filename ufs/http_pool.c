@@ -13,6 +13,7 @@
 
 #define CONNECT_TIMEOUT_MS 5000
 #define WAIT_STEP_NS (100 * NSEC_PER_MSEC)
+#define COLD_NS (60 * NSEC_PER_SEC)
 #define BURST_NS (100 * NSEC_PER_MSEC)
 #define BUFFER_MAX KIB(512)
 #define BUFFER_MIN KIB(16)
@@ -171,18 +172,45 @@ int http_take(struct http *h, int64_t deadline, struct cancel *cancel,
 	return 0;
 }
 
+/*
+ * The handles that no one needed for a while stand at the stack's bottom:
+ * cut them off, at most every few seconds.
+ */
+static struct http_handle *take_cold_locked(struct http *h, int64_t now)
+    TSA(requires_capability(h->lock))
+{
+	struct http_handle **p = &h->free, *cold;
+
+	if (now - h->trimmed_at < COLD_NS / 4)
+		return NULL;
+	h->trimmed_at = now;
+	while (*p != NULL && now - (*p)->used_at < COLD_NS)
+		p = &(*p)->next;
+	cold = *p;
+	*p = NULL;
+	return cold;
+}
+
 void http_put(struct http *h, struct http_handle *handle)
 {
+	struct http_handle *cold, *next;
+
 	if (handle->headers.room > KIB(16))
 		text_fini(&handle->headers);
 	if (handle->body.room > KIB(16))
 		text_fini(&handle->body);
+	handle->used_at = clock_ns();
 	lock_take(&h->lock);
 	handle->next = h->free;
 	h->free = handle;
 	h->used--;
+	cold = take_cold_locked(h, handle->used_at);
 	event_signal(&h->freed);
 	lock_drop(&h->lock);
+	for (; cold != NULL; cold = next) {
+		next = cold->next;
+		handle_free(cold);
+	}
 }
 
 /*

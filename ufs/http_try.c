@@ -16,6 +16,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -47,6 +48,8 @@ struct attempt {
 	bool enough; /* the rest of a 200 for a range is not wanted */
 
 	/* the stall rule and the deadline */
+	bool connected;
+	int socket_errno; /* why no socket was made */
 	int64_t since;
 	uint64_t since_bytes, bytes_in;
 	int64_t last_byte;
@@ -362,7 +365,6 @@ static bool hand_on(struct attempt *t, const char *p, size_t n)
 	waited = http_throttle(t->h, n, t->op->cancel);
 	if (waited < 0)
 		return go_on(t, (int)waited, "cancelled");
-	t->since += waited;
 	t->given += n;
 	t->op->got += n;
 	r = t->op->ops->data(t->op, p, n);
@@ -405,11 +407,13 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c,
 	if (t->op->idle_timeout > 0 && t->last_byte > 0)
 		deadline = t->last_byte + t->op->idle_timeout;
 	if (now >= deadline) {
-		verdict(t, TRY_BROKEN, "no answer in time");
+		verdict(t, t->connected ? TRY_BROKEN : TRY_CONNECT,
+			"no answer in time");
 		t->out->stalled = true;
 		return 1;
 	}
-	if (now - t->since < t->limits->stall)
+	/* Until it is connected, the connect timeout watches. */
+	if (!t->connected || now - t->since < t->limits->stall)
 		return 0;
 	if ((double)(t->bytes_in + t->bytes - t->since_bytes) <
 	    (double)(now - t->since) / 1e9 * STALL_BYTES_PER_SEC) {
@@ -420,6 +424,30 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c,
 	t->since = now;
 	t->since_bytes = t->bytes_in + t->bytes;
 	return 0;
+}
+
+/* The connection stands, new or used again; the request goes out now. */
+static int on_connected(void *arg, char *ip, char *local, int port,
+			int local_port)
+{
+	struct attempt *t = arg;
+
+	(void)ip, (void)local, (void)port, (void)local_port;
+	t->connected = true;
+	t->since = clock_ns();
+	return CURL_PREREQFUNC_OK;
+}
+
+/* Closed on exec, and with the errno that libcurl would not tell. */
+static curl_socket_t on_socket(void *arg, curlsocktype purpose,
+			       struct curl_sockaddr *a)
+{
+	struct attempt *t = arg;
+	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+
+	(void)purpose;
+	t->socket_errno = fd < 0 ? errno : 0;
+	return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 /* How libcurl says it ended, when we did not say so ourselves. */
@@ -499,22 +527,21 @@ static void judge(struct attempt *t, CURLcode code)
 		return;
 	}
 	curl_easy_getinfo(t->handle->curl, CURLINFO_OS_ERRNO, &os_error);
-	if (code == CURLE_OPERATION_TIMEDOUT && !t->complete) {
-		long connected = 0;
-		double c = 0;
-
-		curl_easy_getinfo(t->handle->curl, CURLINFO_NUM_CONNECTS,
-				  &connected);
-		curl_easy_getinfo(t->handle->curl, CURLINFO_CONNECT_TIME, &c);
-		if (c == 0)
-			end = TRY_CONNECT;
-	}
+	if (code == CURLE_OPERATION_TIMEDOUT && !t->connected)
+		end = TRY_CONNECT;
 	if (code == CURLE_PARTIAL_FILE)
 		end = TRY_WRONG;
 	/* A handshake that was cut is a cut connection. */
 	if (code == CURLE_SSL_CONNECT_ERROR &&
-	    (os_error == ECONNRESET || os_error == EPIPE))
+	    (os_error == ECONNRESET || os_error == EPIPE ||
+	     strstr(t->handle->error, "SYSCALL") != NULL ||
+	     strstr(t->handle->error, "unexpected eof") != NULL))
 		end = TRY_BROKEN;
+	if (t->socket_errno == EMFILE || t->socket_errno == ENFILE)
+		t->out->err = -ENFILE;
+	/* It says so of a header line above 100 KB, too. */
+	if (end == TRY_MEMORY && t->connected && !t->complete)
+		end = TRY_MALFORMED;
 	verdict(t, end, "%s",
 		t->handle->error[0] != '\0' ? t->handle->error
 					    : curl_easy_strerror(code));
@@ -578,6 +605,12 @@ static bool prepare(struct attempt *t, const struct http_try *made,
 	       curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress) ==
 		   CURLE_OK &&
 	       curl_easy_setopt(c, CURLOPT_XFERINFODATA, t) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_PREREQFUNCTION, on_connected) ==
+		   CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_PREREQDATA, t) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket) ==
+		   CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, t) == CURLE_OK &&
 	       curl_easy_setopt(c, CURLOPT_FRESH_CONNECT,
 				t->limits->fresh ? 1L : 0L) == CURLE_OK &&
 	       /* What moves with each byte is watched by on_progress(). */

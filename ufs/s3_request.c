@@ -173,15 +173,44 @@ static bool region_ok(const char *region)
 	return true;
 }
 
+/*
+ * The region in an AWS host name, as a redirect's Location has it
+ * ("https://b.s3.eu-west-1.amazonaws.com/", "b.s3-eu-west-1..."), or "".
+ */
+static void region_of_host(const char *url, char out[static S3_REGION_MAX])
+{
+	const char *end = strstr(url, ".amazonaws.com"), *begin = end;
+
+	out[0] = '\0';
+	if (end == NULL)
+		return;
+	while (begin > url && begin[-1] != '.' && begin[-1] != '/')
+		begin--;
+	if (strncmp(begin, "s3-", 3) == 0)
+		begin += 3;
+	if (end > begin && end - begin < S3_REGION_MAX) {
+		memcpy(out, begin, (size_t)(end - begin));
+		out[end - begin] = '\0';
+	}
+	if (strcmp(out, "s3") == 0)
+		out[0] = '\0';
+}
+
 /* The bucket is in another region: sign for that one from now on. */
 static bool learn_region(struct s3_op *op, const struct http_answer *a,
 			 const struct s3_error *e)
 {
 	const char *region = http_header(a, "x-amz-bucket-region");
+	const char *location = http_header(a, "location");
 	struct s3 *s3 = op->s3;
+	char from_host[S3_REGION_MAX];
 
 	if (region == NULL)
 		region = e->region;
+	if (*region == '\0' && location != NULL && s3->host == NULL) {
+		region_of_host(location, from_host);
+		region = from_host;
+	}
 	if (op->moved || !region_ok(region) || strcmp(region, op->region) == 0)
 		return false;
 	op->moved = true;
