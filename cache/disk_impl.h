@@ -60,6 +60,7 @@ struct disk {
 	atomic_bool resting; /* the space thread: an admission is to wake it */
 	_Atomic int64_t synced;  /* the count in usage when last read */
 	_Atomic int64_t delta;   /* ours, not yet added to it */
+	_Atomic unsigned hand;   /* the shard where eviction goes on */
 	_Atomic uint64_t wanted; /* the largest admission refused for space */
 	_Atomic uint64_t names;  /* names in tmp/ given out */
 	_Atomic uint64_t files;  /* as last walked, and changes since */
@@ -71,7 +72,7 @@ struct disk {
 	struct pin *pins[PIN_BUCKETS];
 	int64_t errors[ERRORS_OFF]; /* when, as a ring */
 	unsigned nerrors;           /* in all */
-	bool kick_space, kick_health;
+	bool kick_space, kick_health, kick_walk;
 	struct event kicked;
 	unsigned started; /* of threads */
 	pthread_t threads[3];

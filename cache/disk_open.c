@@ -434,6 +434,7 @@ int disk_open(const struct disk_conf *conf, struct disk **out,
 	else
 		r = disk_attach(d, why);
 	if (r == 0) {
+		atomic_store(&d->hand, (unsigned)d->token & 0xffff);
 		find_xattr(d);
 		disk_usage_sync(d);
 		r = start_threads(d);

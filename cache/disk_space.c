@@ -274,6 +274,9 @@ static bool make_room(struct disk *d)
 	short_of = bytes > 0 || files > 0;
 	if (short_of)
 		freed = evict(d, bytes, files);
+	/* There was not that much: somebody admitted and did not write. */
+	if (held > target && freed < held - target)
+		disk_kick(d, &d->kick_walk);
 	shortage(d, &bytes, &files);
 	if (atomic_exchange(&d->tight, bytes > 0 || files > 0) !=
 	    (bytes > 0 || files > 0))
@@ -400,6 +403,7 @@ void *disk_walk_main(void *arg)
 {
 	struct disk *d = arg;
 	bool never = false;
+	int64_t began;
 	int r;
 
 	pthread_setname_np(pthread_self(), "tarn-walk");
@@ -407,10 +411,14 @@ void *disk_walk_main(void *arg)
 	setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
 	syscall(SYS_ioprio_set, 1, 0, 3 << 13);
 	do {
+		began = clock_ns();
 		r = disk_recount(d, NULL, NULL);
 		if (r < 0)
 			log_debug(LOG_CACHE, "cache: %s: not counted: %s",
 				  d->dir, strerror(-r));
-	} while (disk_wait(d, &never, clock_ns() + WALK_EVERY));
+		/* Asked for or not, at most a tenth of the time. */
+		disk_wait(d, &never,
+			  clock_ns() + MAX(10 * (clock_ns() - began), TICK));
+	} while (disk_wait(d, &d->kick_walk, clock_ns() + WALK_EVERY));
 	return NULL;
 }

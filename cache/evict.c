@@ -3,8 +3,9 @@
  * evict.c - which files go
  *
  * No list of files exists, so the oldest are looked for among a sample: the
- * shards from a random one on, in order, until enough files were seen. Names
- * are hashes, so that this is a fair sample. Of a full sample the oldest
+ * shards from where the last sample ended (at first: a random one), in order,
+ * until enough files were seen. Names are hashes, so this is a fair sample,
+ * and the hand passes all files equally often. Of a full sample the oldest
  * quarter goes, then the next is taken. When there are so few files that one
  * round sees them all, they go exactly in order of age. So a directory of a
  * few huge files and one of millions of small ones are the same case.
@@ -20,7 +21,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/random.h>
 
 #include "base/log.h"
 #include "base/stats.h"
@@ -43,7 +43,6 @@ struct sample {
 	struct disk *d;
 	size_t n, room;
 	bool all;         /* nothing but these is there */
-	bool dirs;        /* inodes are short: empty shards go as well */
 	uint64_t emptied; /* shards that went */
 	struct candidate *v;
 };
@@ -126,16 +125,22 @@ static void sample_leaf(struct sample *s, int top, uint8_t a, uint8_t b)
 		c->used =
 		    MAX(c->used, MAX(ns_of(st.st_atim), ns_of(st.st_mtim)));
 	}
-	/* Not while somebody is about to make a file in it. */
-	if (entries == 0 && s->dirs &&
-	    flock(dirfd(dir), LOCK_EX | LOCK_NB) == 0 &&
+	/*
+	 * An inode and a block, and each sweep would read it again. Not while
+	 * somebody is about to make a file in it.
+	 */
+	if (entries == 0 && flock(dirfd(dir), LOCK_EX | LOCK_NB) == 0 &&
 	    unlinkat(top, name, AT_REMOVEDIR) == 0)
 		s->emptied++;
 	closedir(dir);
 }
 
-/* One of the 256 upper shards, its lower ones from the given one on. */
-static void sample_top(struct sample *s, uint8_t a, uint8_t from)
+/*
+ * The lower shards [from, to) of one of the 256 upper ones. Where it stopped,
+ * to when the sample is not yet full.
+ */
+static unsigned sample_top(struct sample *s, uint8_t a, unsigned from,
+			   unsigned to)
 {
 	bool there[256] = { false };
 	struct dirent *e;
@@ -150,40 +155,39 @@ static void sample_top(struct sample *s, uint8_t a, uint8_t from)
 	if (dir == NULL) {
 		if (fd >= 0)
 			close(fd);
-		return;
+		return to;
 	}
 	while ((e = readdir(dir)) != NULL)
 		if (strlen(e->d_name) == 2 &&
 		    sscanf(e->d_name, "%2x", &v) == 1 && v < 256)
 			there[v] = true;
-	for (unsigned i = 0; i < 256; i++) {
-		uint8_t b = (uint8_t)(from + i);
-
-		if (!there[b])
-			continue;
-		if (s->n >= SAMPLE) {
-			s->all = false;
-			break;
-		}
-		sample_leaf(s, dirfd(dir), a, b);
-	}
+	for (; from < to && s->n < SAMPLE; from++)
+		if (there[from])
+			sample_leaf(s, dirfd(dir), a, (uint8_t)from);
 	closedir(dir);
+	return from;
 }
 
+/* From the hand on, once around at most; the hand stays where it ended. */
 static void sample_take(struct sample *s)
 {
-	uint8_t at[2] = { 0, 0 };
+	unsigned hand = atomic_load(&s->d->hand);
+	unsigned top = hand >> 8, from = hand & 255;
 
 	s->n = 0;
 	s->all = true;
-	if (getrandom(at, sizeof(at), GRND_NONBLOCK) < 0)
-		at[0] = (uint8_t)clock_ns();
-	for (unsigned i = 0; i < 256; i++) {
-		if (s->n >= SAMPLE) {
+	/* The first upper shard twice: its end, and at last its beginning. */
+	for (unsigned i = 0; i <= 256; i++) {
+		unsigned begin = i == 0 ? from : 0;
+		unsigned end = i == 256 ? from : 256;
+		unsigned at = sample_top(s, (uint8_t)(top + i), begin, end);
+
+		if (s->n >= SAMPLE && (at < end || i < 256)) {
 			s->all = false;
+			atomic_store(&s->d->hand,
+				     ((((top + i) & 255) << 8) + at) & 0xffff);
 			return;
 		}
-		sample_top(s, (uint8_t)(at[0] + i), i == 0 ? at[1] : 0);
 	}
 }
 
@@ -217,7 +221,7 @@ static bool remove_candidate(struct disk *d, const struct candidate *c)
 uint64_t evict(struct disk *d, uint64_t bytes, uint64_t files)
 {
 	uint64_t freed = 0, removed = 0;
-	struct sample s = { .d = d, .dirs = files > 0 };
+	struct sample s = { .d = d };
 	unsigned idle = 0;
 
 	/*

@@ -97,13 +97,6 @@ void disk_failed(struct disk *d, int err, const char *what)
 		set_state(d, DISK_DEGRADED, "several errors");
 }
 
-void disk_gone(struct disk *d)
-{
-	atomic_store(&d->gone, true);
-	set_state(d, DISK_OFF, "the directory is gone");
-	disk_kick(d, &d->kick_health);
-}
-
 /*
  * 0: the path names the directory we hold, and its parts are linked. 1: it
  * is absent or lost a part, to be made anew. -errno: something else is
@@ -127,6 +120,16 @@ static int check_place(const struct disk *d)
 	return 0;
 }
 
+/* -ENOENT where it cannot be: unless all is in place, look at once. */
+void disk_gone(struct disk *d)
+{
+	if (check_place(d) == 0)
+		return;
+	atomic_store(&d->gone, true);
+	set_state(d, DISK_OFF, "the directory is gone");
+	disk_kick(d, &d->kick_health);
+}
+
 /* Write a small file and read it back; to the device unless all is well. */
 static int check_io(struct disk *d, bool device)
 {
@@ -139,15 +142,15 @@ static int check_io(struct disk *d, bool device)
 	snprintf(name, sizeof(name), "probe-%016jx", (uintmax_t)d->token);
 	fd = openat(d->tmp, name,
 		    O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
+	if (fd < 0) /* no space says nothing about the device */
+		return errno == ENOSPC || errno == EDQUOT ? 0 : -errno;
 	for (size_t i = 0; i < ARRAY_SIZE(wrote); i++)
 		wrote[i] = d->token * (i + 1);
 	n = pwrite(fd, wrote, sizeof(wrote), 0);
 	if (n < 0)
 		r = errno == ENOSPC || errno == EDQUOT ? 0 : -errno;
 	else if (n < (ssize_t)sizeof(wrote))
-		r = 0; /* no space: says nothing about the device */
+		r = 0; /* no space */
 	else if (device && fdatasync(fd) < 0)
 		r = -errno;
 	else if (device && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
