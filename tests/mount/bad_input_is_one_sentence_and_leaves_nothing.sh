@@ -51,7 +51,7 @@ refused 1 "nothing is mounted" umount "$MNT"
 refused 1 "is on no mount" status "$MNT"
 refused 1 "is on no mount" invalidate "$MNT/x"
 refused 1 "is on no mount" load "$MNT"
-refused 1 "is in no mounted source" free s3://bucket/x
+refused 1 "is in no mounted source" free s3://nobodys-bucket/x
 mount_refused 2 "did you mean cache-size?" "$SOURCE" "$MNT" cache-siz=5G
 mount_refused 2 "is not a size" "$SOURCE" "$MNT" memory=plenty
 mount_refused 2 "read only" "$SOURCE" "$MNT" rw
