@@ -2,10 +2,11 @@
 /*
  * meta.c - from names to attributes, and how fresh they are
  *
- * What is asked is answered, in this order, from the absent names, from the
- * directory's listing in memory, from its listing on the disk, and by the
- * store: with a listing of the whole directory where that is the cheaper way
- * to answer what comes next, else with a HEAD and a LIST of one entry.
+ * What is asked is answered, in this order, from what was asked before of just
+ * this name, from the directory's listing in memory, from its listing on the
+ * disk, and by the store: with a listing of the whole directory where that is
+ * the cheaper way to answer what comes next, else with a HEAD and a LIST of one
+ * entry.
  */
 #include "cache/meta_impl.h"
 
@@ -210,12 +211,43 @@ static int answer(struct meta *m, struct listing *l, struct str name,
 	return absent(m, taken, out);
 }
 
+/*
+ * What the store said of just this name, if that is still believed and not
+ * older than the listing (NULL: none). -EAGAIN: nothing.
+ */
+static int from_known(struct meta *m, struct str key, struct listing *l,
+		      struct meta_answer *out)
+{
+	const struct known *k;
+	int r = -EAGAIN;
+
+	lock_take(&m->lock);
+	k = known_find_locked(m, key);
+	if (k == NULL || (l != NULL && listing_taken(l) > k->taken)) {
+		lock_drop(&m->lock);
+		return r;
+	}
+	if (!k->object && !k->dir) {
+		if (add_ns(k->taken, m->negative_ttl) > clock_ns())
+			r = absent(m, k->taken, out);
+	} else if (believed(m, k->taken)) {
+		*out = (struct meta_answer){ .object = k->object,
+					     .dir = k->dir,
+					     .taken = k->taken,
+					     .until = meta_until(m, k->taken) };
+		if (k->object)
+			out->st = *k->st;
+		r = 0;
+	}
+	lock_drop(&m->lock);
+	return r;
+}
+
 /* Without a request. -EAGAIN: what is known does not tell. */
 static int local(struct meta *m, struct str dirkey, struct str name,
 		 bool nowait, struct meta_answer *out)
 {
 	char key[UFS_KEY_MAX];
-	int64_t taken, now = clock_ns();
 	struct listing *l;
 	int r;
 
@@ -226,18 +258,9 @@ static int local(struct meta *m, struct str dirkey, struct str name,
 	if (name.n > 0)
 		memcpy(key + dirkey.n, name.p, name.n);
 	l = held(m, dirkey);
-	lock_take(&m->lock);
-	taken =
-	    negative_taken_locked(m, (struct str){ key, dirkey.n + name.n });
-	lock_drop(&m->lock);
-	if (taken != INT64_MIN && add_ns(taken, m->negative_ttl) > now &&
-	    (l == NULL || listing_taken(l) <= taken)) {
-		listing_unref(l);
-		return absent(m, taken, out);
-	}
-	if (l == NULL)
-		return -EAGAIN;
-	r = answer(m, l, name, nowait, out);
+	r = from_known(m, (struct str){ key, dirkey.n + name.n }, l, out);
+	if (r == -EAGAIN && l != NULL)
+		r = answer(m, l, name, nowait, out);
 	listing_unref(l);
 	if (r != -EAGAIN)
 		stat_inc(STAT_saved_head);

@@ -100,10 +100,12 @@ void flight_job_end(struct flight *f)
 			f->err = judge_lookup(f);
 		else if (f->kind == FLIGHT_STAT)
 			f->err = f->head_err;
-		if (f->kind == FLIGHT_LOOKUP && f->err == -ENOENT &&
-		    !f->doomed && m->consistency != CONSISTENCY_STRICT)
-			negative_add_locked(m, flight_key(f), f->dir_n,
-					    f->taken);
+		if (f->kind == FLIGHT_LOOKUP &&
+		    (f->err == 0 || f->err == -ENOENT) && !f->doomed &&
+		    m->consistency != CONSISTENCY_STRICT)
+			known_add_locked(m, flight_key(f), f->dir_n, f->taken,
+					 f->head_err == 0 ? &f->st : NULL,
+					 f->below_err == 0);
 		f->done = true;
 		unlist_locked(m, f);
 		event_broadcast(&f->ended);

@@ -5,7 +5,7 @@
  *   meta.c             what is asked of it, and from where it is answered
  *   meta_flight.c      questions to the store, one for all who ask the same
  *   meta_list.c        the flight that lists a directory
- *   meta_table.c       what is remembered: listings, absent names
+ *   meta_table.c       what is remembered: listings, single names
  *   meta_invalidate.c  what is not to be believed any more
  */
 #ifndef CACHE_META_IMPL_H
@@ -21,8 +21,8 @@
 #define DIRS_MAX 256 /* listings held open, at most */
 #define DIRS_MIN 32
 #define DIR_BUCKETS 512
-#define NEGATIVES_MAX 8192
-#define NEGATIVE_BUCKETS 2048
+#define KNOWN_MAX 8192
+#define KNOWN_BUCKETS 2048
 #define FLIGHT_BUCKETS 256
 #define RULES_MAX 64
 #define THREADS_MAX 32
@@ -47,11 +47,13 @@ struct dir {
 	char key[];
 };
 
-/* A name that the store said is absent. */
-struct negative {
-	struct negative *next; /* in its bucket */
+/* What the store said of one name, asked for on its own. */
+struct known {
+	struct known *next; /* in its bucket */
 	int64_t taken;
-	size_t dir_n; /* of key: what is the directory's */
+	bool object, dir;    /* neither: absent */
+	struct ufs_stat *st; /* of the object; owned */
+	size_t dir_n;        /* of key: what is the directory's */
 	size_t n;
 	char key[];
 };
@@ -124,8 +126,8 @@ struct meta {
 	struct dir *dirs[DIR_BUCKETS];
 	struct dir *newest, *oldest;
 	size_t ndirs;
-	struct negative *negatives[NEGATIVE_BUCKETS];
-	struct negative *ring[NEGATIVES_MAX]; /* as they came */
+	struct known *known[KNOWN_BUCKETS];
+	struct known *ring[KNOWN_MAX]; /* as they came */
 	size_t ring_at;
 	struct flight *flights[FLIGHT_BUCKETS];
 	struct rule rules[RULES_MAX];
@@ -159,14 +161,18 @@ void dir_set_locked(struct dir *d, struct listing *l, struct drops *drops);
 void dir_remove_locked(struct meta *m, struct dir *d)
     TSA(requires_capability(m->lock));
 
-/* When the absence of key was learnt; INT64_MIN: it was not. */
-int64_t negative_taken_locked(struct meta *m, struct str key)
+/* What was learnt of key, or NULL: nothing. Borrowed under the lock. */
+const struct known *known_find_locked(struct meta *m, struct str key)
     TSA(requires_capability(m->lock));
-/* Of key the first dir_n bytes are its directory. */
-void negative_add_locked(struct meta *m, struct str key, size_t dir_n,
-			 int64_t taken) TSA(requires_capability(m->lock));
-/* Those of names in the directory above, and in the tree. */
-void negatives_drop_locked(struct meta *m, const struct rule *r)
+/*
+ * Remember an answer. Of key the first dir_n bytes are its directory; st:
+ * of the object, or NULL when there is none.
+ */
+void known_add_locked(struct meta *m, struct str key, size_t dir_n,
+		      int64_t taken, const struct ufs_stat *st, bool dir)
+    TSA(requires_capability(m->lock));
+/* Forget names in the directory above, and in the tree. */
+void known_drop_locked(struct meta *m, const struct rule *r)
     TSA(requires_capability(m->lock));
 void table_free_locked(struct meta *m) TSA(requires_capability(m->lock));
 

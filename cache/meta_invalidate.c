@@ -208,7 +208,7 @@ void meta_invalidate(struct meta *m, struct str key)
 	lock_take(&m->lock);
 	add_rule_locked(m, &rule);
 	flights_doom_locked(m, &rule);
-	negatives_drop_locked(m, &rule);
+	known_drop_locked(m, &rule);
 	while (forget_dir_locked(m, &todo))
 		;
 	lock_drop(&m->lock);

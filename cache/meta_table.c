@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * meta_table.c - what is remembered: listings, absent names
+ * meta_table.c - what is remembered: listings, single names
  *
  * Both tables are bounded. Of directories the one unused for longest goes
- * (its listing stays on the disk); absent names leave in the order in which
- * they came.
+ * (its listing stays on the disk); names that were asked for on their own
+ * leave in the order in which they came. What is there is remembered as well
+ * as what is not: the way to a cached file stays known when the kernel has
+ * forgotten it and the store is gone (R4).
  */
 #include "cache/meta_impl.h"
 
@@ -101,9 +103,9 @@ struct dir *dir_get_locked(struct meta *m, struct str key, struct drops *drops)
 	return d;
 }
 
-static struct negative **negative_slot(struct meta *m, struct str key)
+static struct known **known_slot(struct meta *m, struct str key)
 {
-	struct negative **at = &m->negatives[meta_hash(key) % NEGATIVE_BUCKETS];
+	struct known **at = &m->known[meta_hash(key) % KNOWN_BUCKETS];
 
 	while (*at != NULL &&
 	       !str_eq((struct str){ (*at)->key, (*at)->n }, key))
@@ -111,56 +113,78 @@ static struct negative **negative_slot(struct meta *m, struct str key)
 	return at;
 }
 
-int64_t negative_taken_locked(struct meta *m, struct str key)
+const struct known *known_find_locked(struct meta *m, struct str key)
 {
-	struct negative *n = *negative_slot(m, key);
-
-	return n != NULL ? n->taken : INT64_MIN;
+	return *known_slot(m, key);
 }
 
-static void negative_free_locked(struct meta *m, size_t i)
+static void known_free_locked(struct meta *m, size_t i)
 {
-	struct negative *n = m->ring[i], **at;
+	struct known *k = m->ring[i], **at;
 
-	if (n == NULL)
+	if (k == NULL)
 		return;
-	at = negative_slot(m, (struct str){ n->key, n->n });
-	*at = n->next;
+	at = known_slot(m, (struct str){ k->key, k->n });
+	*at = k->next;
 	m->ring[i] = NULL;
-	free(n);
+	free(k->st);
+	free(k);
 }
 
-void negative_add_locked(struct meta *m, struct str key, size_t dir_n,
-			 int64_t taken)
+static struct known *known_new_locked(struct meta *m, struct str key,
+				      size_t dir_n)
 {
-	struct negative **at = negative_slot(m, key), *n = *at;
+	struct known *k = calloc(1, sizeof(*k) + key.n + 1);
 
-	if (n != NULL) {
-		n->taken = MAX(n->taken, taken);
+	if (k == NULL)
+		return NULL;
+	k->taken = INT64_MIN;
+	k->n = key.n;
+	k->dir_n = dir_n;
+	memcpy(k->key, key.p, key.n);
+	known_free_locked(m, m->ring_at);
+	m->ring[m->ring_at] = k;
+	m->ring_at = (m->ring_at + 1) % KNOWN_MAX;
+	*known_slot(m, key) = k;
+	return k;
+}
+
+/* Out of memory: it will be asked again. */
+void known_add_locked(struct meta *m, struct str key, size_t dir_n,
+		      int64_t taken, const struct ufs_stat *st, bool dir)
+{
+	struct known *k = *known_slot(m, key);
+	struct ufs_stat *copy = NULL;
+
+	if (k != NULL && k->taken > taken)
+		return;
+	if (st != NULL) {
+		copy = malloc(sizeof(*copy));
+		if (copy == NULL)
+			return;
+		*copy = *st;
+	}
+	if (k == NULL)
+		k = known_new_locked(m, key, dir_n);
+	if (k == NULL) {
+		free(copy);
 		return;
 	}
-	n = malloc(sizeof(*n) + key.n + 1);
-	if (n == NULL)
-		return; /* it will be asked again */
-	n->next = NULL;
-	n->taken = taken;
-	n->n = key.n;
-	n->dir_n = dir_n;
-	memcpy(n->key, key.p, key.n);
-	negative_free_locked(m, m->ring_at);
-	m->ring[m->ring_at] = n;
-	m->ring_at = (m->ring_at + 1) % NEGATIVES_MAX;
-	*negative_slot(m, key) = n;
+	free(k->st);
+	k->st = copy;
+	k->object = st != NULL;
+	k->dir = dir;
+	k->taken = taken;
 }
 
-void negatives_drop_locked(struct meta *m, const struct rule *r)
+void known_drop_locked(struct meta *m, const struct rule *r)
 {
-	for (size_t i = 0; i < NEGATIVES_MAX; i++) {
-		struct negative *n = m->ring[i];
+	for (size_t i = 0; i < KNOWN_MAX; i++) {
+		struct known *k = m->ring[i];
 
-		if (n != NULL &&
-		    rule_covers(r, (struct str){ n->key, n->dir_n }))
-			negative_free_locked(m, i);
+		if (k != NULL &&
+		    rule_covers(r, (struct str){ k->key, k->dir_n }))
+			known_free_locked(m, i);
 	}
 }
 
@@ -174,6 +198,6 @@ void table_free_locked(struct meta *m)
 		dir_remove_locked(m, m->oldest);
 		drops_end(&drops);
 	}
-	for (size_t i = 0; i < NEGATIVES_MAX; i++)
-		negative_free_locked(m, i);
+	for (size_t i = 0; i < KNOWN_MAX; i++)
+		known_free_locked(m, i);
 }
