@@ -411,7 +411,8 @@ small_disk() { # MEGABYTES
 	disk_image=${DISK_IMAGE:-$W/image}
 	mkdir -p "$W/disk"
 	truncate -s "$1M" "$disk_image"
-	mkfs.ext4 -q -b 4096 -m 0 -E lazy_itable_init=0,lazy_journal_init=0 \
+	# shellcheck disable=SC2086 # words
+	mkfs.ext4 -q -b 4096 -m 0 ${DISK_OPTIONS-} -E lazy_itable_init=0,lazy_journal_init=0 \
 		"$disk_image"
 	if [ -n "${FAULTS-}" ]; then
 		mkdir -p "$W/blk"

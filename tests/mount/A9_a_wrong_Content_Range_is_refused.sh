@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib.sh"
 need_fuse
 start_store
-mount_tarn read-timeout=2s,metadata-timeout=2s,stall-timeout=500ms
+mount_tarn consistency=strict,read-timeout=2s,metadata-timeout=2s,stall-timeout=500ms
 # Each once (the retry is right) and for ever (an error, and nothing kept).
 try() { # NAME RULE-MEMBERS
 	for size in 900000 9000000; do

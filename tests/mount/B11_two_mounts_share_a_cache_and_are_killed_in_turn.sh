@@ -22,15 +22,19 @@ turn=a other=b
 for i in 1 2 3 4 5 6; do
 	for n in 1 2 3 4 5 6 7 8; do
 		{ cat "$W/$turn/l$n" "$W/$turn/s$n" >"$W/o.$n" 2>&1 || true; } &
+		readers="${readers-} $!"
 		{
 			for k in l s; do
 				[ "$(sha "$W/$other/$k$n")" = "$(cat "$W/want.$k$n")" ] ||
 					echo "$k$n in round $i" >>"$W/wrong"
 			done
 		} &
+		readers="$readers $!"
 	done
 	kill_tarn $turn
-	wait
+	# shellcheck disable=SC2086 # several
+	wait $readers || true
+	readers=
 	mount_tarn -n $turn cache-size=64M
 	[ ! -s "$W/wrong" ] || fail "wrong: $(cat "$W/wrong")"
 	t=$turn turn=$other other=$t

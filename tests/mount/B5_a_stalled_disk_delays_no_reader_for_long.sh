@@ -17,13 +17,16 @@ mount_tarn passthrough=off
 unset FAULTIO
 ls -l "$MNT" >"$W/ls"
 drop_caches
-echo "pread,read $CACHE/v1 1 0 stall:25000" >"$W/rule"
+echo "pread,read $CACHE/v1 1 0 stall:20000" >"$W/rule"
 mv "$W/rule" "$W/faults"
-timeout 20 cat "$MNT/small" >"$W/small" || fail "small: waited for the disk"
-timeout 20 cat "$MNT/large" >"$W/large" || fail "large: waited for the disk"
+timeout 15 cat "$MNT/small" >"$W/small" || fail "small: waited for the disk"
+timeout 15 cat "$MNT/large" >"$W/large" || fail "large: waited for the disk"
 expect_eq "$(sha "$W/small")" "$small"
 expect_eq "$(sha "$W/large")" "$large"
 expect_ge "$(stat -c %s "$W/faults.fired")" 1 "stalls"
 : >"$W/rule"
 mv "$W/rule" "$W/faults"
 expect_eq "$(sha "$MNT/large")" "$large" "after the stall"
+pid=$(mount_pid)
+"$TARN" umount "$MNT"
+wait_for 40 no_process "$pid"

@@ -15,13 +15,15 @@ for sig in INT KILL; do
 	for c in "cat d/small" "cat d/large" "stat d/none" "ls e" "stat f/g/h"; do
 		before=$(sim 'fired?rule=gate')
 		# Background jobs of a shell ignore SIGINT: python undoes that.
-		# shellcheck disable=SC2086
-		(cd "$MNT" && exec python3 -c 'import os, signal, sys
+		python3 -c 'import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execvp(sys.argv[1], sys.argv[1:])' $c) >"$W/out" 2>&1 &
+os.execvp(sys.argv[1], sys.argv[1:])' "${c%% *}" "$MNT/${c#* }" >"$W/out" 2>&1 &
 		reader=$!
 		asked() { [ "$(sim 'fired?rule=gate')" -gt "$before" ]; }
-		asleep() { grep -q '^State:.*[SD]' "/proc/$reader/status"; }
+		asleep() {
+			[ "$(cat "/proc/$reader/comm")" = "${c%% *}" ] &&
+				grep -q '^State:.*[SD]' "/proc/$reader/status"
+		}
 		# A joined wait sends no request of its own: ask again by INT only.
 		if [ $sig = INT ]; then wait_for 20 asked; else wait_for 20 asleep; fi
 		kill -$sig $reader

@@ -18,6 +18,7 @@ for c in ttl:60s strict; do
 	done
 	expect_eq "$(stat -c %Y "$MNT/d/good")" 1700000000
 	expect_eq "$(stat -c %Y "$MNT/d/old")" 0
-	expect_eq "$(stat -c %Y "$MNT/d/far")" 253402300799
+	# Times are kept in ns of 64 bits: the year 2262 is their last.
+	expect_ge "$(stat -c %Y "$MNT/d/far")" 9223372035
 	umount_tarn
 done

@@ -14,6 +14,7 @@ ls -l "$MNT/d" >"$W/ls"
 one=$(sha "$MNT/d/one") two=$(sha "$MNT/d/two")
 expect_eq "$one" "$(sim_sha d/one)"
 expect_eq "$two" "$(sim_sha d/two)"
+sim forget ''
 sim_rule '{"name":"gone","lost":true}'
 drop_caches
 expect_eq "$(sha "$MNT/d/one")" "$one" "cached small file"

@@ -7,7 +7,8 @@ need_fuse
 start_store
 i=0
 while [ $i -lt 25 ]; do
-	printf 'x' | curl -fsS -T - -X POST "$SIM/_sim/put?bucket=bucket&key=d/[1-100]-$i" >"$W/o"
+	curl -fsS --data-binary '' \
+		"$SIM/_sim/put?bucket=bucket&key=d/[1-100]-$i&size=1" >"$W/o"
 	i=$((i + 1))
 done
 mount_tarn

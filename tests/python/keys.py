@@ -3,6 +3,7 @@
 
 keys.py put ENDPOINT BUCKET [sim]   store them (sim: objsim's own door too)
 keys.py check ENDPOINT BUCKET MOUNT the tree is what the rules say, both ways
+keys.py open ENDPOINT BUCKET MOUNT  the same of the files, without a walk
 keys.py count
 What a server does not hold faithfully is left out: only keys that its own
 listing gives back are checked; the number of these is printed.
@@ -193,7 +194,7 @@ def put(store):
     print("%d keys of %d held" % (len(ok), len(keys())))
 
 
-def check(store, mnt):
+def check(store, mnt, walk=True):
     mnt = os.fsencode(mnt)
     ok = held(store)
     files, dirs = paths(ok)
@@ -205,11 +206,13 @@ def check(store, mnt):
     def stop(e):
         raise e
 
-    for where, ds, fs in os.walk(mnt, onerror=stop):
+    for where, ds, fs in os.walk(mnt, onerror=stop) if walk else ():
         rel = os.path.relpath(where, mnt)
         base = b"" if rel == b"." else rel + b"/"
         seen_dirs.update(base + d for d in ds)
         seen_files.update(base + f for f in fs)
+    if not walk:
+        seen_files, seen_dirs = set(files), dirs
     for p in sorted(set(files) - seen_files):
         bad.append(("not listed", p, files[p]))
     for p in sorted(seen_files - set(files)):
@@ -249,8 +252,8 @@ def main():
     store = s3.S3(sys.argv[2], sys.argv[3])
     if sys.argv[1] == "put":
         put(store)
-    elif sys.argv[1] == "check":
-        check(store, sys.argv[4])
+    elif sys.argv[1] in ("check", "open"):
+        check(store, sys.argv[4], sys.argv[1] == "check")
     else:
         raise SystemExit("keys.py: no command " + sys.argv[1])
 
