@@ -108,8 +108,13 @@ static void add_condition(struct text *headers, const char *version)
 		text_addf(headers, "If-Match: \"%s\"\n", version);
 		return;
 	}
-	t = (time_t)strtoll(version + 1, NULL, 10);
-	if (t <= 0 || gmtime_r(&t, &tm) == NULL)
+	/*
+	 * A second later: stores that keep fractions (versitygw) hold the
+	 * whole second for earlier than the object. What answers is compared
+	 * with the version all the same.
+	 */
+	t = (time_t)strtoll(version + 1, NULL, 10) + 1;
+	if (t <= 1 || gmtime_r(&t, &tm) == NULL)
 		return;
 	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	text_addf(headers, "If-Unmodified-Since: %s\n", date);
