@@ -101,7 +101,7 @@ static void *announce(void *arg)
 		service_stop(a->service);
 		return NULL;
 	}
-	service_print(a->service, stdout);
+	service_print(a->service, stdout, true);
 	fflush(stdout);
 	let_go_of_terminal(a->service->options);
 	send_byte(a->fd, 'D');
@@ -123,7 +123,7 @@ static int serve(const struct request *q, int fd)
 	if (service_open(q->options, q->config, q->source, q->dir, &s, why) < 0)
 		return cli_fail("%s", why);
 	if (fd < 0) {
-		service_print(s, stdout);
+		service_print(s, stdout, false);
 		fflush(stdout);
 	} else {
 		/* From here on the end of the stream says that it died. */

@@ -524,7 +524,20 @@ static void print_cache(const struct service *s, FILE *f)
 			units_format_size(d[i].limit, limit, sizeof(limit)));
 }
 
-void service_print(const struct service *s, FILE *f)
+static const char *passthrough_words(const struct service *s, bool answers)
+{
+	if (strcmp(options_text(s->options, OPT_PASSTHROUGH), "off") == 0)
+		return "off, as asked for";
+	if (geteuid() != 0)
+		return "off: only root has it";
+	if (!answers)
+		return "auto: tried at the first request";
+	return fs_passthrough(s->fs)
+		   ? "on: the kernel reads complete files by itself"
+		   : "off: not here; the log tells why";
+}
+
+void service_print(const struct service *s, FILE *f, bool answers)
 {
 	const struct options *o = s->options;
 	char words[256] = "", size[32];
@@ -541,9 +554,6 @@ void service_print(const struct service *s, FILE *f)
 	fprintf(f, "  memory       %s\n",
 		units_format_size((uint64_t)options_number(o, OPT_MEMORY), size,
 				  sizeof(size)));
-	fprintf(f, "  passthrough  %s\n",
-		fs_passthrough(s->fs) ? "on: the kernel reads complete files "
-					"from the cache itself"
-				      : "off");
+	fprintf(f, "  passthrough  %s\n", passthrough_words(s, answers));
 	fprintf(f, "  consistency  %s\n", options_text(o, OPT_CONSISTENCY));
 }

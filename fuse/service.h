@@ -64,7 +64,10 @@ int service_serve(struct service *s);
 void service_stop(struct service *s);
 void service_close(struct service *s); /* NULL is allowed */
 
-/* What was decided, for people; once the mount answers. */
-void service_print(const struct service *s, FILE *f);
+/*
+ * What was decided, for people. answers: the mount has answered a request,
+ * so whether passthrough works is known.
+ */
+void service_print(const struct service *s, FILE *f, bool answers);
 
 #endif
