@@ -28,6 +28,7 @@ struct handle {
 
 	/* a directory's */
 	struct listing *listing; /* owns a ref */
+	bool kept;               /* inodes_dir_close() is to be called */
 };
 
 struct handles;

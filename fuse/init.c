@@ -170,7 +170,8 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
 	return n;
 }
 
-static void session_log(enum fuse_log_level level, const char *fmt, va_list ap)
+static void PRINTF_LIKE(2, 0)
+    session_log(enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	char line[512];
 	int n = vsnprintf(line, sizeof(line), fmt, ap);

@@ -29,7 +29,9 @@ struct inode {
 	uint64_t size;
 	int64_t mtime;
 	uint64_t ino;
-	int64_t shown;
+	int64_t shown; /* when the listing was taken that the kernel keeps */
+	uint32_t shown_opens;
+	bool shown_any;
 	char *name; /* owned; n bytes, no NUL */
 	char *tag;  /* owned; version NUL storage class NUL; NULL: a dir */
 	void *run;  /* borrowed from who attached it */
@@ -494,20 +496,52 @@ void inodes_set_gone(struct inodes *t, uint64_t nodeid)
 	lock_drop(&t->lock);
 }
 
-int64_t inodes_swap_shown(struct inodes *t, uint64_t nodeid, int64_t taken)
+void inodes_dir_open(struct inodes *t, uint64_t nodeid, int64_t taken,
+		     bool *cache, bool *keep)
 {
 	struct inode *in;
-	int64_t before = 0;
+	uint32_t i;
+
+	*cache = false;
+	*keep = false;
+	lock_take(&t->lock);
+	in = find_locked(t, nodeid, &i);
+	if (in != NULL) {
+		*keep = in->shown_any && in->shown == taken;
+		*cache = *keep || in->shown_opens == 0;
+		if (*cache) {
+			in->shown_any = true;
+			in->shown = taken;
+			in->shown_opens++;
+		} else {
+			*keep = true; /* it is that of the other handles */
+		}
+	}
+	lock_drop(&t->lock);
+}
+
+void inodes_dir_close(struct inodes *t, uint64_t nodeid)
+{
+	struct inode *in;
 	uint32_t i;
 
 	lock_take(&t->lock);
 	in = find_locked(t, nodeid, &i);
-	if (in != NULL) {
-		before = in->shown;
-		in->shown = taken;
-	}
+	if (in != NULL && in->shown_opens > 0)
+		in->shown_opens--;
 	lock_drop(&t->lock);
-	return before;
+}
+
+void inodes_dir_drop(struct inodes *t, uint64_t nodeid)
+{
+	struct inode *in;
+	uint32_t i;
+
+	lock_take(&t->lock);
+	in = find_locked(t, nodeid, &i);
+	if (in != NULL)
+		in->shown_any = false;
+	lock_drop(&t->lock);
 }
 
 void *inodes_attach(struct inodes *t, uint64_t nodeid, void *fresh)

@@ -75,10 +75,18 @@ uint64_t inodes_ino(const struct inodes *t, struct str dirkey,
 void inodes_set_gone(struct inodes *t, uint64_t nodeid);
 
 /*
- * When the listing was taken that the kernel's cache of this directory was
- * filled from: replaced by taken, and the former value returned (0: none).
+ * Opens of a directory, and what the kernel keeps of it. Offsets number the
+ * entries of one listing, so the kernel's cache of a directory may hold one
+ * only: the listing taken at the time that the open handles with *cache
+ * have. *keep: what the kernel holds is not to be dropped by this open. Each
+ * open with *cache is to be closed.
  */
-int64_t inodes_swap_shown(struct inodes *t, uint64_t nodeid, int64_t taken);
+void inodes_dir_open(struct inodes *t, uint64_t nodeid, int64_t taken,
+		     bool *cache, bool *keep);
+void inodes_dir_close(struct inodes *t, uint64_t nodeid);
+
+/* What the kernel kept of the directory was dropped. */
+void inodes_dir_drop(struct inodes *t, uint64_t nodeid);
 
 /*
  * The running part of an inode, counted. Attach: hang fresh there (may be

@@ -6,7 +6,8 @@
  * stable whatever happens meanwhile: offset 1 is after ".", 2 after "..",
  * n + 3 after entry n. The kernel keeps the entries it was given
  * (FOPEN_CACHE_DIR); it may answer from them again while opendir still finds
- * the listing that they came from.
+ * the listing that they came from. A handle of another listing is not to
+ * meet them: it goes without while handles of the first are open.
  *
  * READDIRPLUS always: an entry that fits in the reply is also a lookup.
  */
@@ -26,13 +27,20 @@ struct opendir_rq {
 	size_t n;
 };
 
+static void dir_put(struct fs *fs, struct handle *h)
+{
+	if (h != NULL && h->kept)
+		inodes_dir_close(fs->inodes, h->nodeid);
+	handle_put(fs, h);
+}
+
 /* Takes over the listing's reference. */
 static void opendir_reply(struct fs *fs, fuse_req_t req, uint64_t nodeid,
 			  struct listing *l)
 {
 	struct fuse_file_info fi = { 0 };
 	struct handle *h = calloc(1, sizeof(*h));
-	int64_t taken = listing_taken(l);
+	bool cache = false, keep = false;
 	uint64_t fh;
 	int r;
 
@@ -44,22 +52,21 @@ static void opendir_reply(struct fs *fs, fuse_req_t req, uint64_t nodeid,
 	atomic_init(&h->refs, 1);
 	h->nodeid = nodeid;
 	h->listing = l;
+	if (fs->conf.consistency != CONSISTENCY_STRICT)
+		inodes_dir_open(fs->inodes, nodeid, listing_taken(l), &cache,
+				&keep);
+	h->kept = cache;
 	r = handles_add(fs->handles, h, &fh);
 	if (r < 0) {
-		handle_put(fs, h);
+		dir_put(fs, h);
 		reply_err(req, r);
 		return;
 	}
 	fi.fh = fh;
-	if (fs->conf.consistency != CONSISTENCY_STRICT) {
-		fi.cache_readdir = 1;
-		/* Of an earlier boot no two listings can be told apart. */
-		fi.keep_cache =
-		    inodes_swap_shown(fs->inodes, nodeid, taken) == taken &&
-		    taken > 0;
-	}
+	fi.cache_readdir = cache;
+	fi.keep_cache = keep;
 	if (fuse_reply_open(req, &fi) != 0)
-		handle_put(fs, handles_remove(fs->handles, fh));
+		dir_put(fs, handles_remove(fs->handles, fh));
 }
 
 static void opendir_fini(struct rq *rq)
@@ -266,6 +273,6 @@ void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fuse_req_userdata(req);
 
 	(void)ino;
-	handle_put(fs, handles_remove(fs->handles, fi->fh));
+	dir_put(fs, handles_remove(fs->handles, fi->fh));
 	reply_err(req, 0);
 }

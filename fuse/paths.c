@@ -133,7 +133,7 @@ static void drop_name(struct fs *fs, uint64_t parent, struct str comp,
 static void drop_inode(struct fs *fs, uint64_t nodeid, enum inode_type type)
 {
 	if (type == INODE_DIR)
-		inodes_swap_shown(fs->inodes, nodeid, 0);
+		inodes_dir_drop(fs->inodes, nodeid);
 	fuse_lowlevel_notify_inval_inode(fs->se, nodeid, 0, 0);
 }
 

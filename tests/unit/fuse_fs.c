@@ -302,6 +302,47 @@ START_TEST(a_directory_lists_its_entries_once_and_seeks)
 }
 END_TEST
 
+/* A reader of the old listing misses nothing when another reads a new one. */
+START_TEST(a_directory_that_changes_while_it_is_read_misses_no_name)
+{
+	enum { N = 1000 };
+	char *seen = calloc(N, 1), name[64];
+	DIR *slow, *quick;
+	struct dirent *e;
+	unsigned k;
+
+	for (int i = 0; i < N; i++) {
+		snprintf(name, sizeof(name), "d/y-some-name-%d", i);
+		put(name, "", 0);
+		snprintf(name, sizeof(name), "d/a-some-name-%d", i);
+		put(name, "", 0);
+	}
+	start(CONSISTENCY_TTL, true, true);
+	slow = opendir(path(mnt, "d"));
+	for (int i = 0; i < 600; i++)
+		ck_assert_ptr_nonnull(readdir(slow));
+	for (int i = 0; i < N; i++) {
+		snprintf(name, sizeof(name), "d/a-some-name-%d", i);
+		ck_assert_int_eq(unlink(path(src, name)), 0);
+	}
+	ck_assert_int_eq(fs_invalidate(fs, "d"), 0);
+	quick = opendir(path(mnt, "d"));
+	k = 0;
+	while (readdir(quick) != NULL)
+		k++;
+	ck_assert_uint_eq(k, N + 3);
+	while ((e = readdir(slow)) != NULL)
+		if (sscanf(e->d_name, "y-some-name-%u", &k) == 1)
+			ck_assert_int_eq(seen[k]++, 0);
+	for (int i = 0; i < N; i++)
+		ck_assert_msg(seen[i] == 1, "y-some-name-%d", i);
+	closedir(slow);
+	closedir(quick);
+	free(seen);
+	stop();
+}
+END_TEST
+
 START_TEST(all_that_would_write_is_EROFS)
 {
 	start(CONSISTENCY_TTL, true, true);
@@ -624,6 +665,8 @@ int main(void)
 			    ARRAY_SIZE(kinds));
 	tcase_add_test(c, attributes_come_from_the_options_and_the_object);
 	tcase_add_test(c, a_directory_lists_its_entries_once_and_seeks);
+	tcase_add_test(
+	    c, a_directory_that_changes_while_it_is_read_misses_no_name);
 	tcase_add_test(c, all_that_would_write_is_EROFS);
 	tcase_add_test(c, getfattr_shows_the_version_and_what_is_cached);
 	tcase_add_loop_test(

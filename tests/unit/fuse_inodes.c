@@ -233,6 +233,33 @@ START_TEST(a_gone_version_found_again_is_good_again)
 }
 END_TEST
 
+START_TEST(the_kernel_keeps_one_listing_of_a_directory_at_a_time)
+{
+	struct inode_attr d = look(INODE_ROOT, INODE_DIR, "d", "");
+	bool cache, keep;
+
+	inodes_dir_open(t, d.nodeid, INT64_MIN, &cache, &keep);
+	ck_assert(cache && !keep);
+	inodes_dir_open(t, d.nodeid, INT64_MIN, &cache, &keep);
+	ck_assert(cache && keep);
+	/* Another listing while the first is being read: beside it. */
+	inodes_dir_open(t, d.nodeid, 5, &cache, &keep);
+	ck_assert(!cache && keep);
+	inodes_dir_close(t, d.nodeid);
+	inodes_dir_close(t, d.nodeid);
+	inodes_dir_open(t, d.nodeid, 5, &cache, &keep);
+	ck_assert(cache && !keep);
+	inodes_dir_close(t, d.nodeid);
+	inodes_dir_open(t, d.nodeid, 5, &cache, &keep);
+	ck_assert(cache && keep);
+	inodes_dir_close(t, d.nodeid);
+	inodes_dir_drop(t, d.nodeid);
+	inodes_dir_open(t, d.nodeid, 5, &cache, &keep);
+	ck_assert(cache && !keep);
+	inodes_dir_close(t, d.nodeid);
+}
+END_TEST
+
 START_TEST(all_inodes_below_a_key_are_found_and_no_others)
 {
 	struct inode_attr d = look(INODE_ROOT, INODE_DIR, "a", "");
@@ -346,6 +373,8 @@ int main(void)
 	tcase_add_test(c,
 		       an_attached_run_holds_the_record_until_its_last_detach);
 	tcase_add_test(c, a_gone_version_found_again_is_good_again);
+	tcase_add_test(c,
+		       the_kernel_keeps_one_listing_of_a_directory_at_a_time);
 	tcase_add_test(c, all_inodes_below_a_key_are_found_and_no_others);
 	tcase_add_test(c, a_hundred_thousand_inodes_come_and_go);
 	tcase_add_test(c, threads_may_look_up_and_forget_at_once);
