@@ -10,15 +10,26 @@ STORE_KIND=file
 start_store
 mkdir -p "$W/store/d"
 make_file "$W/store/d/f" 5000
-# mount(8) looks for helpers in the system's directories only.
-helper() {
-	"$BUILD/mount.tarn" "$@"
-}
+# mount(8) looks for helpers in the system's directories only: one is laid
+# over them, in a mount namespace of our own.
+if [ -z "${IN_OWN_MOUNTS-}" ]; then
+	unshare --mount true 2>/dev/null || skip "no mount namespaces"
+	trap - EXIT
+	IN_OWN_MOUNTS=1 TEST_DIR=$W exec unshare --mount sh "$0"
+fi
+sbin=$(readlink -f /sbin)
+mkdir "$W/over"
+mount -t tmpfs none "$W/over"
+mkdir "$W/over/up" "$W/over/work"
+mount -t overlay none -o "lowerdir=$sbin,upperdir=$W/over/up,workdir=$W/over/work" \
+	"$sbin" || skip "no overlay file system"
+at_exit "umount $sbin"
+cp "$TARN" "$sbin/mount.tarn"
 printf '{ "negative-ttl": "7s", "memory": "80M" }\n' >"$W/config/config.json"
 mkdir -p "$W/config/tarn"
 mv "$W/config/config.json" "$W/config/tarn/config.json"
 export TARN_SMALL_FILE=64K TARN_MEMORY=96M
-helper "file://$W/store/" "$MNT" -n -o "ro,_netdev,nofail,x-systemd.automount,noexec,cache-dir=$CACHE,log=$W/mnt.log,uid=12,file-mode=0640" >"$W/out"
+mount -t tarn "file://$W/store/" "$MNT" -o "ro,_netdev,nofail,x-systemd.automount,noexec,cache-dir=$CACHE,log=$W/mnt.log,uid=12,file-mode=0640" >"$W/out"
 grep -q "file://$W/store is mounted on $MNT" "$W/out"
 grep -q "consistency *ttl:60s" "$W/out"
 grep -q "memory *96 MiB" "$W/out"
@@ -37,10 +48,19 @@ expect_eq "$(opt consistency)" "ttl:60s default"
 (cd "$MNT/d" && "$TARN" status . >"$W/human")
 grep -q "file://$W/store on $MNT" "$W/human" || fail "$(cat "$W/human")"
 umount_tarn
+# A line of fstab, and umount(8).
+echo "file://$W/store $MNT tarn ro,noauto,user,nofail,cache-dir=$CACHE 0 0" \
+	>"$W/fstab"
+mount -T "$W/fstab" "$MNT" >"$W/out"
+grep " $MNT fuse.tarn ro," /proc/self/mounts | grep -q nosuid
+cmp "$W/store/d/f" "$MNT/d/f"
+pid=$(mount_pid)
+umount "$MNT"
+wait_for 20 no_process "$pid"
 # -f of mount(8): only look.
-helper "file://$W/store" "$MNT" -f -o "ro,cache-dir=$CACHE"
-expect_eq "$(mounts_here)" ""
+mount -t tarn -f "file://$W/store" "$MNT" -o "ro,cache-dir=$CACHE"
+expect_eq "$(mounts_here)" "$W/over"
 rc=0
-helper "file://$W/store" "$MNT" -o "rw,cache-dir=$CACHE" 2>"$W/err" || rc=$?
+mount -t tarn "file://$W/store" "$MNT" -o "cache-dir=$CACHE" 2>"$W/err" || rc=$?
 expect_eq $rc 2
 grep -q "write ro" "$W/err"
