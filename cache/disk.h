@@ -94,14 +94,6 @@ const char *disk_state_name(enum disk_state s);
  */
 void disk_failed(struct disk *d, int err, const char *what);
 
-/* What this directory counted, for status; files: as last walked. */
-struct disk_counts {
-	uint64_t files;
-	uint64_t evicted_bytes;
-	uint64_t bad_pages;
-};
-struct disk_counts disk_counts(const struct disk *d);
-
 /* A page found torn, foreign or rotten. */
 void disk_bad_page(struct disk *d);
 

@@ -69,17 +69,6 @@ uint64_t disk_bytes(const struct disk *d)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
-struct disk_counts disk_counts(const struct disk *d)
-{
-	return (struct disk_counts){
-		.files = atomic_load_explicit(&d->files, memory_order_relaxed),
-		.evicted_bytes = atomic_load_explicit(&d->evicted_bytes,
-						      memory_order_relaxed),
-		.bad_pages =
-		    atomic_load_explicit(&d->bad_pages, memory_order_relaxed),
-	};
-}
-
 static int64_t word_read(int fd)
 {
 	uint8_t b[8];

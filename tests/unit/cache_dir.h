@@ -60,6 +60,14 @@ static inline struct disk *dir_open(struct dir *t, uint64_t size)
 	return d;
 }
 
+static inline struct disk_numbers numbers_of(const struct disk *d)
+{
+	struct disk_numbers n;
+
+	disk_numbers(d, &n);
+	return n;
+}
+
 static inline struct disk_id id_of(const char *key, uint64_t n)
 {
 	return disk_extent_id(str_of("store"), str_of(key), str_of("v"), 0, n);

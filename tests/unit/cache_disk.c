@@ -619,7 +619,7 @@ START_TEST(B11_processes_count_together_and_a_walk_mends_what_a_kill_lost)
 	ck_assert_uint_eq(disk_bytes(d[0]), disk_bytes(d[1]));
 	ck_assert_uint_eq(walked(d[0]), 40 * 12288);
 	ck_assert_uint_eq(disk_bytes(d[0]), 40 * 12288);
-	ck_assert_uint_eq(disk_counts(d[0]).files, 40);
+	ck_assert_uint_eq(numbers_of(d[0]).files, 40);
 	/* Counted by nobody, as after a kill. */
 	for (int i = 0; i < 10; i++) {
 		snprintf(key, sizeof(key), "more %d", i);

@@ -119,7 +119,7 @@ START_TEST(few_files_go_in_the_order_of_their_age)
 	for (unsigned i = 0; i < 100; i++)
 		ck_assert_int_eq(there(d, i), i * 37 % 100 >= 40);
 	ck_assert_uint_eq(walked(d), 60 * SIZE);
-	ck_assert_uint_eq(disk_counts(d).evicted_bytes, 40 * SIZE);
+	ck_assert_uint_eq(numbers_of(d).evicted_bytes, 40 * SIZE);
 	disk_close(d);
 }
 END_TEST
@@ -363,7 +363,7 @@ START_TEST(inodes_run_out_before_bytes_do)
 		ck_assert(r == 0 || r == -ENOSPC);
 	}
 	ck_assert(disk_state(d) == DISK_OK);
-	ck_assert_uint_gt(disk_counts(d).evicted_bytes, 0);
+	ck_assert_uint_gt(numbers_of(d).evicted_bytes, 0);
 	disk_close(d);
 }
 END_TEST
@@ -443,7 +443,7 @@ START_TEST(B13_eviction_races_readers_and_nothing_wrong_is_read)
 	for (int i = 0; i < 8; i++)
 		pthread_join(t[i], NULL);
 	ck_assert_int_eq(atomic_load(&wrong), 0);
-	ck_assert_uint_eq(disk_counts(raced).bad_pages, 0);
+	ck_assert_uint_eq(numbers_of(raced).bad_pages, 0);
 	ck_assert(disk_state(raced) == DISK_OK);
 	disk_close(raced);
 }

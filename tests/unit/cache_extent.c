@@ -196,7 +196,7 @@ static int read_all(struct extent *e)
 
 static uint64_t bad_pages(void)
 {
-	return disk_counts(disk).bad_pages;
+	return numbers_of(disk).bad_pages;
 }
 
 START_TEST(B6_no_flipped_bit_of_a_small_file_is_ever_served)
