@@ -15,15 +15,19 @@
  * was read is of that version. Each piece is checked before it is handed on.
  * On a network file system the ctime is another machine's: two seconds.
  *
- * What cannot be seen: stores through a shared mapping that is already
- * dirty touch no ctime until write-back. Who changes files so while others
- * read them has no version to go by.
+ * A long write() sets the ctime when it begins. So a file that changed in the
+ * last two seconds is only read when no one has it open for writing, which a
+ * lease that is taken and given back at once tells; else the two seconds are
+ * waited for. What remains unseen: a single write() of more than two seconds,
+ * and stores through a shared mapping that is dirty for longer than that
+ * (they touch no ctime until write-back).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -168,6 +172,13 @@ int64_t file_settle_time(const struct file_store *f, const struct stat *st)
 	return st->st_dev == f->dev ? f->settle : SETTLE_NETWORK;
 }
 
+static int64_t ctime_of(const struct stat *st)
+{
+	int64_t s = MIN(MAX(st->st_ctim.tv_sec, 0), UFS_MTIME_MAX_S);
+
+	return s * NSEC_PER_SEC + st->st_ctim.tv_nsec;
+}
+
 /*
  * A ctime in the future (a clock set back, a server's clock) is waited for
  * no longer than any other: a whole settling time during which it stays the
@@ -175,9 +186,8 @@ int64_t file_settle_time(const struct file_store *f, const struct stat *st)
  */
 int64_t file_young(const struct file_store *f, const struct stat *st)
 {
-	int64_t settle = file_settle_time(f, st), now = clock_wall_ns();
-	int64_t s = MIN(MAX(st->st_ctim.tv_sec, 0), UFS_MTIME_MAX_S);
-	int64_t age = now - (s * NSEC_PER_SEC + st->st_ctim.tv_nsec);
+	int64_t settle = file_settle_time(f, st);
+	int64_t age = clock_wall_ns() - ctime_of(st);
 
 	if (age >= settle)
 		return 0;
@@ -217,6 +227,43 @@ static int settle(struct file_store *f, int fd, struct stat *st,
 			return -ETIMEDOUT;
 	}
 	return 0;
+}
+
+/*
+ * May someone be writing? A read lease is only given when no one can. Who
+ * opens the file while we hold it waits for that moment; SIGURG, which would
+ * tell us of it, is ignored by default.
+ */
+static bool may_be_written(int fd)
+{
+	if (fcntl(fd, F_SETSIG, SIGURG) < 0 ||
+	    fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+		return true;
+	fcntl(fd, F_SETLEASE, F_UNLCK);
+	return false;
+}
+
+/* settle(), and no write that began before the ctime may still be going on. */
+static int settle_for_reading(struct file_store *f, int fd, struct stat *st,
+			      struct cancel *cancel)
+{
+	int64_t until;
+	struct stat before;
+	int r;
+
+	r = settle(f, fd, st, f->timeout, cancel);
+	if (r < 0)
+		return r;
+	until = ctime_of(st) + SETTLE_NETWORK - clock_wall_ns();
+	if (until <= 0 || !may_be_written(fd))
+		return 0;
+	before = *st;
+	r = ufs_sleep_until(clock_ns() + MIN(until, SETTLE_NETWORK), cancel);
+	if (r == 0 && fstat(fd, st) < 0)
+		r = file_errno(errno);
+	if (r == 0 && !same_ctime(&before, st))
+		r = -ETIMEDOUT;
+	return r;
 }
 
 static int file_stat(struct ufs *u, struct str key, struct ufs_stat *out,
@@ -346,7 +393,7 @@ static int file_get(struct ufs *u, struct str key, const char *want,
 		return want != NULL ? -ESTALE : -ENOENT;
 	if (want != NULL && strcmp(s.version, want) != 0)
 		return -ESTALE;
-	r = settle(f, fd, &st, f->timeout, cancel);
+	r = settle_for_reading(f, fd, &st, cancel);
 	if (r < 0)
 		return ufs_fail(r, "%s: the file keeps changing", f->root);
 	if (!file_stat_of(&st, &s) ||

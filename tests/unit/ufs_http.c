@@ -701,8 +701,8 @@ START_TEST(more_threads_than_connections_take_turns)
 		ck_assert(!r[i].g.wrong);
 	}
 	ufs_close(u);
-	ck_assert_uint_le(s.connections, 2);
 	server_stop(&s);
+	ck_assert_uint_le(s.connections, 2);
 }
 END_TEST
 
