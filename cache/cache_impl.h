@@ -74,6 +74,7 @@ struct fill_waiter {
 struct stream {
 	uint64_t next;   /* where the reader is expected */
 	uint64_t ahead;  /* fetched, or being fetched, up to here */
+	uint64_t warmed; /* asked of the SSD up to here */
 	uint64_t window; /* bytes to keep ahead; 0: seen once */
 	uint64_t used;   /* object->reads when it last matched */
 };
@@ -248,11 +249,14 @@ bool fill_evict(struct fill *f);
 void fill_free(struct cache *c, struct fill *f);
 
 /* stream.c */
-/* Note a read; *from and *bytes: what to fetch ahead (bytes 0: nothing). */
+/* What to do ahead of a stream; 0 bytes: nothing. */
+struct ahead {
+	uint64_t fetch, fetch_bytes; /* from the store, where it is absent */
+	uint64_t warm, warm_bytes;   /* from the SSD into the page cache */
+};
 void stream_note_locked(struct object *o, uint64_t off, size_t len,
-			uint64_t *from, uint64_t *bytes)
-    TSA(requires_capability(o->lock));
-void stream_fetch_ahead(struct object *o, uint64_t from, uint64_t bytes);
+			struct ahead *a) TSA(requires_capability(o->lock));
+void stream_go_ahead(struct object *o, const struct ahead *a);
 
 /* watch.c */
 int watch_start(struct cache *c);

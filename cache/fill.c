@@ -369,7 +369,8 @@ static void fill_store(struct fill *f)
 			return;
 	}
 	lock_take(&c->memory_lock);
-	behind = c->writing + f->n > c->reserved_max / 2;
+	/* A loader is there to fill the SSD: it waits, within its share. */
+	behind = f->waiter == NULL && c->writing + f->n > c->reserved_max / 2;
 	if (!behind)
 		c->writing += f->n;
 	lock_drop(&c->memory_lock);

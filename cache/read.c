@@ -293,7 +293,7 @@ void read_go_on(struct object *o, struct object_read *r, bool nowait)
 
 void object_read(struct object *o, struct object_read *r)
 {
-	uint64_t from, ahead;
+	struct ahead ahead;
 
 	r->object = o;
 	r->state = READ_IDLE;
@@ -305,15 +305,15 @@ void object_read(struct object *o, struct object_read *r)
 	r->len = MIN(MIN(r->len, OBJECT_READ_MAX), o->st.size - r->off);
 	r->deadline = clock_ns() + o->cache->conf.read_timeout;
 	lock_take(&o->lock);
-	stream_note_locked(o, r->off, r->len, &from, &ahead);
+	stream_note_locked(o, r->off, r->len, &ahead);
 	lock_drop(&o->lock);
-	if (ahead == 0) {
+	if (ahead.fetch_bytes == 0 && ahead.warm_bytes == 0) {
 		read_go_on(o, r, true);
 		return;
 	}
 	object_ref(o); /* done() may have the caller put it */
 	read_go_on(o, r, true);
-	stream_fetch_ahead(o, from, ahead);
+	stream_go_ahead(o, &ahead);
 	object_unref(o);
 }
 
