@@ -307,7 +307,7 @@ static int finish_sorted(struct listing_writer *w, struct listing **out)
 	if (r == 0)
 		r = spool_publish(&w->data, &w->id, LISTING_SUFFIX, &fd);
 	if (r == 0)
-		r = listing_load(w->disk, &w->id, fd, out);
+		r = listing_load(w->data.disk, &w->id, fd, out);
 	if (r == 0)
 		take_fd(&fd);
 	return r == -ENOENT ? -EIO : r; /* what we wrote is not what we read */

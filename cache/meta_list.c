@@ -3,9 +3,9 @@
  * meta_list.c - the flight that lists a directory
  *
  * Pages go to a writer as they come and only what is complete is kept: half
- * a listing says nothing about what is absent (A23). A disk that fails
- * while the listing is written costs a second listing, into memory, and is
- * no error (T6).
+ * a listing says nothing about what is absent (A23). A disk that takes no
+ * more makes the listing go on in memory; one that cannot read back what it
+ * took costs a second listing, and is no error either (T6).
  */
 #include "cache/meta_impl.h"
 
@@ -164,6 +164,8 @@ void flight_list_run(struct job *job)
 
 	flight_begin(f);
 	f->err = cancelled(&f->cancel) ? -ECANCELED : list(f);
+	if (f->err == -EMFILE)
+		f->err = -ENFILE;
 	if ((f->err == 0 || f->err == -ENOENT) &&
 	    (!keep(f) || f->err == -ENOENT))
 		listing_remove(f->meta->disk, &id);

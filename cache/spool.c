@@ -37,20 +37,25 @@ void spool_fini(struct spool *s)
 	s->buf = NULL;
 }
 
+static int memory_file(void)
+{
+	int fd = memfd_create("listing", MFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static int make_file(struct spool *s)
 {
-	int r;
-
+	s->fd = -1;
 	if (s->disk != NULL) {
-		r = disk_tmp(s->disk, s->tmp, &s->fd);
-		if (r < 0) {
-			s->tmp[0] = '\0';
-			s->fd = -1;
-		}
-		return r;
+		if (disk_tmp(s->disk, s->tmp, &s->fd) == 0)
+			return 0;
+		s->tmp[0] = '\0';
+		s->fd = -1;
+		s->disk = NULL;
 	}
-	s->fd = memfd_create("listing", MFD_CLOEXEC);
-	return s->fd < 0 ? -errno : 0;
+	s->fd = memory_file();
+	return MIN(s->fd, 0);
 }
 
 static int failed(struct spool *s, int err, const char *what)
@@ -60,18 +65,17 @@ static int failed(struct spool *s, int err, const char *what)
 	return err;
 }
 
-static int write_all(struct spool *s, uint64_t off, const void *bytes, size_t n)
+static int write_all(int fd, uint64_t off, const void *bytes, size_t n)
 {
 	const char *p = bytes;
 
 	while (n > 0) {
-		ssize_t r = pwrite(s->fd, p, n, (off_t)off);
+		ssize_t r = pwrite(fd, p, n, (off_t)off);
 
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r <= 0)
-			return failed(s, r < 0 ? -errno : -EIO,
-				      "write a listing");
+			return r < 0 ? -errno : -EIO;
 		p += r;
 		off += (uint64_t)r;
 		n -= (size_t)r;
@@ -99,20 +103,54 @@ int spool_pread(int fd, uint64_t off, void *bytes, size_t n)
 	return 0;
 }
 
-static int flush(struct spool *s)
+/* The disk takes no more: go on in memory, with what it has. */
+static int to_memory(struct spool *s)
 {
+	AUTO_CLOSE int fd = memory_file();
+	uint8_t part[KIB(16)];
 	int r = 0;
 
-	if (s->fd < 0)
-		r = make_file(s);
+	if (fd < 0)
+		return fd;
+	for (uint64_t off = 0; off < s->flushed && r == 0;) {
+		size_t n = (size_t)MIN(sizeof(part), s->flushed - off);
+
+		r = spool_pread(s->fd, off, part, n);
+		if (r < 0)
+			return failed(s, r, "read a listing");
+		r = write_all(fd, off, part, n);
+		off += n;
+	}
+	if (r < 0)
+		return r;
+	unname(s);
+	s->disk = NULL;
+	close(s->fd);
+	s->fd = take_fd(&fd);
+	return 0;
+}
+
+static int write_to_disk(struct spool *s)
+{
+	int r;
+
+	if (!disk_admit(s->disk, (int64_t)s->n))
+		return -ENOSPC;
+	s->admitted += (int64_t)s->n;
+	r = write_all(s->fd, s->flushed, s->buf, s->n);
+	return r < 0 ? failed(s, r, "write a listing") : 0;
+}
+
+static int flush(struct spool *s)
+{
+	int r = s->fd < 0 ? make_file(s) : 0;
+
 	if (r < 0 || s->n == 0)
 		return r;
-	if (s->disk != NULL) {
-		if (!disk_admit(s->disk, (int64_t)s->n))
-			return -ENOSPC;
-		s->admitted += (int64_t)s->n;
-	}
-	r = write_all(s, s->flushed, s->buf, s->n);
+	if (s->disk != NULL && write_to_disk(s) < 0)
+		r = to_memory(s);
+	if (r == 0 && s->disk == NULL)
+		r = write_all(s->fd, s->flushed, s->buf, s->n);
 	if (r < 0)
 		return r;
 	s->flushed += s->n;
@@ -186,7 +224,8 @@ int spool_patch(struct spool *s, uint64_t off, const void *bytes, size_t n)
 		memcpy(s->buf + (off - s->flushed), bytes, n);
 		return 0;
 	}
-	return write_all(s, off, bytes, n);
+	r = write_all(s->fd, off, bytes, n);
+	return r < 0 ? failed(s, r, "write a listing") : 0;
 }
 
 int spool_publish(struct spool *s, const struct disk_id *id, const char *suffix,

@@ -4,8 +4,9 @@
  *
  * What is appended is buffered; the file is made when the buffer is full for
  * the first time, so what is small costs one write. Bytes already appended
- * can be read and changed. A failure of the disk is counted there and
- * returned; the spool is then only good to be ended.
+ * can be read and changed. When the disk refuses more or fails to write it,
+ * the spool goes on in memory (its disk is then NULL); when it cannot even
+ * read, that is returned, and the spool is only good to be ended.
  */
 #ifndef CACHE_SPOOL_H
 #define CACHE_SPOOL_H

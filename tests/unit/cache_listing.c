@@ -827,6 +827,30 @@ START_TEST(a_dropped_writer_leaves_nothing_and_gives_its_space_back)
 }
 END_TEST
 
+START_TEST(a_disk_that_becomes_full_half_way_leaves_the_listing_in_memory)
+{
+	/* Of 500 bytes each, above the limit: some of it was on the disk. */
+	struct disk_conf conf = { .dir = tmp, .size = KIB(700) };
+	size_t n = 4000;
+	struct item *items = calloc(n, sizeof(*items));
+	struct listing *l;
+	char why[256];
+
+	disk_close(disk);
+	ck_assert_int_eq(disk_open(&conf, &disk, why), 0);
+	for (size_t i = 0; i < n; i++)
+		set_name(&items[i], "%0500u", (unsigned)i);
+	if (_i == 1) /* and when it must be sorted */
+		shuffle(items, n);
+	l = write_items(disk, items, n);
+	qsort(items, n, sizeof(*items), item_cmp);
+	check_same(l, items, n);
+	listing_unref(l);
+	ck_assert_int_eq(listing_open(disk, &id, &l), -ENOENT);
+	free(items);
+}
+END_TEST
+
 struct reader {
 	struct listing *l;
 	const struct item *items;
@@ -914,6 +938,9 @@ static Suite *listing_suite(void)
 		       a_newer_listing_replaces_the_older_whose_readers_go_on);
 	tcase_add_test(
 	    t, a_dropped_writer_leaves_nothing_and_gives_its_space_back);
+	tcase_add_loop_test(
+	    t, a_disk_that_becomes_full_half_way_leaves_the_listing_in_memory,
+	    0, 2);
 	tcase_add_loop_test(t, many_threads_read_one_listing, 0, 2);
 	tcase_set_timeout(t, 120);
 	suite_add_tcase(s, t);

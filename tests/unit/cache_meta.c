@@ -993,7 +993,7 @@ START_TEST(what_was_being_asked_when_it_was_invalidated_is_not_kept)
 }
 END_TEST
 
-START_TEST(B4_a_disk_that_takes_nothing_costs_a_listing_and_no_error)
+START_TEST(B4_a_disk_that_takes_nothing_costs_no_error_and_no_request)
 {
 	struct listing *l;
 
@@ -1004,6 +1004,7 @@ START_TEST(B4_a_disk_that_takes_nothing_costs_a_listing_and_no_error)
 	ck_assert_uint_eq(listing_entries(l), 5000);
 	listing_unref(l);
 	ck_assert_int_eq(look("c/", "00004999"), 0);
+	check_asked(0, 5);
 }
 END_TEST
 
@@ -1205,7 +1206,7 @@ static Suite *meta_suite(void)
 	tcase_add_test(
 	    t, what_was_being_asked_when_it_was_invalidated_is_not_kept);
 	tcase_add_test(
-	    t, B4_a_disk_that_takes_nothing_costs_a_listing_and_no_error);
+	    t, B4_a_disk_that_takes_nothing_costs_no_error_and_no_request);
 	tcase_add_test(t, B5_a_listing_that_rotted_is_asked_for_anew);
 	tcase_add_test(t, more_directories_than_are_held_open_are_all_right);
 	suite_add_tcase(s, t);
