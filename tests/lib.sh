@@ -42,6 +42,12 @@ skip() {
 	exit 77
 }
 
+# A sanitized build (BUILD=build/address-undefined) tells into these files.
+sanitizers=log_path=$W/san:exitcode=66
+export ASAN_OPTIONS="$sanitizers:verify_asan_link_order=0"
+export UBSAN_OPTIONS="$sanitizers:print_stacktrace=1"
+export TSAN_OPTIONS="$sanitizers" LSAN_OPTIONS="$sanitizers"
+
 # ---- what is undone at the end -----------------------------------------
 
 AT_EXIT=
@@ -82,6 +88,11 @@ cleanup() {
 		echo "left running: $(tr '\0' ' ' <"/proc/$p/cmdline")" >&2
 		[ $rc -ne 0 ] || rc=1
 		kill -9 "$p" 2>/dev/null
+	done
+	for f in "$W"/san.*; do
+		[ -s "$f" ] || continue
+		head -n 60 "$f" >&2
+		rc=1
 	done
 	if [ $rc -ne 0 ] && [ $rc -ne 77 ]; then
 		for f in "$W"/*.log; do

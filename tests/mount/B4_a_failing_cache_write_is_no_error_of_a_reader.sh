@@ -7,7 +7,6 @@ need_fuse
 start_store
 : >"$W/faults"
 TARN_WRAP="env FAULTIO=$W/faults LD_PRELOAD=$SHIMS/libfaultio.so"
-export ASAN_OPTIONS=verify_asan_link_order=0
 set_faults() { # TEXT: seen whole by the next call
 	: >"$W/faults.fired"
 	echo "$1" >"$W/rule"

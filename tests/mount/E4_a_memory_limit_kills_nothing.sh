@@ -5,19 +5,24 @@
 . "$(dirname "$0")/../lib.sh"
 need_fuse
 need_root "a cgroup"
-group=
-for top in /sys/fs/cgroup /sys/fs/cgroup/unified; do
-	[ -f "$top/cgroup.controllers" ] && grep -q memory "$top/cgroup.controllers" &&
-		group=$top/tarn-test-$$
-done
-[ -n "$group" ] || skip "no memory controller of cgroup v2"
 start_store
-echo +memory >"${group%/*}/cgroup.subtree_control" 2>"$W/o" || true
+# cgroup v2, or the memory controller of v1.
+group='' limit_file='' top=/sys/fs/cgroup
+for d in $top $top/unified; do
+	grep -qw memory "$d/cgroup.controllers" 2>"$W/o" || continue
+	echo +memory >"$d/cgroup.subtree_control" 2>"$W/o" || true
+	group=$d/tarn-test-$$ limit_file=memory.max events=memory.events
+done
+if [ -z "$group" ] && [ -f $top/memory/memory.limit_in_bytes ]; then
+	group=$top/memory/tarn-test-$$ limit_file=memory.limit_in_bytes
+	events=memory.oom_control
+fi
+[ -n "$group" ] || skip "no memory controller"
 mkdir "$group" || skip "cannot make a cgroup"
-at_exit "rmdir $group"
-[ -f "$group/memory.max" ] || skip "no memory controller for a cgroup"
-echo 128M >"$group/memory.max"
-echo 0 >"$group/memory.swap.max" 2>"$W/o" || true
+# Once the daemon has left it.
+at_exit "umount -l $MNT 2>$W/o; timeout 20 sh -c 'until rmdir $group; do sleep 0.1; done'"
+[ -f "$group/$limit_file" ] || skip "no memory controller for a cgroup"
+echo 134217728 >"$group/$limit_file"
 i=0
 while [ $i -lt 16 ]; do
 	i=$((i + 1))
@@ -48,5 +53,5 @@ wait $readers
 [ ! -s "$W/wrong" ] || fail "wrong: $(head -n 3 "$W/wrong")"
 expect_eq "$(mount_pid)" "$pid" "the daemon"
 expect_le "$(mount_stat "$MNT" "m['memory']['used']")" "$limit" "memory used"
-expect_eq "$(awk '$1 == "oom_kill" { print $2 }' "$group/memory.events")" 0 "OOM kills"
+expect_eq "$(awk '$1 == "oom_kill" { print $2 }' "$group/$events")" 0 "OOM kills"
 umount_tarn

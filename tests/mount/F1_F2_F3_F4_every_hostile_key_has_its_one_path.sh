@@ -15,9 +15,10 @@ objsim) expect_eq "$held" 600 "keys held" ;;
 esac
 mount_tarn
 python3 "$HELPERS/keys.py" check "$S3" bucket "$MNT" >"$W/checked"
-# Again by a daemon that is to ask for each name alone.
+expect_ge "$(cat "$W/checked")" $((held / 2)) "paths"
 umount_tarn
+[ "$STORE_KIND" = objsim ] || exit 0
+# Again by a daemon that is to ask for each name alone.
 mount_tarn consistency=strict
 python3 "$HELPERS/keys.py" open "$S3" bucket "$MNT" >"$W/checked"
-expect_ge "$(cat "$W/checked")" $((held / 2)) "paths"
 umount_tarn
