@@ -8,7 +8,8 @@
  * the name and a LIST of one entry below `name/`, both at once; after
  * META_LOOKUPS_BEFORE_LIST such lookups in one directory it is listed whole
  * instead. Its answer is remembered (of the last few thousand names), so that
- * the way to a cached file is known also when the store is gone. An expired listing is taken anew, once for all who wait (S6).
+ * the way to a cached file is known also when the store is gone. An expired
+ * listing is taken anew, once for all who wait (S6).
  *
  * Freshness follows the mount's consistency: strict: nothing remembered
  * counts; ttl: what is younger than the ttl; immutable: all that this host
