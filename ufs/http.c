@@ -252,7 +252,8 @@ static enum plan try_once(struct run *r, int *err)
 	int64_t begin = clock_ns();
 	enum plan plan;
 
-	*err = http_take(r->h, r->deadline, op->cancel, &handle);
+	*err = http_take(r->h, op->total_timeout > 0, r->deadline, op->cancel,
+			 &handle);
 	if (*err < 0) {
 		ufs_fail(0, "no connection to %s was free", op->where);
 		return PLAN_END;

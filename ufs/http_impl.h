@@ -46,9 +46,12 @@ struct http {
 	atomic_bool no_range_said; /* that it ignores Range */
 };
 
-/* -ECANCELED, or -ETIMEDOUT when none was free until deadline. */
-int http_take(struct http *h, int64_t deadline, struct cancel *cancel,
-	      struct http_handle **out);
+/*
+ * -ECANCELED, or -ETIMEDOUT when none was free until deadline. A few above
+ * the limit are kept for metadata, which must not wait for slow bodies.
+ */
+int http_take(struct http *h, bool metadata, int64_t deadline,
+	      struct cancel *cancel, struct http_handle **out);
 void http_put(struct http *h, struct http_handle *handle);
 
 /* Wait for the turn of n bytes; how long it took, in ns, or -ECANCELED. */

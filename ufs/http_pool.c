@@ -13,6 +13,7 @@
 
 #define CONNECT_TIMEOUT_MS 5000
 #define WAIT_STEP_NS (100 * NSEC_PER_MSEC)
+#define METADATA_MORE 8
 #define COLD_NS (60 * NSEC_PER_SEC)
 #define BURST_NS (100 * NSEC_PER_MSEC)
 #define BUFFER_MAX KIB(512)
@@ -132,14 +133,16 @@ static int handle_new(const struct http *h, struct http_handle **out)
 	return r;
 }
 
-int http_take(struct http *h, int64_t deadline, struct cancel *cancel,
-	      struct http_handle **out)
+int http_take(struct http *h, bool metadata, int64_t deadline,
+	      struct cancel *cancel, struct http_handle **out)
 {
+	unsigned limit =
+	    h->conf.max_connections + (metadata ? METADATA_MORE : 0);
 	struct http_handle *handle;
 	int r = 0;
 
 	lock_take(&h->lock);
-	while (h->used >= h->conf.max_connections && r == 0) {
+	while (h->used >= limit && r == 0) {
 		int64_t now = clock_ns();
 
 		if (cancelled(cancel))
@@ -164,7 +167,7 @@ int http_take(struct http *h, int64_t deadline, struct cancel *cancel,
 	if (r < 0) {
 		lock_take(&h->lock);
 		h->used--;
-		event_signal(&h->freed);
+		event_broadcast(&h->freed);
 		lock_drop(&h->lock);
 		return r;
 	}
@@ -205,7 +208,8 @@ void http_put(struct http *h, struct http_handle *handle)
 	h->free = handle;
 	h->used--;
 	cold = take_cold_locked(h, handle->used_at);
-	event_signal(&h->freed);
+	/* All: those who wait have different limits. */
+	event_broadcast(&h->freed);
 	lock_drop(&h->lock);
 	for (; cold != NULL; cold = next) {
 		next = cold->next;
