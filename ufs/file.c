@@ -191,7 +191,7 @@ int64_t file_young(const struct file_store *f, const struct stat *st)
 
 	if (age >= settle)
 		return 0;
-	return MIN(settle - age, settle);
+	return age < 0 ? settle : settle - age;
 }
 
 static bool same_ctime(const struct stat *a, const struct stat *b)
