@@ -237,6 +237,16 @@ static void say_debug(const struct run *r, int64_t begin)
 		  (uintmax_t)((clock_ns() - begin) / NSEC_PER_MSEC));
 }
 
+static enum http_load load_of(const struct try_result *t)
+{
+	if (t->end == TRY_DONE)
+		return HTTP_LOAD_RIGHT;
+	return t->end == TRY_STATUS &&
+		       (t->answer.status == 503 || t->answer.status == 429)
+		   ? HTTP_LOAD_BUSY
+		   : HTTP_LOAD_UNKNOWN;
+}
+
 /* One request, and what to do then. */
 static enum plan try_once(struct run *r, int *err)
 {
@@ -275,7 +285,7 @@ static enum plan try_once(struct run *r, int *err)
 		*err = 0;
 		plan = PLAN_END;
 	}
-	http_put(r->h, handle);
+	http_put(r->h, handle, load_of(&r->result));
 	return plan;
 }
 

@@ -39,6 +39,9 @@ struct http {
 	struct event freed;
 	struct http_handle *free;
 	unsigned used;
+	unsigned limit; /* of used: max_connections or less */
+	unsigned good;  /* answers since limit was changed */
+	int64_t cut_at;
 	int64_t trimmed_at;
 	/* atomic */
 	_Atomic int64_t rate_next; /* clock_ns(): when the line is free */
@@ -52,7 +55,10 @@ struct http {
  */
 int http_take(struct http *h, bool metadata, int64_t deadline,
 	      struct cancel *cancel, struct http_handle **out);
-void http_put(struct http *h, struct http_handle *handle);
+
+/* What the answer says of how much the store bears. */
+enum http_load { HTTP_LOAD_RIGHT, HTTP_LOAD_BUSY, HTTP_LOAD_UNKNOWN };
+void http_put(struct http *h, struct http_handle *handle, enum http_load load);
 
 /* Wait for the turn of n bytes; how long it took, in ns, or -ECANCELED. */
 int64_t http_throttle(struct http *h, size_t n, struct cancel *cancel);

@@ -14,6 +14,7 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define WAIT_STEP_NS (100 * NSEC_PER_MSEC)
 #define METADATA_MORE 8
+#define LIMIT_LEAST 2 /* connections, however busy the store is */
 #define COLD_NS (60 * NSEC_PER_SEC)
 #define BURST_NS (100 * NSEC_PER_MSEC)
 #define BUFFER_MAX KIB(512)
@@ -41,6 +42,7 @@ int http_new(const struct http_conf *conf, struct http **out)
 	event_init(&h->freed);
 	h->conf = *conf;
 	h->conf.max_connections = MAX(conf->max_connections, 1);
+	h->limit = h->conf.max_connections;
 	h->buffer = BUFFER_MAX;
 	/* An eighth of the memory, if all connections are in use. */
 	if (conf->memory > 0) {
@@ -136,13 +138,12 @@ static int handle_new(const struct http *h, struct http_handle **out)
 int http_take(struct http *h, bool metadata, int64_t deadline,
 	      struct cancel *cancel, struct http_handle **out)
 {
-	unsigned limit =
-	    h->conf.max_connections + (metadata ? METADATA_MORE : 0);
+	unsigned more = metadata ? METADATA_MORE : 0;
 	struct http_handle *handle;
 	int r = 0;
 
 	lock_take(&h->lock);
-	while (h->used >= limit && r == 0) {
+	while (h->used >= h->limit + more && r == 0) {
 		int64_t now = clock_ns();
 
 		if (cancelled(cancel))
@@ -194,7 +195,28 @@ static struct http_handle *take_cold_locked(struct http *h, int64_t now)
 	return cold;
 }
 
-void http_put(struct http *h, struct http_handle *handle)
+/*
+ * A store that says 503 or 429 is asked by half as many at a time, at most
+ * once a second; each round of good answers lets in a few more.
+ */
+static void adapt_locked(struct http *h, enum http_load load, int64_t now)
+    TSA(requires_capability(h->lock))
+{
+	if (load == HTTP_LOAD_BUSY && now - h->cut_at >= NSEC_PER_SEC) {
+		h->limit = MAX(MIN(h->limit, h->used) / 2,
+			       MIN(LIMIT_LEAST, h->conf.max_connections));
+		h->cut_at = now;
+		h->good = 0;
+	} else if (load == HTTP_LOAD_RIGHT &&
+		   h->limit < h->conf.max_connections &&
+		   ++h->good >= h->limit) {
+		h->limit =
+		    MIN(h->limit + 1 + h->limit / 16, h->conf.max_connections);
+		h->good = 0;
+	}
+}
+
+void http_put(struct http *h, struct http_handle *handle, enum http_load load)
 {
 	struct http_handle *cold, *next;
 
@@ -206,6 +228,7 @@ void http_put(struct http *h, struct http_handle *handle)
 	lock_take(&h->lock);
 	handle->next = h->free;
 	h->free = handle;
+	adapt_locked(h, load, handle->used_at);
 	h->used--;
 	cold = take_cold_locked(h, handle->used_at);
 	/* All: those who wait have different limits. */

@@ -493,6 +493,10 @@ static void body_complete(struct attempt *t)
 	const struct http_op *op = t->op;
 	int r = 0;
 
+	if (!t->success && t->handle->body.failed) {
+		verdict(t, TRY_MEMORY, "out of memory");
+		return;
+	}
 	if (!t->success) {
 		verdict(t, TRY_STATUS, "%d", t->a->status);
 		return;

@@ -421,10 +421,10 @@ static int list_page(struct s3 *s3, struct list_op *l, const struct ufs_list *q,
 	}
 	if (r < 0)
 		return r;
-	if (l->page->skipped > 0)
+	if (l->page->unusable > 0)
 		log_warn("ufs: %s: %zu entries of a listing have no size that "
 			 "can be",
-			 s3->where, l->page->skipped);
+			 s3->where, l->page->unusable);
 	r = give_page(s3, l->page, q, cb, arg);
 	if (r == 0) {
 		free(*token);

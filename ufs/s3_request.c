@@ -281,7 +281,9 @@ enum http_next s3_failed(struct http_op *http, const struct http_answer *a)
 	bool head = http->method == HTTP_HEAD;
 	struct s3_error e;
 
-	s3_error_parse(a->body, a->body_n, &e);
+	/* Unread words must not turn a missing bucket into a missing key. */
+	if (!s3_error_parse(a->body, a->body_n, &e))
+		return HTTP_BUSY;
 	snprintf(http->code, sizeof(http->code), "%s", e.code);
 	if ((a->status >= 300 && a->status < 400) ||
 	    is_one_of(e.code, moved, ARRAY_SIZE(moved)) ||

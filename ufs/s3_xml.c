@@ -216,10 +216,6 @@ static void end_entry(struct s3_list_parser *p, bool dir)
 		fail(p, -EBADMSG);
 		return;
 	}
-	if (!dir && !p->has_size) {
-		page->skipped++;
-		return;
-	}
 	if (page->n == p->room) {
 		size_t room = p->room * 2 + 128;
 		struct s3_page_entry *e;
@@ -242,6 +238,11 @@ static void end_entry(struct s3_list_parser *p, bool dir)
 		s3_version(p->etag[0] != '\0' ? p->etag : NULL, p->seconds,
 			   &p->e.st);
 		s3_storage_class(p->class, false, &p->e.st);
+		if (!p->has_size) {
+			p->e.st.size = 0;
+			p->e.st.flags |= UFS_UNUSABLE;
+			page->unusable++;
+		}
 	}
 	page->entry[page->n++] = p->e;
 }
@@ -436,22 +437,26 @@ static void XMLCALL error_end(void *arg, const XML_Char *name)
 	p->n = 0;
 }
 
-void s3_error_parse(const char *body, size_t n, struct s3_error *out)
+bool s3_error_parse(const char *body, size_t n, struct s3_error *out)
 {
 	struct error_parser p = { .out = out };
+	bool memory;
 
 	memset(out, 0, sizeof(*out));
 	if (n == 0)
-		return;
+		return true;
 	p.xml = XML_ParserCreate("UTF-8");
 	if (p.xml == NULL)
-		return;
+		return false;
 	XML_SetUserData(p.xml, &p);
 	XML_SetElementHandler(p.xml, error_start, error_end);
 	XML_SetCharacterDataHandler(p.xml, error_text);
 	XML_SetStartDoctypeDeclHandler(p.xml, error_doctype);
-	XML_Parse(p.xml, body, (int)n, 1); /* what it found counts */
+	/* What it found counts, also if the rest is no XML. */
+	memory = XML_Parse(p.xml, body, (int)n, 1) == XML_STATUS_OK ||
+		 XML_GetErrorCode(p.xml) != XML_ERROR_NO_MEMORY;
 	XML_ParserFree(p.xml);
+	return memory;
 }
 
 void s3_version(const char *etag, int64_t seconds, struct ufs_stat *st)

@@ -22,8 +22,8 @@ struct s3_page {
 	struct s3_page_entry *entry;
 	size_t n;
 	char *keys;
-	char *token;    /* of the next page, NULL: this was the last */
-	size_t skipped; /* entries that can be no object */
+	char *token;     /* of the next page, NULL: this was the last */
+	size_t unusable; /* entries of impossible sizes */
 };
 
 struct s3_list_parser;
@@ -46,8 +46,8 @@ struct s3_error {
 	char region[64];
 };
 
-/* What an error's body says, "" where it says nothing. */
-void s3_error_parse(const char *body, size_t n, struct s3_error *out);
+/* What an error's body says, "" where it says nothing. False: no memory. */
+bool s3_error_parse(const char *body, size_t n, struct s3_error *out);
 
 /*
  * The version of an object from its ETag (as sent, or NULL), its time and

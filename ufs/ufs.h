@@ -31,6 +31,8 @@ enum ufs_flags {
 	 */
 	UFS_WEAK = 1 << 0,
 	UFS_ARCHIVED = 1 << 1, /* must be restored before it can be read */
+	/* Its listed size is impossible: size is 0, opening it is EIO. */
+	UFS_UNUSABLE = 1 << 2,
 };
 
 struct ufs_stat {

@@ -9,8 +9,8 @@
 #include "base/cancel.h"
 #include "ufs/ufs.h"
 
-#define UFS_MTIME_MAX_S (INT64_MAX / 1000000000 - 1) /* 2262: ns fit no later  \
-						      */
+/* In the year 2262: later times do not fit into ns. */
+#define UFS_MTIME_MAX_S (INT64_MAX / 1000000000 - 1)
 
 /*
  * Remember in words why this thread's call fails, for ufs_last_error(), and

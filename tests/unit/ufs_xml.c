@@ -156,10 +156,14 @@ START_TEST(F5_an_impossible_size_costs_only_its_entry)
 		  sizes[_i]);
 	begin();
 	ck_assert_int_eq(parse(t.p, t.n, 1000), 0);
-	ck_assert_uint_eq(page->n, 2);
-	ck_assert_uint_eq(page->skipped, 1);
-	expect_key(0, "good");
-	ck_assert_uint_eq(page->entry[1].st.size, INT64_MAX);
+	ck_assert_uint_eq(page->n, 3);
+	ck_assert_uint_eq(page->unusable, 1);
+	expect_key(0, "bad");
+	ck_assert_uint_eq(page->entry[0].st.size, 0);
+	ck_assert_uint_ne(page->entry[0].st.flags & UFS_UNUSABLE, 0);
+	expect_key(1, "good");
+	ck_assert_uint_eq(page->entry[1].st.flags & UFS_UNUSABLE, 0);
+	ck_assert_uint_eq(page->entry[2].st.size, INT64_MAX);
 	end();
 	text_fini(&t);
 }
@@ -343,7 +347,7 @@ START_TEST(an_error_gives_its_words_and_nothing_else)
 {
 	struct s3_error e;
 
-	s3_error_parse(errors[_i].xml, strlen(errors[_i].xml), &e);
+	ck_assert(s3_error_parse(errors[_i].xml, strlen(errors[_i].xml), &e));
 	ck_assert_str_eq(e.code, errors[_i].code);
 	ck_assert_str_eq(e.region, errors[_i].region);
 }
