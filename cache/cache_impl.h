@@ -63,6 +63,9 @@ struct fill {
 	struct fill *older, *newer; /* kept fills, by age */
 	bool listed;
 
+	int64_t kept_since; /* set before it is kept */
+	atomic_bool read;   /* someone has read of it */
+
 	void *pages[]; /* n, set up to done */
 };
 
@@ -232,10 +235,12 @@ void fill_drop_kept(struct object *o);
 
 /* memory.c: pages of the budget are reserved before they are fetched */
 /*
- * n pages below limit, dropping what is only kept in memory. Called without
- * locks. False: there is no room now.
+ * n pages for reads that wait, dropping what is only kept in memory. Called
+ * without locks. False: there is no room now.
  */
-bool memory_reserve(struct cache *c, size_t n, size_t limit);
+bool memory_reserve(struct cache *c, size_t n);
+/* For prefetch: of three quarters, dropping only what was read, or is old. */
+bool memory_reserve_ahead(struct cache *c, size_t n);
 void memory_release(struct cache *c, size_t n);
 void memory_init(struct cache *c);
 /* Queue r for memory. False: there is room now, or soon: reserve again. */

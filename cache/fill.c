@@ -24,6 +24,7 @@
  */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
 #include "cache/cache_impl.h"
@@ -234,6 +235,7 @@ static void fill_keep(struct fill *f)
 	f->waiter = NULL;
 	lock_take(&o->lock);
 	f->state = FILL_KEPT;
+	f->kept_since = clock_ns();
 	memory_keep(o->cache, f);
 	lock_drop(&o->lock);
 	if (w != NULL)
@@ -622,7 +624,7 @@ int fill_demand(struct object *o, struct object_read *r, const bool *missing,
 		need += missing[i];
 	if (whole > 0)
 		need = whole;
-	if (!memory_reserve(c, need, c->reserved_max)) {
+	if (!memory_reserve(c, need)) {
 		lock_take(&o->lock);
 		if (memory_starve(c, r, need)) {
 			r->state = READ_STARVED;
@@ -685,7 +687,7 @@ int fill_whole(struct object *o, bool bypass)
 	struct fill *f = NULL;
 	int err = 0;
 
-	if (!memory_reserve(c, n, c->reserved_max))
+	if (!memory_reserve(c, n))
 		return -EAGAIN;
 	lock_take(&o->lock);
 	if (o->fills != NULL) {
@@ -713,7 +715,7 @@ int fill_background(struct object *o, uint64_t first, unsigned n,
 	struct plan plan = { .pages = 0 };
 	int err;
 
-	if (!memory_reserve(c, n, c->reserved_max / 4 * 3))
+	if (!memory_reserve_ahead(c, n))
 		return -ENOMEM;
 	lock_take(&o->lock);
 	err = o->generation != generation ? -EBUSY : 0;

@@ -119,6 +119,8 @@ size_t entry_encode(struct str name, bool dir, bool twin,
 			out[ENTRY_FLAGS_AT] |= ENTRY_WEAK;
 		if (st->flags & UFS_ARCHIVED)
 			out[ENTRY_FLAGS_AT] |= ENTRY_ARCHIVED;
+		if (st->flags & UFS_UNUSABLE)
+			out[ENTRY_FLAGS_AT] |= ENTRY_UNUSABLE;
 		put_le64(p, st->size);
 		put_le64(p + 8, (uint64_t)st->mtime);
 		p += ENTRY_OBJECT;
@@ -157,6 +159,8 @@ size_t entry_decode(const uint8_t *p, size_t n, struct listing_entry *e)
 		e->st.flags |= UFS_WEAK;
 	if (flags & ENTRY_ARCHIVED)
 		e->st.flags |= UFS_ARCHIVED;
+	if (flags & ENTRY_UNUSABLE)
+		e->st.flags |= UFS_UNUSABLE;
 	memcpy(e->st.version, at, version);
 	memcpy(e->st.storage_class, at + version, cls);
 	return size;

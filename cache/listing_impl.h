@@ -39,6 +39,7 @@
 #define ENTRY_TWIN (1u << 1)
 #define ENTRY_WEAK (1u << 2)
 #define ENTRY_ARCHIVED (1u << 3)
+#define ENTRY_UNUSABLE (1u << 4)
 #define ENTRY_FLAGS_AT 2
 #define ENTRY_FIXED 5
 #define ENTRY_OBJECT 16

@@ -5,11 +5,15 @@
  * A fill reserves all its pages before it is queued, so a fetch never waits
  * for memory in the middle, and fetches cannot starve one another. What has
  * been written to the SSD is released at once; what could not be (no SSD, a
- * full or failing one) is kept, oldest first to go. Prefetch may use three
+ * full or failing one) is kept, oldest first to go, but what was fetched ahead
+ * is not dropped for more of it before someone read it. Prefetch may use three
  * quarters. A read for which there is no room waits its turn here.
  */
+#include "base/clock.h"
 #include "base/stats.h"
 #include "cache/cache_impl.h"
+
+#define UNREAD_FOR (10 * NSEC_PER_SEC)
 
 static void kept_remove_locked(struct cache *c, struct fill *f)
 {
@@ -48,28 +52,42 @@ static void unstarve_locked(struct cache *c)
 	pool_submit(c->readers, &c->unstarve, POOL_DEMAND);
 }
 
-bool memory_reserve(struct cache *c, size_t n, size_t limit)
+/* The oldest kept fill that may go. Pages fetched ahead wait to be read. */
+static struct fill *kept_first_locked(struct cache *c, bool ahead, size_t skip)
+    TSA(requires_capability(c->memory_lock))
 {
-	size_t tries;
+	int64_t now = ahead ? clock_ns() : 0;
+
+	for (struct fill *f = c->kept_oldest; f != NULL; f = f->newer) {
+		if (ahead && !atomic_load(&f->read) &&
+		    now - f->kept_since < UNREAD_FOR)
+			continue;
+		if (skip-- == 0)
+			return f;
+	}
+	return NULL;
+}
+
+static bool reserve(struct cache *c, size_t n, size_t limit, bool ahead)
+{
+	size_t skip = 0, tries;
 	bool ok;
 
 	lock_take(&c->memory_lock);
 	for (tries = c->kept; c->reserved + n > limit && tries > 0; tries--) {
-		struct fill *f = c->kept_oldest;
+		struct fill *f = kept_first_locked(c, ahead, skip);
 		struct object *o;
 
 		if (f == NULL)
 			break;
 		o = f->object;
 		if (!object_ref_live(o)) {
-			/* It is being destroyed, and its fills with it. */
-			kept_remove_locked(c, f);
-			kept_append_locked(c, f);
+			skip++; /* it is being destroyed, its fills with it */
 			continue;
 		}
 		kept_remove_locked(c, f);
 		lock_drop(&c->memory_lock);
-		if (fill_evict(f))
+		if (fill_evict(f)) /* else it is in use: the newest now */
 			fill_free(c, f);
 		object_unref(o);
 		lock_take(&c->memory_lock);
@@ -79,6 +97,16 @@ bool memory_reserve(struct cache *c, size_t n, size_t limit)
 		c->reserved += n;
 	lock_drop(&c->memory_lock);
 	return ok;
+}
+
+bool memory_reserve(struct cache *c, size_t n)
+{
+	return reserve(c, n, c->reserved_max, false);
+}
+
+bool memory_reserve_ahead(struct cache *c, size_t n)
+{
+	return reserve(c, n, c->reserved_max / 4 * 3, true);
 }
 
 void memory_release(struct cache *c, size_t n)

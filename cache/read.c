@@ -107,6 +107,7 @@ static int gather(struct object *o, uint64_t off, size_t len, bool nowait,
 		src[i] = f->pages[first + i - f->first];
 		if (g->npinned == 0 || g->pinned[g->npinned - 1] != f) {
 			f->pins++;
+			atomic_store(&f->read, true);
 			g->pinned[g->npinned++] = f;
 		}
 	}

@@ -134,7 +134,8 @@ static void warm(struct object *o, uint64_t from, uint64_t bytes)
 	pool_submit(o->cache->readers, &w->job, POOL_DEMAND);
 }
 
-static void fetch_ahead(struct object *o, uint64_t from, uint64_t bytes)
+/* Up to where it is fetched, or being fetched, now: at most from + bytes. */
+static uint64_t fetch_ahead(struct object *o, uint64_t from, uint64_t bytes)
 {
 	uint64_t page = from / PAGE_BYTES;
 	uint64_t end =
@@ -149,7 +150,7 @@ static void fetch_ahead(struct object *o, uint64_t from, uint64_t bytes)
 		int err = 0;
 
 		if (object_present(o, page, n, present, true) < 0)
-			return; /* the reads themselves will tell */
+			break; /* the reads themselves will tell */
 		for (size_t i = 0; i < n && err == 0; i += run) {
 			for (run = 1;
 			     i + run < n && present[i + run] == present[i];
@@ -165,15 +166,25 @@ static void fetch_ahead(struct object *o, uint64_t from, uint64_t bytes)
 			continue;
 		}
 		if (err < 0)
-			return; /* memory is short */
+			break; /* memory is short */
 		page += n;
 	}
+	return MIN(MAX(page * PAGE_BYTES, from), from + bytes);
 }
 
 void stream_go_ahead(struct object *o, const struct ahead *a)
 {
 	if (a->warm_bytes > 0)
 		warm(o, a->warm, a->warm_bytes);
-	if (a->fetch_bytes > 0)
-		fetch_ahead(o, a->fetch, a->fetch_bytes);
+	if (a->fetch_bytes > 0) {
+		uint64_t end = a->fetch + a->fetch_bytes;
+		uint64_t reached = fetch_ahead(o, a->fetch, a->fetch_bytes);
+
+		/* What there was no room for is asked for with a later read. */
+		lock_take(&o->lock);
+		for (size_t i = 0; i < STREAMS_PER_OBJECT; i++)
+			if (o->streams[i].ahead == end)
+				o->streams[i].ahead = reached;
+		lock_drop(&o->lock);
+	}
 }

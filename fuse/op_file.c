@@ -238,6 +238,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = -ESTALE;
 	if (r == 0 && (o->st.flags & UFS_ARCHIVED))
 		r = -EACCES;
+	if (r == 0 && (o->st.flags & UFS_UNUSABLE))
+		r = -EIO;
 	if (r == 0)
 		r = inodes_key(fs->inodes, ino, o->key, &o->n);
 	if (r == 0)
