@@ -543,9 +543,9 @@ static void judge(struct attempt *t, CURLcode code)
 		end = TRY_BROKEN;
 	if (t->socket_errno == EMFILE || t->socket_errno == ENFILE)
 		t->out->err = -ENFILE;
-	/* It says so of a header line above 100 KB, too. */
+	/* It says so of a header line above 100 KB, too: another try tells. */
 	if (end == TRY_MEMORY && t->connected && !t->complete)
-		end = TRY_MALFORMED;
+		end = TRY_WRONG;
 	verdict(t, end, "%s",
 		t->handle->error[0] != '\0' ? t->handle->error
 					    : curl_easy_strerror(code));

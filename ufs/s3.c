@@ -375,8 +375,11 @@ static int give_page(struct s3 *s3, const struct s3_page *page,
 	return 0;
 }
 
-/* Every key must be one that was asked for. */
-static bool page_right(const struct s3_page *page, struct str prefix)
+/*
+ * Every key must be one that was asked for; of one level, none may hold a
+ * slash behind the prefix (the store would have ignored the delimiter).
+ */
+static bool page_right(const struct s3_page *page, struct str prefix, bool deep)
 {
 	for (size_t i = 0; i < page->n; i++) {
 		const struct s3_page_entry *e = &page->entry[i];
@@ -384,6 +387,9 @@ static bool page_right(const struct s3_page *page, struct str prefix)
 
 		if (!str_starts(key, prefix) ||
 		    (e->dir && (key.n == 0 || key.p[key.n - 1] != '/')))
+			return false;
+		if (!deep && !e->dir &&
+		    memchr(key.p + prefix.n, '/', key.n - prefix.n) != NULL)
 			return false;
 	}
 	return true;
@@ -405,7 +411,7 @@ static int list_page(struct s3 *s3, struct list_op *l, const struct ufs_list *q,
 	if (r < 0)
 		return r;
 	atomic_store(&s3->bucket_missing, false);
-	if (!page_right(l->page, prefix)) {
+	if (!page_right(l->page, prefix, q->deep)) {
 		stat_inc(STAT_store_bad_answers);
 		return ufs_fail(-EIO,
 				"a listing of keys that were not asked for, "

@@ -673,6 +673,10 @@ static enum server_then pages(struct server *s, int fd, unsigned nth,
 	case 7: /* always half a page */
 		body = "<ListBucketResult><Contents><Key>p/";
 		break;
+	case 9: /* the store ignores the delimiter */
+		body = PAGE("<IsTruncated>false</IsTruncated>" K("p/a")
+				K("p/b/c"));
+		break;
 	case 8: /* the store ignores start-after */
 		body = PAGE("<IsTruncated>false</IsTruncated>" K("p/a") K("p/b")
 				K("p/c"));
@@ -697,6 +701,7 @@ static const struct {
 	{ "A23 half a page, once", 0, "a,", "", 2 },
 	{ "A23 half a page, always", -EIO, "", "", 5 },
 	{ "start-after ignored", 0, "b,c,", "a", 1 },
+	{ "delimiter ignored", -EIO, "", "", 1 },
 };
 
 START_TEST(a_listing_is_right_or_EIO)
