@@ -399,6 +399,26 @@ static int give(struct gather *g, size_t n, ufs_entry_cb *cb, void *arg)
 	return 0;
 }
 
+/*
+ * A directory without entries would look like none: it is listed with its
+ * own marker, as a bucket's empty folder is.
+ */
+static int give_marker(struct gather *g, ufs_entry_cb *cb, void *arg)
+{
+	const struct str *prefix = &g->q->prefix;
+	struct ufs_entry e = { .key = *prefix };
+	int fd;
+
+	if (prefix->n == 0 || prefix->p[prefix->n - 1] != '/' ||
+	    g->q->after.n > 0)
+		return 0;
+	fd = file_open_key(g->f, *prefix, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+	if (fd < 0)
+		return 0;
+	close(fd);
+	return cb(arg, &e);
+}
+
 static int list_page(struct gather *g, char **token, ufs_entry_cb *cb,
 		     void *arg)
 {
@@ -415,6 +435,8 @@ static int list_page(struct gather *g, char **token, ufs_entry_cb *cb,
 		   0);
 	if (r < 0)
 		return ufs_fail(r, "%s: %s", g->f->root, strerror(-r));
+	if (g->n == 0 && g->first_page)
+		return give_marker(g, cb, arg);
 	n = MIN(g->n, g->q->max);
 	r = attributes(g, n, false, &wait);
 	if (r == 0 && wait > 0) {
