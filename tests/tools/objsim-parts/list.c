@@ -32,7 +32,8 @@ static void write_text(FILE *f, struct bytes b, bool url)
 
 static bool starts(struct bytes s, struct bytes prefix)
 {
-	return s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0;
+	return prefix.n == 0 ||
+	       (s.n >= prefix.n && memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
 /* The first object behind all keys that begin with prefix, from i on. */
