@@ -48,8 +48,9 @@ struct fill {
 	bool whole; /* all of a small object: written in one piece */
 
 	/* the fetching thread's alone */
-	size_t got; /* bytes received */
-	void *page; /* being filled */
+	size_t got;      /* bytes received */
+	int64_t started; /* when the store was asked */
+	void *page;      /* being filled */
 
 	/* under object->lock */
 	enum { FILL_QUEUED, FILL_FETCHING, FILL_FETCHED, FILL_KEPT } state;
@@ -200,6 +201,8 @@ size_t object_in_use(struct cache *c, struct object **out, size_t max,
 void read_go_on(struct object *o, struct object_read *r, bool nowait);
 void read_fail(struct object *o, struct object_read *r, int err);
 void open_finish(struct object *o, struct object_open *r, int err);
+/* A small object that is not on the SSD: wait for a fetch of all of it. */
+void open_fetch(struct object *o, struct object_open *r, bool bypass);
 /* The SSD kept it too long: answer without. */
 void open_hedge(struct object *o, struct object_open *r);
 struct disk_op *disk_op_new(struct object *o);

@@ -462,6 +462,31 @@ static struct object_read *take_overlapping_locked(struct object *o,
 }
 
 /*
+ * A store that did not answer in time fails those who asked it, not those who
+ * joined later: it may have come back since, and they have time left.
+ */
+static bool ask_again(int64_t since, int64_t started, int err)
+{
+	return err == -ECANCELED ||
+	       ((err == -ETIMEDOUT || err == -EHOSTUNREACH) && since > started);
+}
+
+static void fail_opens(struct object *o, struct object_open *opens,
+		       int64_t started, int err)
+{
+	struct object_open *next;
+
+	for (; opens != NULL; opens = next) {
+		next = opens->next;
+		watch_pending(o->cache, -1);
+		if (ask_again(opens->since, started, err))
+			open_fetch(o, opens, false);
+		else
+			open_finish(o, opens, err);
+	}
+}
+
+/*
  * The store failed. Who waits now for pages that did not come is told; those
  * of a fill that was called off look again. What did come is good, and no
  * part of the fill is left for others to find: they begin a new one.
@@ -471,6 +496,7 @@ static void fetch_failed(struct fill *f, int err)
 	struct object *o = f->object;
 	struct object_read *failed, *next;
 	struct object_open *opens = NULL;
+	int64_t started = f->started;
 	bool whole = f->whole;
 	size_t lost;
 
@@ -495,11 +521,11 @@ static void fetch_failed(struct fill *f, int err)
 		fill_store(f);
 	else
 		fill_end(f, err, 0);
-	finish_opens(o, opens, err);
+	fail_opens(o, opens, started, err);
 	for (; failed != NULL; failed = next) {
 		next = failed->next;
 		watch_pending(o->cache, -1);
-		if (err == -ECANCELED)
+		if (ask_again(failed->since, started, err))
 			read_go_on(o, failed, true);
 		else
 			read_fail(o, failed, err);
@@ -519,6 +545,7 @@ static void fetch_run(struct job *job)
 
 	lock_take(&o->lock);
 	f->state = FILL_FETCHING;
+	f->started = clock_ns();
 	lock_drop(&o->lock);
 	err = cancelled(&f->cancel) ? -ECANCELED : 0;
 	if (err == 0)

@@ -46,7 +46,7 @@ struct object_read {
 	struct object *object; /* borrowed: the caller holds it */
 	struct object_read *next;
 	struct object_read *next_starved;
-	int64_t deadline;
+	int64_t since; /* when it was asked */
 	enum { READ_IDLE, READ_ON_DISK, READ_WAITING, READ_STARVED } state;
 	bool bypass; /* the SSD stalls: take memory or the store */
 };
@@ -75,7 +75,7 @@ struct object_open {
 	/* the cache's */
 	struct object *object; /* borrowed: the caller holds it */
 	struct object_open *next;
-	int64_t deadline;
+	int64_t since; /* when it was asked */
 	enum { OPEN_IDLE, OPEN_ON_DISK, OPEN_WAITING } state;
 };
 

@@ -92,8 +92,7 @@ static bool take_waiting(struct object *o, struct object_open *r)
 	return found;
 }
 
-/* A small object that is not on the SSD: wait for a fetch of all of it. */
-static void open_fetch(struct object *o, struct object_open *r, bool bypass)
+void open_fetch(struct object *o, struct object_open *r, bool bypass)
 {
 	bool under_way = false, kept = false;
 	int err;
@@ -182,7 +181,7 @@ void object_open(struct object *o, struct object_open *r)
 
 	r->object = o;
 	r->state = OPEN_IDLE;
-	r->deadline = clock_ns() + c->conf.read_timeout;
+	r->since = clock_ns();
 	if (o->st.size == 0) {
 		r->done(r, 0, -1);
 		return;

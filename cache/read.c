@@ -304,7 +304,7 @@ void object_read(struct object *o, struct object_read *r)
 		return;
 	}
 	r->len = MIN(MIN(r->len, OBJECT_READ_MAX), o->st.size - r->off);
-	r->deadline = clock_ns() + o->cache->conf.read_timeout;
+	r->since = clock_ns();
 	lock_take(&o->lock);
 	stream_note_locked(o, r->off, r->len, &ahead);
 	lock_drop(&o->lock);

@@ -20,6 +20,9 @@
 #define SWEEP_NS (5 * NSEC_PER_SEC)
 #define BATCH 256
 
+/* The store's own error, at its deadline, says more than ours. */
+#define GRACE_NS NSEC_PER_SEC
+
 void watch_pending(struct cache *c, int n)
 {
 	int before = atomic_fetch_add(&c->pending, n);
@@ -36,10 +39,11 @@ static void expire(struct object *o, int64_t now)
 {
 	struct object_read **p = &o->waiting, *r, *late = NULL;
 	struct object_open **q = &o->opening, *w, *late_opens = NULL;
+	int64_t limit = o->cache->conf.read_timeout + GRACE_NS;
 
 	lock_take(&o->lock);
 	while ((r = *p) != NULL) {
-		if (r->deadline > now) {
+		if (now - r->since < limit) {
 			p = &r->next;
 			continue;
 		}
@@ -51,7 +55,7 @@ static void expire(struct object *o, int64_t now)
 		late = r;
 	}
 	while ((w = *q) != NULL) {
-		if (w->deadline > now) {
+		if (now - w->since < limit) {
 			q = &w->next;
 			continue;
 		}
@@ -81,13 +85,11 @@ static struct object_open *take_fetched_locked(struct object *o, int64_t now)
     TSA(requires_capability(o->lock))
 {
 	struct object_open *w = o->opening;
-	int64_t since;
 
 	if (w == NULL || o->fills == NULL || !o->fills->whole ||
 	    o->fills->state != FILL_FETCHED)
 		return NULL;
-	since = w->deadline - o->cache->conf.read_timeout;
-	if (now - since < DISK_HEDGE_NS)
+	if (now - w->since < DISK_HEDGE_NS)
 		return NULL;
 	o->opening = NULL;
 	for (struct object_open *i = w; i != NULL; i = i->next)

@@ -219,6 +219,7 @@ static int open_source(struct service *s, char why[static WHY_MAX])
 		    (enum ufs_path_style)options_number(o, OPT_PATH_STYLE),
 		.max_connections =
 		    (unsigned)options_number(o, OPT_MAX_CONNECTIONS),
+		.memory = (size_t)options_number(o, OPT_MEMORY),
 		.metadata_timeout = options_number(o, OPT_METADATA_TIMEOUT),
 		.read_timeout = options_number(o, OPT_READ_TIMEOUT),
 		.stall_timeout = options_number(o, OPT_STALL_TIMEOUT),
@@ -305,6 +306,7 @@ static int open_cache(struct service *s, char why[static WHY_MAX])
 		.size_explicit = size->source != OPTION_DEFAULT,
 		.memory = (size_t)options_number(o, OPT_MEMORY),
 		.negative_ttl = options_number(o, OPT_NEGATIVE_TTL),
+		.metadata_timeout = options_number(o, OPT_METADATA_TIMEOUT),
 		.read_timeout = options_number(o, OPT_READ_TIMEOUT),
 		.small_file = (uint64_t)options_number(o, OPT_SMALL_FILE),
 		.readahead = (uint64_t)options_number(o, OPT_READAHEAD),
