@@ -63,6 +63,7 @@ struct fill {
 	/* under cache->memory_lock */
 	struct fill *older, *newer; /* kept fills, by age */
 	bool listed;
+	bool owed; /* to the SSD, which was behind when it was fetched */
 
 	int64_t kept_since; /* set before it is kept */
 	atomic_bool read;   /* someone has read of it */
@@ -252,6 +253,11 @@ void memory_forget_starved(struct cache *c, struct object_read *r);
 /* Keep a fill's pages until their memory is needed. */
 void memory_keep(struct cache *c, struct fill *f);
 void memory_unkeep(struct cache *c, struct fill *f);
+/*
+ * A kept fill that is owed to the SSD, if the writers have caught up: taken
+ * out of the list, counted as being written, with a reference to its object.
+ */
+struct fill *memory_take_owed(struct cache *c);
 /* May its pages go? Taken out of its object then, for fill_free(). */
 bool fill_evict(struct fill *f);
 void fill_free(struct cache *c, struct fill *f);

@@ -17,7 +17,8 @@
  * A small object is one fill and is written to the SSD by the fetcher, so
  * that who opens it gets the finished file. Parts of large ones are written
  * by threads of their own; when those fall behind (a stalled SSD), pages are
- * kept in memory only, and half of the budget always remains for reads.
+ * kept in memory and written later, unless their memory is needed before: half
+ * of the budget always remains for reads.
  *
  * An error ends the fill and is told to who waits now; it is never kept. The
  * pages that came before it are.
@@ -350,6 +351,14 @@ static void store_run(struct job *job)
 	lock_take(&c->memory_lock);
 	c->writing -= n;
 	lock_drop(&c->memory_lock);
+	/* What was fetched while the SSD was behind. */
+	f = memory_take_owed(c);
+	if (f == NULL)
+		return;
+	lock_take(&f->object->lock);
+	f->state = FILL_FETCHED;
+	lock_drop(&f->object->lock);
+	pool_submit(c->writers, &f->job, POOL_DEMAND);
 }
 
 static void fill_store(struct fill *f)
@@ -376,11 +385,12 @@ static void fill_store(struct fill *f)
 	if (!behind)
 		c->writing += f->n;
 	lock_drop(&c->memory_lock);
+	f->job.run = store_run;
 	if (behind) {
+		f->owed = true;
 		keep_only(f);
 		return;
 	}
-	f->job.run = store_run;
 	pool_submit(c->writers, &f->job, POOL_DEMAND);
 }
 

@@ -127,6 +127,24 @@ void memory_keep(struct cache *c, struct fill *f)
 	lock_drop(&c->memory_lock);
 }
 
+struct fill *memory_take_owed(struct cache *c)
+{
+	struct fill *f = NULL;
+
+	lock_take(&c->memory_lock);
+	if (c->writing < c->reserved_max / 4)
+		for (f = c->kept_oldest; f != NULL; f = f->newer)
+			if (f->owed && object_ref_live(f->object))
+				break;
+	if (f != NULL) {
+		kept_remove_locked(c, f);
+		f->owed = false;
+		c->writing += f->n;
+	}
+	lock_drop(&c->memory_lock);
+	return f;
+}
+
 void memory_unkeep(struct cache *c, struct fill *f)
 {
 	lock_take(&c->memory_lock);
