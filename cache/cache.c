@@ -19,7 +19,6 @@
 #include "cache/cache_impl.h"
 #include "cache/meta.h"
 
-#define BUCKETS 16384
 #define FETCHERS_MIN 8
 #define FETCHERS_MAX 64
 #define READERS 8
@@ -102,7 +101,7 @@ int cache_new(const struct cache_conf *conf, struct cache **out,
 	memory_init(c);
 	if (getrandom(&c->nonce, sizeof(c->nonce), 0) != sizeof(c->nonce))
 		c->nonce = (uint64_t)clock_ns() ^ (uint64_t)getpid();
-	c->buckets = calloc(BUCKETS, sizeof(*c->buckets));
+	c->buckets = calloc(OBJECT_BUCKETS, sizeof(*c->buckets));
 	err = c->buckets == NULL ? -ENOMEM : open_disks(c, why);
 	if (err == 0)
 		err = start(c);
@@ -121,7 +120,7 @@ int cache_new(const struct cache_conf *conf, struct cache **out,
 static void cancel_fetches(struct cache *c)
 {
 	lock_take(&c->table_lock);
-	for (size_t i = 0; c->buckets != NULL && i < BUCKETS; i++)
+	for (size_t i = 0; c->buckets != NULL && i < OBJECT_BUCKETS; i++)
 		for (struct object *o = c->buckets[i]; o != NULL;
 		     o = o->chain) {
 			lock_take(&o->lock);

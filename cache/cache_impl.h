@@ -34,6 +34,7 @@
 #define FILL_PAGES_MAX 128 /* 8 MiB: a part of a stream */
 #define SEGMENT_BYTES (UINT64_C(1) << 30)
 #define STREAMS_PER_OBJECT 8
+#define OBJECT_BUCKETS 16384 /* a power of two */
 #define DISK_HEDGE_NS (250 * NSEC_PER_MSEC)
 
 /* A run of pages of one object on its way from the store. */
@@ -179,6 +180,10 @@ bool object_ref_live(struct object *o); /* false: it is being destroyed */
 void object_ref(struct object *o);
 void object_unref(struct object *o);
 uint64_t object_pages(const struct object *o);
+/* Pages of each of its extents but the last, which may have fewer. */
+uint64_t object_extent_pages(const struct object *o);
+/* How many of present[i], present[i + 1]... below n are like the first. */
+size_t present_run(const bool *present, size_t i, size_t n);
 /* The disk an extent of o lives on (NULL: none), its id, its length. */
 struct disk *object_extent_id(const struct object *o, size_t i,
 			      struct disk_id *id, uint64_t *length);
@@ -200,7 +205,7 @@ size_t object_in_use(struct cache *c, struct object **out, size_t max,
 /* read.c, open.c */
 /* Go on with a read that fills may have completed. Called without locks. */
 void read_go_on(struct object *o, struct object_read *r, bool nowait);
-void read_fail(struct object *o, struct object_read *r, int err);
+void read_fail(struct object_read *r, int err);
 void open_finish(struct object *o, struct object_open *r, int err);
 /* A small object that is not on the SSD: wait for a fetch of all of it. */
 void open_fetch(struct object *o, struct object_open *r, bool bypass);

@@ -296,7 +296,7 @@ static bool store_whole(struct object *o, struct fill *f)
 
 static bool store_part(struct object *o, struct fill *f)
 {
-	uint64_t per = (o->extent_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	uint64_t per = object_extent_pages(o);
 	struct extent *e;
 
 	e = object_extent_make(o, f->first / per);
@@ -538,7 +538,7 @@ static void fetch_failed(struct fill *f, int err)
 		if (ask_again(failed->since, started, err))
 			read_go_on(o, failed, true);
 		else
-			read_fail(o, failed, err);
+			read_fail(failed, err);
 	}
 	object_unref(o);
 }
@@ -585,7 +585,7 @@ static int plan_locked(struct object *o, uint64_t first, size_t n,
 		       const bool *missing, struct plan *plan)
     TSA(requires_capability(o->lock))
 {
-	uint64_t per = (o->extent_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	uint64_t per = object_extent_pages(o);
 	struct fill *f;
 
 	for (size_t i = 0, run; i < n; i += run) {

@@ -104,10 +104,7 @@ static int load_part(struct object *o, struct loader *l, uint64_t page,
 		int r = object_present(o, page, n, present, false);
 
 		for (size_t i = 0, run; i < n && r >= 0; i += run) {
-			for (run = 1;
-			     i + run < n && present[i + run] == present[i];
-			     run++)
-				;
+			run = present_run(present, i, n);
 			if (present[i])
 				continue;
 			wait_parts(l, PARTS_AT_ONCE - 1);
@@ -136,7 +133,7 @@ static int load_part(struct object *o, struct loader *l, uint64_t page,
 static int load_missing(struct object *o, struct loader *l,
 			struct cancel *cancel)
 {
-	uint64_t per = (o->extent_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	uint64_t per = object_extent_pages(o);
 	uint64_t pages = object_pages(o), page = 0;
 	int err = 0;
 

@@ -18,8 +18,6 @@
 #include "base/stats.h"
 #include "cache/cache_impl.h"
 
-#define BUCKETS 16384 /* a power of two */
-
 void object_ref(struct object *o)
 {
 	atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
@@ -122,7 +120,7 @@ int object_get(struct cache *c, struct str key, const struct ufs_stat *st,
 	       struct object **out)
 {
 	uint64_t hash = object_hash(key, st->version);
-	struct object **bucket = &c->buckets[hash & (BUCKETS - 1)];
+	struct object **bucket = &c->buckets[hash & (OBJECT_BUCKETS - 1)];
 	struct object *o;
 	int err = 0;
 
@@ -157,7 +155,7 @@ int object_get(struct cache *c, struct str key, const struct ufs_stat *st,
 /* Out of the table, which held a reference that the caller now drops. */
 static void object_remove_locked(struct cache *c, struct object *o)
 {
-	struct object **p = &c->buckets[o->hash & (BUCKETS - 1)];
+	struct object **p = &c->buckets[o->hash & (OBJECT_BUCKETS - 1)];
 
 	while (*p != o)
 		p = &(*p)->chain;
@@ -231,7 +229,7 @@ size_t object_in_use(struct cache *c, struct object **out, size_t max,
 	size_t n = 0;
 
 	lock_take(&c->table_lock);
-	for (; *bucket < BUCKETS; ++*bucket) {
+	for (; *bucket < OBJECT_BUCKETS; ++*bucket) {
 		size_t before = n;
 		struct object *o = c->buckets[*bucket];
 
@@ -259,6 +257,20 @@ size_t object_in_use(struct cache *c, struct object **out, size_t max,
 uint64_t object_size(const struct object *o)
 {
 	return o->st.size;
+}
+
+uint64_t object_extent_pages(const struct object *o)
+{
+	return (o->extent_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+}
+
+size_t present_run(const bool *present, size_t i, size_t n)
+{
+	size_t run = 1;
+
+	while (i + run < n && present[i + run] == present[i])
+		run++;
+	return run;
 }
 
 uint64_t object_pages(const struct object *o)
@@ -387,7 +399,7 @@ struct extent *object_extent_make(struct object *o, size_t i)
 int object_present(struct object *o, uint64_t page, size_t n, bool *present,
 		   bool nowait)
 {
-	uint64_t per = (o->extent_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	uint64_t per = object_extent_pages(o);
 	int total = 0;
 
 	memset(present, 0, n * sizeof(*present));

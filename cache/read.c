@@ -63,7 +63,7 @@ static void gathered_drop(struct object *o, struct gathered *g)
 static int ssd_read(struct object *o, uint64_t page, size_t n, char *buf,
 		    bool nowait)
 {
-	uint64_t per = (o->extent_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	uint64_t per = object_extent_pages(o);
 	struct extent *e;
 	bool again;
 	int r;
@@ -89,7 +89,7 @@ static int gather(struct object *o, uint64_t off, size_t len, bool nowait,
 {
 	uint64_t first = off / PAGE_BYTES;
 	size_t n = (off + len - 1) / PAGE_BYTES - first + 1;
-	uint64_t per = (o->extent_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	uint64_t per = object_extent_pages(o);
 	const char *src[READ_PAGES_MAX] = { NULL };
 	char *buf = NULL;
 	bool lacking = false;
@@ -179,9 +179,8 @@ static void read_done(struct object *o, struct object_read *r,
 	gathered_drop(o, g);
 }
 
-void read_fail(struct object *o, struct object_read *r, int err)
+void read_fail(struct object_read *r, int err)
 {
-	(void)o;
 	r->done(r, err, NULL, 0);
 }
 
@@ -235,13 +234,13 @@ static void read_on_disk(struct job *job)
 	} else if (err == 0) {
 		read_done(o, r, &g);
 	} else if (err != -ENODATA) {
-		read_fail(o, r, err);
+		read_fail(r, err);
 	} else {
 		err = fill_demand(o, r, g.missing, g.generation);
 		if (err == -EAGAIN)
 			read_go_on(o, r, false);
 		else if (err < 0)
-			read_fail(o, r, err);
+			read_fail(r, err);
 	}
 	object_unref(o);
 }
@@ -289,7 +288,7 @@ void read_go_on(struct object *o, struct object_read *r, bool nowait)
 		}
 	} while (err == -EAGAIN);
 	if (err < 0)
-		read_fail(o, r, err);
+		read_fail(r, err);
 }
 
 void object_read(struct object *o, struct object_read *r)

@@ -107,7 +107,7 @@ static void warm_run(struct job *job)
 {
 	struct warm_job *w = container_of(job, struct warm_job, job);
 	struct object *o = w->object;
-	uint64_t per = (o->extent_bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+	uint64_t per = object_extent_pages(o);
 	uint64_t page = w->from / PAGE_BYTES;
 	uint64_t end = (w->from + w->bytes + PAGE_BYTES - 1) / PAGE_BYTES;
 
@@ -121,10 +121,7 @@ static void warm_run(struct job *job)
 		    extent_present(e, page % per, n, present, false) <= 0)
 			memset(present, 0, sizeof(present));
 		for (size_t i = 0; i < n; i += run) {
-			for (run = 1;
-			     i + run < n && present[i + run] == present[i];
-			     run++)
-				;
+			run = present_run(present, i, n);
 			if (present[i])
 				(void)posix_fadvise(
 				    extent_fd(e),
@@ -169,10 +166,7 @@ static uint64_t fetch_ahead(struct object *o, uint64_t from, uint64_t bytes)
 		if (object_present(o, page, n, present, true) < 0)
 			break; /* the reads themselves will tell */
 		for (size_t i = 0; i < n && err == 0; i += run) {
-			for (run = 1;
-			     i + run < n && present[i + run] == present[i];
-			     run++)
-				;
+			run = present_run(present, i, n);
 			if (!present[i])
 				err =
 				    fill_background(o, page + i, (unsigned)run,

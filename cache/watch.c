@@ -68,7 +68,7 @@ static void expire(struct object *o, int64_t now)
 	while ((r = late) != NULL) {
 		late = r->next;
 		watch_pending(o->cache, -1);
-		read_fail(o, r, -ETIMEDOUT);
+		read_fail(r, -ETIMEDOUT);
 	}
 	while ((w = late_opens) != NULL) {
 		late_opens = w->next;
