@@ -96,6 +96,7 @@ int cache_new(const struct cache_conf *conf, struct cache **out,
 	c->ufs = conf->ufs;
 	c->idle_max = idle_files();
 	lock_init(&c->table_lock, RANK_OBJECTS);
+	lock_init(&c->closed_lock, RANK_LEAF);
 	lock_init(&c->watch_lock, RANK_LEAF);
 	event_init(&c->watch_wake);
 	memory_init(c);
@@ -153,9 +154,19 @@ void cache_free(struct cache *c)
 		disk_close(c->disks[i]);
 	event_fini(&c->watch_wake);
 	lock_fini(&c->watch_lock);
+	lock_fini(&c->closed_lock);
 	lock_fini(&c->table_lock);
 	lock_fini(&c->memory_lock);
 	free(c);
+}
+
+void cache_on_file_closed(struct cache *c,
+			  void (*fn)(void *arg, int backing_id), void *arg)
+{
+	lock_take(&c->closed_lock);
+	c->file_closed = fn;
+	c->file_closed_arg = arg;
+	lock_drop(&c->closed_lock);
 }
 
 struct meta *cache_meta(struct cache *c)

@@ -19,6 +19,8 @@
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
 
+#include <stdatomic.h>
+
 #include "base/base.h"
 #include "ufs/ufs.h"
 
@@ -62,6 +64,24 @@ int cache_new(const struct cache_conf *conf, struct cache **out,
 
 /* Ends fetches, joins threads. All objects must have been put. */
 void cache_free(struct cache *c);
+
+/*
+ * A complete file of the cache, as object_open() gives it to a front. The
+ * front may keep what the kernel calls it (a backing id) with the file, which
+ * stays open for a while after its last user: 0: nothing yet. Whatever was
+ * set is given to the function below when the file is closed.
+ */
+struct cache_file {
+	int fd;
+	atomic_int backing_id;
+};
+
+/*
+ * Set the function (NULL: none), which runs on any thread and must not call
+ * the cache. When this returns the one before is not running any more.
+ */
+void cache_on_file_closed(struct cache *c,
+			  void (*fn)(void *arg, int backing_id), void *arg);
 
 /* Names and attributes; borrowed. */
 struct meta;

@@ -153,6 +153,10 @@ struct cache {
 	struct object *lru_first, *lru_last; /* idle; first = oldest */
 	size_t objects, idle, idle_max;
 
+	struct lock closed_lock;
+	void (*file_closed)(void *arg, int backing_id);
+	void *file_closed_arg;
+
 	struct lock memory_lock;
 	size_t reserved, reserved_max; /* pages */
 	size_t writing;                /* pages queued for the SSD */

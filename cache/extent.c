@@ -36,7 +36,7 @@ int extent_new(struct disk *d, const struct disk_id *id, uint64_t length,
 	e->ino = st->st_ino;
 	e->stamp.size = (uint64_t)st->st_size;
 	e->stamp.mtime = st->st_mtim;
-	e->fd = take_fd(&data);
+	e->file.fd = take_fd(&data);
 	e->map = take_fd(&words);
 	lock_init(&e->lock, RANK_LEAF);
 	*out = e;
@@ -47,7 +47,7 @@ void extent_close(struct extent *e)
 {
 	if (e == NULL)
 		return;
-	close(e->fd);
+	close(e->file.fd);
 	if (e->map >= 0)
 		close(e->map);
 	lock_fini(&e->lock);
@@ -57,7 +57,12 @@ void extent_close(struct extent *e)
 
 int extent_fd(const struct extent *e)
 {
-	return e->fd;
+	return e->file.fd;
+}
+
+struct cache_file *extent_file(struct extent *e)
+{
+	return &e->file;
 }
 
 uint64_t extent_length(const struct extent *e)
@@ -144,7 +149,7 @@ int extent_pwrite_pages(const struct extent *e, uint64_t page, size_t n,
 			iov[i].iov_base = pages[i];
 			iov[i].iov_len = extent_span(e, page + i, 1);
 		}
-		r = pwrite_all(e->fd, iov, (int)run, page * PAGE_BYTES);
+		r = pwrite_all(e->file.fd, iov, (int)run, page * PAGE_BYTES);
 		if (r < 0)
 			return r;
 		page += run;
@@ -159,7 +164,7 @@ struct stamp extent_stamp(const struct extent *e)
 	struct stamp s = { 0 };
 	struct stat st;
 
-	if (fstat(e->fd, &st) == 0) {
+	if (fstat(e->file.fd, &st) == 0) {
 		s.size = (uint64_t)st.st_size;
 		s.mtime = st.st_mtim;
 	}
@@ -367,6 +372,6 @@ void extent_remove(struct extent *e)
 		disk_unlink_same(e->disk, &e->id, ".map", &st);
 	else if (e->map < 0 && !disk_has_xattr(e->disk))
 		disk_unlink(e->disk, &e->id, ".map");
-	if (fstat(e->fd, &st) == 0)
+	if (fstat(e->file.fd, &st) == 0)
 		disk_unlink_same(e->disk, &e->id, "", &st);
 }

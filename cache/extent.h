@@ -36,6 +36,7 @@
 #define CACHE_EXTENT_H
 
 #include "base/base.h"
+#include "cache/cache.h"
 #include "cache/disk.h"
 
 #define PAGE_SIZE_LOG2 16
@@ -71,6 +72,7 @@ int extent_write_small(struct disk *d, const struct disk_id *id,
 void extent_close(struct extent *e); /* NULL is allowed */
 
 int extent_fd(const struct extent *e); /* of the data; borrowed */
+struct cache_file *extent_file(struct extent *e);
 uint64_t extent_length(const struct extent *e);
 struct disk *extent_disk(const struct extent *e);
 

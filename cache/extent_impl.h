@@ -42,7 +42,7 @@ struct extent {
 	struct disk_id id;
 	uint64_t length;
 	uint64_t pages;
-	int fd;
+	struct cache_file file;
 	int map;       /* large only */
 	uint64_t hash; /* small: of all bytes */
 	uint64_t ino;

@@ -238,7 +238,7 @@ static int small_error(struct extent *e, int err)
 static int read_whole(struct extent *e, void *buf, bool nowait)
 {
 	struct stamp stamp = extent_stamp(e);
-	int r = extent_pread(e->fd, buf, (size_t)e->length, 0, nowait);
+	int r = extent_pread(e->file.fd, buf, (size_t)e->length, 0, nowait);
 
 	if (r < 0)
 		return small_error(e, r);
@@ -297,8 +297,8 @@ int small_read(struct extent *e, uint64_t page, size_t n, void *buf,
 		if (r <= 0)
 			return r;
 	}
-	r = extent_pread(e->fd, buf, extent_span(e, page, n), page * PAGE_BYTES,
-			 nowait);
+	r = extent_pread(e->file.fd, buf, extent_span(e, page, n),
+			 page * PAGE_BYTES, nowait);
 	if (r < 0)
 		return small_error(e, r);
 	for (size_t i = 0; i < n; i++)

@@ -210,13 +210,13 @@ static int make_pair(const struct extent *e)
 
 	header_make(h, e, NULL);
 	attr_make(attr, &e->id, e->length, e->nonce);
-	if (ftruncate(e->fd, (off_t)e->length) < 0 ||
+	if (ftruncate(e->file.fd, (off_t)e->length) < 0 ||
 	    ftruncate(e->map, (off_t)map_size(e->length)) < 0)
 		return -errno;
 	if (pwrite(e->map, h, sizeof(h), 0) != sizeof(h))
 		return -ENOSPC;
 	if (disk_has_xattr(e->disk) &&
-	    fsetxattr(e->fd, EXTENT_ATTR, attr, sizeof(attr), 0) < 0)
+	    fsetxattr(e->file.fd, EXTENT_ATTR, attr, sizeof(attr), 0) < 0)
 		return -errno;
 	return 0;
 }
@@ -390,7 +390,7 @@ static int read_one(struct extent *e, uint64_t page, uint64_t word, void *buf,
 		    const struct stamp *stamp)
 {
 	size_t n = extent_span(e, page, 1);
-	int r = extent_pread(e->fd, buf, n, page * PAGE_BYTES, false);
+	int r = extent_pread(e->file.fd, buf, n, page * PAGE_BYTES, false);
 
 	if (r == 0 && extent_page_hash(&e->id, page, buf, n) == word) {
 		extent_mark(e, page, 1, stamp);
@@ -435,7 +435,7 @@ static int read_run(struct extent *e, uint64_t page, size_t n, char *buf,
 	}
 	if (there == 0)
 		return 0;
-	r = extent_pread(e->fd, buf, extent_span(e, page, there),
+	r = extent_pread(e->file.fd, buf, extent_span(e, page, there),
 			 page * PAGE_BYTES, nowait);
 	if (r == -EAGAIN)
 		return r;

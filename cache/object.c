@@ -33,13 +33,27 @@ bool object_ref_live(struct object *o)
 	return false;
 }
 
+/* Close an extent (NULL is allowed) that a front may have been given. */
+static void close_file(struct cache *c, struct extent *e)
+{
+	int id = e != NULL ? atomic_load(&extent_file(e)->backing_id) : 0;
+
+	if (id != 0) {
+		lock_take(&c->closed_lock);
+		if (c->file_closed != NULL)
+			c->file_closed(c->file_closed_arg, id);
+		lock_drop(&c->closed_lock);
+	}
+	extent_close(e);
+}
+
 static void object_destroy(struct object *o)
 {
 	fill_drop_kept(o);
 	for (size_t i = 0; i < o->extents; i++)
-		extent_close(o->slots[i].extent);
+		close_file(o->cache, o->slots[i].extent);
 	for (size_t i = 0; i < o->ndead; i++)
-		extent_close(o->dead[i]);
+		close_file(o->cache, o->dead[i]);
 	free(o->dead);
 	lock_fini(&o->lock);
 	free(o->key);
@@ -425,18 +439,18 @@ int object_present(struct object *o, uint64_t page, size_t n, bool *present,
 	return total;
 }
 
-int object_backing(struct object *o)
+struct cache_file *object_backing(struct object *o)
 {
 	struct extent *e = NULL;
 
 	if (o->extents != 1)
-		return -1;
+		return NULL;
 	lock_take(&o->lock);
 	if (o->slots[0].state == SLOT_OPEN)
 		e = o->slots[0].extent;
 	lock_drop(&o->lock);
 	if (e == NULL || disk_state(extent_disk(e)) == DISK_OFF ||
 	    !extent_trusted(e))
-		return -1;
-	return extent_fd(e);
+		return NULL;
+	return extent_file(e);
 }

@@ -65,12 +65,12 @@ bool object_read_cancel(struct object_read *r);
 /*
  * Get an object ready to be opened: a small one is fetched whole and put on
  * the SSD, so that the kernel can have it at once; for a large one only what
- * is on the SSD is looked at. done() gets 0 and a descriptor of the complete
- * and trusted file (borrowed: valid while the object is held), 0 and -1 when
- * reads must come to the daemon, or -errno (-ESTALE: the version is gone).
+ * is on the SSD is looked at. done() gets 0 and the complete and trusted file
+ * (borrowed: valid while the object is held), 0 and NULL when reads must come
+ * to the daemon, or -errno (-ESTALE: the version is gone).
  */
 struct object_open {
-	void (*done)(struct object_open *r, int err, int fd);
+	void (*done)(struct object_open *r, int err, struct cache_file *file);
 
 	/* the cache's */
 	struct object *object; /* borrowed: the caller holds it */
@@ -82,8 +82,8 @@ struct object_open {
 void object_open(struct object *o, struct object_open *r);
 bool object_open_cancel(struct object_open *r);
 
-/* The descriptor object_open() would give now without any wait, or -1. */
-int object_backing(struct object *o);
+/* The file object_open() would give now without any wait, or NULL. */
+struct cache_file *object_backing(struct object *o);
 
 /*
  * Bring the whole object onto the SSD (tarn load). Blocks. *fetched gets the

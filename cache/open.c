@@ -70,7 +70,7 @@ static void verify_begin(struct object *o, struct extent *e)
 
 void open_finish(struct object *o, struct object_open *r, int err)
 {
-	r->done(r, err, err == 0 ? object_backing(o) : -1);
+	r->done(r, err, err == 0 ? object_backing(o) : NULL);
 }
 
 /* Take r out of those that wait, without looking into it: it may be gone. */
@@ -176,6 +176,7 @@ static void open_on_disk(struct job *job)
 void object_open(struct object *o, struct object_open *r)
 {
 	struct cache *c = o->cache;
+	struct cache_file *file;
 	struct disk_op *op;
 	bool known;
 
@@ -183,12 +184,13 @@ void object_open(struct object *o, struct object_open *r)
 	r->state = OPEN_IDLE;
 	r->since = clock_ns();
 	if (o->st.size == 0) {
-		r->done(r, 0, -1);
+		r->done(r, 0, NULL);
 		return;
 	}
-	if (object_backing(o) >= 0) {
+	file = object_backing(o);
+	if (file != NULL) {
 		stat_inc(STAT_saved_get);
-		open_finish(o, r, 0);
+		r->done(r, 0, file);
 		return;
 	}
 	lock_take(&o->lock);
@@ -203,7 +205,7 @@ void object_open(struct object *o, struct object_open *r)
 	}
 	op = disk_op_new(o);
 	if (op == NULL) {
-		r->done(r, -ENOMEM, -1);
+		r->done(r, -ENOMEM, NULL);
 		return;
 	}
 	op->job.run = open_on_disk;

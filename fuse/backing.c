@@ -25,7 +25,7 @@ static int backing_open(int dev_fd, int fd)
 	return id > 0 ? id : -EIO;
 }
 
-static void backing_close(int dev_fd, int id)
+void backing_close(int dev_fd, int id)
 {
 	uint32_t arg = (uint32_t)id;
 
@@ -46,8 +46,24 @@ int backing_probe(int dev_fd)
 	return 0;
 }
 
-enum open_mode opened_add(struct opened *o, int dev_fd, int fd, bool direct,
-			  uint32_t *flags, int32_t *backing_id, int *refused)
+/* The id that the file has, or gets now; or -errno. */
+static int backing_id_of(int dev_fd, struct cache_file *file)
+{
+	int id = atomic_load(&file->backing_id), none = 0;
+
+	if (id != 0)
+		return id;
+	id = backing_open(dev_fd, file->fd);
+	if (id < 0 ||
+	    atomic_compare_exchange_strong(&file->backing_id, &none, id))
+		return id;
+	backing_close(dev_fd, id); /* another inode's open was first */
+	return none;
+}
+
+enum open_mode opened_add(struct opened *o, int dev_fd, struct cache_file *file,
+			  bool direct, uint32_t *flags, int32_t *backing_id,
+			  int *refused)
 {
 	enum open_mode mode;
 
@@ -56,8 +72,8 @@ enum open_mode opened_add(struct opened *o, int dev_fd, int fd, bool direct,
 	*flags = WIRE_FOPEN_NOFLUSH;
 	lock_take(&o->lock);
 	if (o->passthrough == 0 && o->cached == 0 && o->direct == 0 &&
-	    fd >= 0 && dev_fd >= 0) {
-		int id = backing_open(dev_fd, fd);
+	    file != NULL && dev_fd >= 0) {
+		int id = backing_id_of(dev_fd, file);
 
 		if (id < 0)
 			*refused = id;
@@ -86,16 +102,14 @@ enum open_mode opened_add(struct opened *o, int dev_fd, int fd, bool direct,
 	return mode;
 }
 
-void opened_remove(struct opened *o, int dev_fd, enum open_mode mode)
+void opened_remove(struct opened *o, enum open_mode mode)
 {
 	lock_take(&o->lock);
 	if (mode == OPEN_CACHED)
 		o->cached--;
 	if (mode == OPEN_DIRECT)
 		o->direct--;
-	if (mode == OPEN_PASSTHROUGH && --o->passthrough == 0) {
-		backing_close(dev_fd, o->backing_id);
+	if (mode == OPEN_PASSTHROUGH && --o->passthrough == 0)
 		o->backing_id = 0;
-	}
 	lock_drop(&o->lock);
 }

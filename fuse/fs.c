@@ -22,8 +22,7 @@
 
 /*
  * The loop's threads never wait for the network, so a few more than there
- * are processors will do. The kernel wakes them in turn: with 10 on 2
- * processors an open cost the daemon 36 us of CPU, with 4 of them 26.
+ * are processors will do.
  */
 #define LOOP_THREADS_MIN 4
 #define LOOP_THREADS_MAX 16
@@ -44,9 +43,19 @@ void reply_err(fuse_req_t req, int err)
 	fuse_reply_err(req, -err);
 }
 
+static void file_closed(void *arg, int backing_id)
+{
+	backing_close(fuse_session_fd(((struct fs *)arg)->se), backing_id);
+}
+
 int fs_backing_fd(struct fs *fs)
 {
 	return atomic_load(&fs->passthrough) ? fuse_session_fd(fs->se) : -1;
+}
+
+static unsigned processors(void)
+{
+	return (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
 }
 
 int fs_new(const struct fs_conf *conf, struct fs **out)
@@ -65,6 +74,7 @@ int fs_new(const struct fs_conf *conf, struct fs **out)
 	fs->meta = cache_meta(conf->cache);
 	fs->started = clock_wall_ns();
 	rq_list_init(&fs->waiting);
+	turns_init(&fs->turns, processors());
 	fs->source = strdup(conf->source);
 	fs->dir = strdup(conf->dir);
 	fs->conf.source = fs->source;
@@ -116,6 +126,9 @@ void fs_free(struct fs *fs)
 	while (fs->handles != NULL &&
 	       (h = handles_remove_any(fs->handles)) != NULL)
 		handle_put(fs, h);
+	/* The kernel forgets all ids with the session. */
+	if (fs->cache != NULL)
+		cache_on_file_closed(fs->cache, NULL, NULL);
 	if (fs->se != NULL)
 		fuse_session_destroy(fs->se);
 	/* Only now: with /dev/fuse closed no request of it can wait. */
@@ -123,6 +136,7 @@ void fs_free(struct fs *fs)
 		must(pthread_join(fs->stopper, NULL));
 	handles_free(fs->handles);
 	inodes_free(fs->inodes);
+	turns_fini(&fs->turns);
 	rq_list_fini(&fs->waiting);
 	if (fs->stop_fd >= 0)
 		close(fs->stop_fd);
@@ -136,6 +150,8 @@ int fs_mount(struct fs *fs, char why[static 256])
 {
 	int r = mount_start(fs, why);
 
+	if (r == 0)
+		cache_on_file_closed(fs->cache, file_closed, fs);
 	if (r < 0 && fs->se != NULL) {
 		fuse_session_destroy(fs->se);
 		fs->se = NULL;
@@ -171,13 +187,6 @@ static int start_stopper(struct fs *fs)
 	return -r;
 }
 
-static unsigned loop_threads(void)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return (unsigned)MIN(MAX(cpus + 2, LOOP_THREADS_MIN), LOOP_THREADS_MAX);
-}
-
 int fs_serve(struct fs *fs)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
@@ -187,7 +196,9 @@ int fs_serve(struct fs *fs)
 		return -ENOMEM;
 	/* Idle threads are kept: libfuse's default since 3.12. */
 	fuse_loop_cfg_set_clone_fd(config, 1);
-	fuse_loop_cfg_set_max_threads(config, loop_threads());
+	fuse_loop_cfg_set_max_threads(
+	    config,
+	    MIN(MAX(processors() + 2, LOOP_THREADS_MIN), LOOP_THREADS_MAX));
 	r = start_stopper(fs);
 	if (r == 0) {
 		r = fuse_session_loop_mt(fs->se, config);

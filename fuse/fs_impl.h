@@ -22,6 +22,7 @@
 #include "fuse/inodes.h"
 #include "fuse/names.h"
 #include "fuse/request.h"
+#include "fuse/turns.h"
 
 struct fs {
 	/* set once */
@@ -38,6 +39,7 @@ struct fs {
 	struct pool *jobs;   /* lookups and all that asks the store */
 	struct pool *enders; /* one thread that answers EINTR */
 	struct rq_list waiting;
+	struct turns turns; /* of the loop's threads */
 
 	/* mount.c's: set by fs_mount() */
 	struct fuse_session *se;

@@ -88,7 +88,7 @@ static bool init_offers_passthrough(const void *buf, size_t n)
 static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 {
 	struct fs *fs = userdata;
-	ssize_t n = read(fd, buf, len);
+	ssize_t n = turns_read(&fs->turns, fd, buf, len);
 	struct wire_in_header head;
 
 	if (n < (ssize_t)sizeof(head) || atomic_load(&fs->init_done))

@@ -109,12 +109,12 @@ static void open_undo(struct fs *fs, uint64_t fh)
 	struct handle *h = handles_remove(fs->handles, fh);
 
 	if (h != NULL)
-		opened_remove(h->opened, fs_backing_fd(fs), h->mode);
+		opened_remove(h->opened, h->mode);
 	handle_put(fs, h);
 }
 
 /* Claimed and ready: make the handle and answer. */
-static void open_reply(struct open_rq *o, int fd)
+static void open_reply(struct open_rq *o, struct cache_file *file)
 {
 	struct fs *fs = o->rq.fs;
 	struct handle *h = calloc(1, sizeof(*h));
@@ -128,7 +128,7 @@ static void open_reply(struct open_rq *o, int fd)
 	atomic_init(&h->refs, 1);
 	h->nodeid = o->opened->nodeid;
 	h->opened = take_ptr(o->opened);
-	h->mode = opened_add(h->opened, fs_backing_fd(fs), fd, o->direct,
+	h->mode = opened_add(h->opened, fs_backing_fd(fs), file, o->direct,
 			     &out.open_flags, &out.backing_id, &refused);
 	if (refused != 0 && !atomic_exchange(&fs->refused_said, true))
 		log_warn("fuse: the kernel does not take files of this cache"
@@ -136,7 +136,7 @@ static void open_reply(struct open_rq *o, int fd)
 			 strerror(-refused));
 	r = handles_add(fs->handles, h, &out.fh);
 	if (r < 0) {
-		opened_remove(h->opened, fs_backing_fd(fs), h->mode);
+		opened_remove(h->opened, h->mode);
 		handle_put(fs, h);
 		reply_err(o->rq.req, r);
 		return;
@@ -171,7 +171,8 @@ static void open_gone_run(struct rq *rq)
 	rq_finish_err(rq, -ESTALE);
 }
 
-static void open_ready(struct object_open *ready, int err, int fd)
+static void open_ready(struct object_open *ready, int err,
+		       struct cache_file *file)
 {
 	struct open_rq *o = container_of(ready, struct open_rq, ready);
 
@@ -181,7 +182,7 @@ static void open_ready(struct object_open *ready, int err, int fd)
 	}
 	if (rq_claim(&o->rq)) {
 		if (err == 0)
-			open_reply(o, fd);
+			open_reply(o, file);
 		else
 			reply_err(o->rq.req, err);
 	}

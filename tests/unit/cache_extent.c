@@ -546,8 +546,8 @@ START_TEST(a_page_not_in_memory_is_not_waited_for)
 
 		/* tmpfs and others cannot tell and always say -EAGAIN. */
 		ck_assert(r == n || r == -EAGAIN);
-		fdatasync(e[i]->fd);
-		posix_fadvise(e[i]->fd, 3 * PAGE_BYTES, PAGE_BYTES,
+		fdatasync(e[i]->file.fd);
+		posix_fadvise(e[i]->file.fd, 3 * PAGE_BYTES, PAGE_BYTES,
 			      POSIX_FADV_DONTNEED);
 		r = extent_read(e[i], 0, (size_t)n, buf, true);
 		ck_assert(r == n || r == -EAGAIN);

@@ -235,7 +235,8 @@ struct waited {
 	pthread_mutex_t mutex;
 	pthread_cond_t cond;
 	bool ended;
-	int err, fd;
+	int err;
+	struct cache_file *file;
 	size_t got;
 	bool right;
 	const char *version;
@@ -243,7 +244,7 @@ struct waited {
 
 static void waited_init(struct waited *w)
 {
-	*w = (struct waited){ .version = "v1", .fd = -1 };
+	*w = (struct waited){ .version = "v1" };
 	pthread_mutex_init(&w->mutex, NULL);
 	pthread_cond_init(&w->cond, NULL);
 }
@@ -312,16 +313,16 @@ static ssize_t read_now(struct rig *r, uint64_t off, size_t len)
 	return w.err != 0 ? w.err : (ssize_t)w.got;
 }
 
-static void open_ended(struct object_open *r, int err, int fd)
+static void open_ended(struct object_open *r, int err, struct cache_file *file)
 {
 	struct waited *w = container_of(r, struct waited, open);
 
 	w->err = err;
-	w->fd = fd;
+	w->file = file;
 	waited_end(w);
 }
 
-static int open_now(struct rig *r, int *fd)
+static int open_now(struct rig *r, struct cache_file **file)
 {
 	struct waited w;
 
@@ -330,7 +331,7 @@ static int open_now(struct rig *r, int *fd)
 	object_open(r->object, &w.open);
 	waited_wait(&w);
 	waited_fini(&w);
-	*fd = w.fd;
+	*file = w.file;
 	return w.err;
 }
 
@@ -393,10 +394,10 @@ END_TEST
 START_TEST(an_empty_object_opens_and_reads_nothing)
 {
 	struct rig r;
-	int fd;
+	struct cache_file *file;
 
 	rig_init(&r, 0, true);
-	ck_assert_int_eq(open_now(&r, &fd), 0);
+	ck_assert_int_eq(open_now(&r, &file), 0);
 	ck_assert_int_eq(read_now(&r, 0, 4096), 0);
 	ck_assert_uint_eq(fake_ufs_gets(&r.store), 0);
 	rig_fini(&r);
@@ -407,19 +408,19 @@ START_TEST(opening_a_small_object_costs_one_get_and_gives_its_file)
 {
 	struct rig r;
 	unsigned char byte;
-	int fd;
+	struct cache_file *file;
 
 	rig_init(&r, 110000, true);
-	ck_assert_int_eq(open_now(&r, &fd), 0);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(pread(fd, &byte, 1, 109999), 1);
+	ck_assert_int_eq(open_now(&r, &file), 0);
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(pread(file->fd, &byte, 1, 109999), 1);
 	ck_assert_uint_eq(byte, fake_byte("v1", 109999));
 	read_all(&r, 4096);
-	ck_assert_int_eq(open_now(&r, &fd), 0);
+	ck_assert_int_eq(open_now(&r, &file), 0);
 	ck_assert_uint_eq(fake_ufs_gets(&r.store), 1);
 	rig_reopen(&r);
-	ck_assert_int_eq(open_now(&r, &fd), 0);
-	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(open_now(&r, &file), 0);
+	ck_assert_ptr_nonnull(file);
 	ck_assert_uint_eq(fake_ufs_gets(&r.store), 1);
 	rig_fini(&r);
 }
@@ -480,10 +481,37 @@ START_TEST(sequential_reads_are_fetched_ahead_in_large_parts)
 }
 END_TEST
 
+static void count_closed(void *arg, int backing_id)
+{
+	*(int *)arg += backing_id;
+}
+
+START_TEST(what_the_kernel_calls_a_file_is_kept_until_it_is_closed)
+{
+	struct cache_file *file;
+	int closed = 0;
+	struct rig r;
+
+	rig_init(&r, 110000, true);
+	cache_on_file_closed(r.cache, count_closed, &closed);
+	ck_assert_int_eq(open_now(&r, &file), 0);
+	ck_assert_int_eq(file->backing_id, 0);
+	file->backing_id = 7;
+	ck_assert_int_eq(open_now(&r, &file), 0);
+	ck_assert_int_eq(file->backing_id, 7);
+	ck_assert_int_eq(closed, 0);
+	rig_reopen(&r);
+	ck_assert_int_eq(closed, 7);
+	ck_assert_int_eq(open_now(&r, &file), 0);
+	ck_assert_int_eq(file->backing_id, 0);
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST(a_complete_large_object_is_handed_to_the_kernel)
 {
 	struct rig r;
-	int fd;
+	struct cache_file *file;
 
 	rig_init(&r, MIB(9) + 5, true);
 	read_all(&r, MIB(1));
@@ -491,12 +519,12 @@ START_TEST(a_complete_large_object_is_handed_to_the_kernel)
 	/* Written by the cache before this one: trusted by its header, or
 	 * verified in the background for a later open. */
 	for (int tries = 0; tries < 1000; tries++) {
-		ck_assert_int_eq(open_now(&r, &fd), 0);
-		if (fd >= 0)
+		ck_assert_int_eq(open_now(&r, &file), 0);
+		if (file != NULL)
 			break;
 		ck_assert_int_gt(read_now(&r, 0, 4096), 0);
 	}
-	ck_assert_int_ge(fd, 0);
+	ck_assert_ptr_nonnull(file);
 	rig_fini(&r);
 }
 END_TEST
@@ -504,12 +532,12 @@ END_TEST
 START_TEST(an_error_reaches_the_readers_and_is_not_kept)
 {
 	struct rig r;
-	int fd;
+	struct cache_file *file;
 
 	rig_init(&r, _i == 0 ? 1000 : MIB(4), true);
 	rig_fail(&r, -EACCES, 0);
 	ck_assert_int_eq(read_now(&r, 0, 1000), -EACCES);
-	ck_assert_int_eq(open_now(&r, &fd), _i == 0 ? -EACCES : 0);
+	ck_assert_int_eq(open_now(&r, &file), _i == 0 ? -EACCES : 0);
 	rig_fail(&r, 0, 0);
 	ck_assert_int_eq(read_now(&r, 0, 1000), 1000);
 	rig_fini(&r);
@@ -675,7 +703,7 @@ START_TEST(loading_brings_everything_and_freeing_drops_it)
 	ck_assert_uint_eq(rig_bytes(&r), MIB(20) + 3);
 	ck_assert_int_eq(object_cached(r.object, &bytes), 0);
 	ck_assert_uint_eq(bytes, MIB(20) + 3);
-	ck_assert_int_ge(object_backing(r.object), 0);
+	ck_assert_ptr_nonnull(object_backing(r.object));
 	ck_assert_int_eq(object_free(r.object, &bytes), 0);
 	ck_assert_uint_eq(bytes, MIB(20) + 3);
 	ck_assert_int_eq(object_cached(r.object, &bytes), 0);
@@ -703,6 +731,8 @@ int main(void)
 	tcase_add_test(t, many_opens_and_reads_of_one_object_join_one_get);
 	tcase_add_test(t, random_reads_fetch_pages_and_not_parts);
 	tcase_add_test(t, sequential_reads_are_fetched_ahead_in_large_parts);
+	tcase_add_test(t,
+		       what_the_kernel_calls_a_file_is_kept_until_it_is_closed);
 	tcase_add_test(t, a_complete_large_object_is_handed_to_the_kernel);
 	tcase_add_loop_test(t, an_error_reaches_the_readers_and_is_not_kept, 0,
 			    2);
