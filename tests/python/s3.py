@@ -16,6 +16,13 @@ SECRET = os.environ.get("AWS_SECRET_ACCESS_KEY", "tarnsecret")
 SAFE = "-_.~"
 
 
+def signature(day, text):
+    k = ("AWS4" + SECRET).encode()
+    for part in (day, "us-east-1", "s3", "aws4_request"):
+        k = hmac.new(k, part.encode(), hashlib.sha256).digest()
+    return hmac.new(k, text.encode(), hashlib.sha256).hexdigest()
+
+
 class S3:
     def __init__(self, endpoint, bucket):
         u = urllib.parse.urlsplit(endpoint)
@@ -54,10 +61,7 @@ class S3:
                 hashlib.sha256(canonical.encode()).hexdigest(),
             ]
         )
-        k = ("AWS4" + SECRET).encode()
-        for part in (day, "us-east-1", "s3", "aws4_request"):
-            k = hmac.new(k, part.encode(), hashlib.sha256).digest()
-        sig = hmac.new(k, text.encode(), hashlib.sha256).hexdigest()
+        sig = signature(day, text)
         self.conn.request(
             method,
             path + ("?" + q if q else ""),
@@ -73,6 +77,46 @@ class S3:
         )
         r = self.conn.getresponse()
         return r.status, r.headers, r.read()
+
+    def presign(self, key=b"", query=()):
+        """A GET that is signed in its query, good for an hour."""
+        path = "/" + self.bucket
+        if key:
+            path += "/" + urllib.parse.quote(key, safe=SAFE + "/")
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        scope = now[:8] + "/us-east-1/s3/aws4_request"
+        q = "&".join(
+            sorted(
+                urllib.parse.quote(k, safe=SAFE)
+                + "="
+                + urllib.parse.quote(v, safe=SAFE)
+                for k, v in list(query)
+                + [
+                    ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+                    ("X-Amz-Credential", ACCESS + "/" + scope),
+                    ("X-Amz-Date", now),
+                    ("X-Amz-Expires", "3600"),
+                    ("X-Amz-SignedHeaders", "host"),
+                ]
+            )
+        )
+        canonical = "\n".join(
+            ["GET", path, q, "host:" + self.host, "", "host", "UNSIGNED-PAYLOAD"]
+        )
+        text = "\n".join(
+            [
+                "AWS4-HMAC-SHA256",
+                now,
+                scope,
+                hashlib.sha256(canonical.encode()).hexdigest(),
+            ]
+        )
+        return "http://%s%s?%s&X-Amz-Signature=%s" % (
+            self.host,
+            path,
+            q,
+            signature(now[:8], text),
+        )
 
     def must(self, *args, **kw):
         status, headers, body = self.request(*args, **kw)
