@@ -47,6 +47,7 @@ struct fill {
 	struct cancel cancel;
 	struct fill_waiter *waiter; /* told once when it has ended, or NULL */
 	bool whole; /* all of a small object: written in one piece */
+	bool ahead; /* of a stream whose reader is still to come */
 
 	/* the fetching thread's alone */
 	size_t got;      /* bytes received */
@@ -59,6 +60,7 @@ struct fill {
 	bool background;
 	bool bypass;   /* the SSD stalls: keep in memory only */
 	bool finished; /* to be freed by the last reader */
+	bool stored;   /* on the SSD too: kept for the reader to come */
 	unsigned pins; /* readers using its pages now */
 
 	/* under cache->memory_lock */
@@ -66,8 +68,8 @@ struct fill {
 	bool listed;
 	bool owed; /* to the SSD, which was behind when it was fetched */
 
-	int64_t kept_since; /* set before it is kept */
-	atomic_bool read;   /* someone has read of it */
+	int64_t kept_since;   /* set before it is kept */
+	atomic_uint consumed; /* pages read to their ends */
 
 	void *pages[]; /* n, set up to done */
 };
@@ -82,6 +84,8 @@ struct stream {
 	uint64_t ahead;  /* fetched, or being fetched, up to here */
 	uint64_t warmed; /* asked of the SSD up to here */
 	uint64_t window; /* bytes to keep ahead; 0: seen once */
+	uint64_t asked;  /* ahead when the window last grew */
+	bool waited;     /* the reader, since then */
 	uint64_t used;   /* object->reads when it last matched */
 };
 
@@ -241,7 +245,8 @@ int fill_background(struct object *o, uint64_t first, unsigned n,
 unsigned fill_generation(struct object *o);
 struct fill *fill_find_locked(struct object *o, uint64_t page)
     TSA(requires_capability(o->lock));
-void fill_unpin(struct object *o, struct fill *f);
+/* A read of [off, off+len) is done with it. len 0: it was not one. */
+void fill_unpin(struct object *o, struct fill *f, uint64_t off, size_t len);
 void fill_cancel_background(struct object *o);
 /* Drop what is kept in memory of an object nobody uses. */
 void fill_drop_kept(struct object *o);
@@ -252,7 +257,7 @@ void fill_drop_kept(struct object *o);
  * without locks. False: there is no room now.
  */
 bool memory_reserve(struct cache *c, size_t n);
-/* For prefetch: of three quarters, dropping only what was read, or is old. */
+/* For prefetch: of three quarters, dropping no young prefetch. */
 bool memory_reserve_ahead(struct cache *c, size_t n);
 void memory_release(struct cache *c, size_t n);
 void memory_init(struct cache *c);
@@ -261,7 +266,10 @@ bool memory_starve(struct cache *c, struct object_read *r, size_t n);
 void memory_forget_starved(struct cache *c, struct object_read *r);
 /* Keep a fill's pages until their memory is needed. */
 void memory_keep(struct cache *c, struct fill *f);
-void memory_unkeep(struct cache *c, struct fill *f);
+/* False: it is not kept, or somebody is about to drop it. */
+bool memory_unkeep(struct cache *c, struct fill *f);
+/* Drop what is on the SSD too and whose reader has not come for long. */
+void memory_drop_stored(struct cache *c);
 /*
  * A kept fill that is owed to the SSD, if the writers have caught up: taken
  * out of the list, counted as being written, with a reference to its object.
@@ -280,6 +288,9 @@ struct ahead {
 void stream_note_locked(struct object *o, uint64_t off, size_t len,
 			struct ahead *a) TSA(requires_capability(o->lock));
 void stream_go_ahead(struct object *o, const struct ahead *a);
+/* This read, already noted, has to wait for the store. */
+void stream_waits_locked(struct object *o, uint64_t off, size_t len)
+    TSA(requires_capability(o->lock));
 
 /* watch.c */
 int watch_start(struct cache *c);

@@ -9,11 +9,22 @@
 #include "cache/extent_impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <limits.h>
 #include <sys/uio.h>
 #include <xxhash.h>
 
 #include "base/stats.h"
+
+#define WRITE_PAGES 128 /* 8 MiB at once; IOV_MAX is 1024 */
+/*
+ * So many pages and more are written past the page cache: nobody reads them
+ * from there soon (a stream has them in memory), and 1 GiB of new kernel pages
+ * cost 0.3 to 0.6 s of CPU where its O_DIRECT writes cost 0.1.
+ */
+#define DIRECT_PAGES 16
+#define DIRECT_UNTRIED (-2)
 
 int extent_new(struct disk *d, const struct disk_id *id, uint64_t length,
 	       int fd, int map, const struct stat *st, struct extent **out)
@@ -31,6 +42,7 @@ int extent_new(struct disk *d, const struct disk_id *id, uint64_t length,
 		return -ENOMEM;
 	}
 	e->disk = d;
+	e->direct = DIRECT_UNTRIED;
 	e->id = *id;
 	e->length = length;
 	e->ino = st->st_ino;
@@ -43,6 +55,13 @@ int extent_new(struct disk *d, const struct disk_id *id, uint64_t length,
 	return 0;
 }
 
+static void direct_close(struct extent *e)
+{
+	if (e->direct >= 0)
+		close(e->direct);
+	e->direct = DIRECT_UNTRIED;
+}
+
 void extent_close(struct extent *e)
 {
 	if (e == NULL)
@@ -50,6 +69,7 @@ void extent_close(struct extent *e)
 	close(e->file.fd);
 	if (e->map >= 0)
 		close(e->map);
+	direct_close(e);
 	lock_fini(&e->lock);
 	free(e->good);
 	free(e);
@@ -136,10 +156,47 @@ static int pwrite_all(int fd, struct iovec *iov, int n, uint64_t off)
 	return 0;
 }
 
-int extent_pwrite_pages(const struct extent *e, uint64_t page, size_t n,
+/*
+ * A descriptor for O_DIRECT writes of the same file, or -1 where there are
+ * none. The caller's write is begun, so it stays open.
+ */
+static int direct_fd(struct extent *e)
+{
+	char path[32];
+	int fd;
+
+	lock_take(&e->lock);
+	if (e->direct == DIRECT_UNTRIED) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", e->file.fd);
+		e->direct = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	}
+	fd = e->direct;
+	lock_drop(&e->lock);
+	return fd;
+}
+
+static int pwrite_run(struct extent *e, struct iovec *iov, size_t run,
+		      uint64_t page)
+{
+	uint64_t off = page * PAGE_BYTES;
+	int r = -EINVAL, fd;
+
+	if (run >= DIRECT_PAGES && (fd = direct_fd(e)) >= 0) {
+		struct iovec used[WRITE_PAGES];
+
+		memcpy(used, iov, run * sizeof(*iov));
+		r = pwrite_all(fd, used, (int)run, off);
+	}
+	/* Where a file system opens it so and then does not take it. */
+	if (r == -EINVAL)
+		r = pwrite_all(e->file.fd, iov, (int)run, off);
+	return r;
+}
+
+int extent_pwrite_pages(struct extent *e, uint64_t page, size_t n,
 			void *const *pages)
 {
-	struct iovec iov[128]; /* 8 MiB; IOV_MAX is 1024 */
+	struct iovec iov[WRITE_PAGES];
 
 	while (n > 0) {
 		size_t run = MIN(n, ARRAY_SIZE(iov));
@@ -149,7 +206,10 @@ int extent_pwrite_pages(const struct extent *e, uint64_t page, size_t n,
 			iov[i].iov_base = pages[i];
 			iov[i].iov_len = extent_span(e, page + i, 1);
 		}
-		r = pwrite_all(e->file.fd, iov, (int)run, page * PAGE_BYTES);
+		/* What is no whole block goes alone, not past the cache. */
+		if (run > 1 && iov[run - 1].iov_len != PAGE_BYTES)
+			run--;
+		r = pwrite_run(e, iov, run, page);
 		if (r < 0)
 			return r;
 		page += run;
@@ -263,8 +323,11 @@ void extent_write_end(struct extent *e, uint64_t page, size_t n)
 {
 	lock_take(&e->lock);
 	set_bits_locked(e, page, n);
-	if (--e->writing == 0)
+	if (--e->writing == 0) {
 		e->stamp = extent_stamp(e);
+		if (e->ngood == e->pages)
+			direct_close(e);
+	}
 	lock_drop(&e->lock);
 }
 

@@ -54,6 +54,7 @@ struct extent {
 	/* under lock */
 	struct stamp stamp; /* of the file that the bits speak of */
 	unsigned writing;   /* writes of ours under way */
+	int direct;         /* for O_DIRECT writes, or < 0 */
 	bool boot_verified; /* the header says: all right, in this boot */
 	uint64_t ngood;     /* bits set */
 	uint64_t *good;     /* a bit a page */
@@ -101,8 +102,8 @@ uint64_t extent_page_hash(const struct disk_id *id, uint64_t page,
 
 /* preadv2 of all n bytes. -EAGAIN (nowait), -ENODATA (end of file), -errno. */
 int extent_pread(int fd, void *buf, size_t n, uint64_t off, bool nowait);
-/* pwritev of all pieces. */
-int extent_pwrite_pages(const struct extent *e, uint64_t page, size_t n,
+/* Write all pieces, past the page cache where there are many. */
+int extent_pwrite_pages(struct extent *e, uint64_t page, size_t n,
 			void *const *pages);
 
 /* What fstat says now, for extent_mark(). */

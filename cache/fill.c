@@ -12,7 +12,7 @@
  *   FETCHING  pages appear one by one; each wakes the reads that only waited
  *             for it
  *   FETCHED   on its way to the SSD
- *   KEPT      only in memory
+ *   KEPT      only in memory; or on the SSD as well, and still to be read
  *
  * A small object is one fill and is written to the SSD by the fetcher, so
  * that who opens it gets the finished file. Parts of large ones are written
@@ -72,12 +72,30 @@ void fill_free(struct cache *c, struct fill *f)
 	free(f);
 }
 
-void fill_unpin(struct object *o, struct fill *f)
+/* How many of its pages a read of [off, off+len) has read to their ends. */
+static unsigned pages_ended(const struct fill *f, uint64_t off, size_t len)
+{
+	uint64_t start = MAX(off / PAGE_BYTES, f->first);
+	uint64_t end = (off + len) / PAGE_BYTES;
+
+	if (len > 0 && off + len == f->object->st.size)
+		end = (off + len + PAGE_BYTES - 1) / PAGE_BYTES;
+	end = MIN(end, f->first + f->n);
+	return end > start ? (unsigned)(end - start) : 0;
+}
+
+void fill_unpin(struct object *o, struct fill *f, uint64_t off, size_t len)
 {
 	bool last;
 
 	lock_take(&o->lock);
+	atomic_fetch_add(&f->consumed, pages_ended(f, off, len));
 	last = --f->pins == 0 && f->finished;
+	if (f->pins == 0 && f->stored && atomic_load(&f->consumed) >= f->n &&
+	    memory_unkeep(o->cache, f)) {
+		fill_unlink_locked(o, f);
+		last = true;
+	}
 	lock_drop(&o->lock);
 	if (last)
 		fill_free(o->cache, f);
@@ -244,6 +262,27 @@ static void fill_keep(struct fill *f)
 	object_unref(o);
 }
 
+/* It is on the SSD. What a stream will still read stays in memory too. */
+static void fill_stored(struct fill *f)
+{
+	struct object *o = f->object;
+	bool keep;
+
+	lock_take(&o->lock);
+	keep = f->ahead && atomic_load(&f->consumed) < f->n;
+	if (keep) {
+		f->state = FILL_KEPT;
+		f->stored = true;
+		f->kept_since = clock_ns();
+		memory_keep(o->cache, f);
+	}
+	lock_drop(&o->lock);
+	if (keep)
+		object_unref(o);
+	else
+		fill_end(f, 0, f->got);
+}
+
 static struct object_open *take_opens_locked(struct object *o)
 {
 	struct object_open *opens = o->opening;
@@ -320,7 +359,7 @@ static void store_fill(struct fill *f)
 
 	object_ref(o);
 	if (whole ? store_whole(o, f) : store_part(o, f))
-		fill_end(f, 0, f->got);
+		fill_stored(f);
 	else
 		fill_keep(f);
 	if (whole)
@@ -704,10 +743,12 @@ int fill_demand(struct object *o, struct object_read *r, const bool *missing,
 	}
 	if (err == 0) {
 		plan_begin_locked(o, &plan);
-		if (ready_locked(o, r))
+		if (ready_locked(o, r)) {
 			err = -EAGAIN;
-		else
+		} else {
 			wait_locked(o, r);
+			stream_waits_locked(o, r->off, r->len);
+		}
 	} else {
 		plan_drop(&plan);
 		plan.pages = 0;
@@ -765,6 +806,7 @@ int fill_background(struct object *o, uint64_t first, unsigned n,
 	if (err == 0) {
 		for (struct fill *f = plan.first; f != NULL; f = f->next) {
 			f->background = true;
+			f->ahead = w == NULL;
 			f->waiter = w;
 			f->whole = whole_pages(o) > 0;
 		}

@@ -52,10 +52,12 @@ static char *scratch(void)
 	return s;
 }
 
-static void gathered_drop(struct object *o, struct gathered *g)
+/* After a read of [off, off+len); len 0: after none. */
+static void gathered_drop(struct object *o, struct gathered *g, uint64_t off,
+			  size_t len)
 {
 	for (size_t i = 0; i < g->npinned; i++)
-		fill_unpin(o, g->pinned[i]);
+		fill_unpin(o, g->pinned[i], off, len);
 	g->npinned = 0;
 }
 
@@ -107,7 +109,6 @@ static int gather(struct object *o, uint64_t off, size_t len, bool nowait,
 		src[i] = f->pages[first + i - f->first];
 		if (g->npinned == 0 || g->pinned[g->npinned - 1] != f) {
 			f->pins++;
-			atomic_store(&f->read, true);
 			g->pinned[g->npinned++] = f;
 		}
 	}
@@ -126,13 +127,13 @@ static int gather(struct object *o, uint64_t off, size_t len, bool nowait,
 				break;
 		if (!bypass) {
 			if (buf == NULL && (buf = scratch()) == NULL) {
-				gathered_drop(o, g);
+				gathered_drop(o, g, 0, 0);
 				return -ENOMEM;
 			}
 			r = ssd_read(o, first + i, run, buf + i * PAGE_BYTES,
 				     nowait);
 			if (r == -EAGAIN) {
-				gathered_drop(o, g);
+				gathered_drop(o, g, 0, 0);
 				return r;
 			}
 		}
@@ -146,7 +147,7 @@ static int gather(struct object *o, uint64_t off, size_t len, bool nowait,
 		}
 	}
 	if (lacking) {
-		gathered_drop(o, g);
+		gathered_drop(o, g, 0, 0);
 		return -ENODATA;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -170,13 +171,14 @@ static void read_done(struct object *o, struct object_read *r,
 		      struct gathered *g)
 {
 	size_t ssd = MIN(g->ssd_pages * PAGE_BYTES, r->len), len = r->len;
+	uint64_t off = r->off;
 
 	stat_add(STAT_read_bytes, (int64_t)len);
 	stat_add(STAT_ssd_bytes, (int64_t)ssd);
 	stat_add(STAT_saved_bytes, (int64_t)ssd);
 	stat_add(STAT_store_bytes, (int64_t)(len - ssd));
 	r->done(r, 0, g->iov, g->niov);
-	gathered_drop(o, g);
+	gathered_drop(o, g, off, len);
 }
 
 void read_fail(struct object_read *r, int err)
@@ -230,7 +232,7 @@ static void read_on_disk(struct job *job)
 	free(op);
 	if (r == NULL) {
 		if (err == 0)
-			gathered_drop(o, &g);
+			gathered_drop(o, &g, 0, 0);
 	} else if (err == 0) {
 		read_done(o, r, &g);
 	} else if (err != -ENODATA) {

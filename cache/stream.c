@@ -4,10 +4,12 @@
  *
  * All handles of an object share its streams. A read that begins near where
  * a stream's reader is expected (the kernel sends its read-ahead out of
- * order) belongs to it; the second one in a row opens a window, which
- * doubles with every window read up to `readahead`. A read that belongs to
- * none is random: it fetches its pages and nothing else, and takes the
- * stream slot that was used longest ago.
+ * order) belongs to it; the second one in a row opens a window. It doubles
+ * when a read had to wait for what was asked for since it last did, up to
+ * `readahead`: so it becomes as wide as the store is far away, and no wider,
+ * for each byte ahead is memory touched anew. A read that belongs to none is
+ * random: it fetches its pages and nothing else, and takes the stream slot
+ * that was used longest ago.
  *
  * What a stream will find on the SSD is read into the page cache ahead of it,
  * so that the FUSE threads, which do not wait for the SSD, find it there
@@ -18,7 +20,7 @@
 
 #include "cache/cache_impl.h"
 
-#define WINDOW_MIN MIB(1)
+#define WINDOW_MIN MIB(4)
 #define WARM MIB(8)  /* what the kernel is asked to have ready of the SSD */
 #define SLACK MIB(4) /* out-of-order read-ahead of the kernel */
 
@@ -72,8 +74,13 @@ void stream_note_locked(struct object *o, uint64_t off, size_t len,
 	s->used = o->reads;
 	if (end <= s->next)
 		return;
-	if (s->window == 0)
+	if (s->window == 0) {
 		s->window = MIN(WINDOW_MIN, o->cache->conf.readahead);
+	} else if (s->waited) {
+		s->window = MIN(s->window * 2, o->cache->conf.readahead);
+		s->waited = false;
+		s->asked = s->ahead;
+	}
 	s->next = end;
 	s->ahead = MAX(s->ahead, end);
 	s->warmed = MAX(s->warmed, end);
@@ -88,7 +95,16 @@ void stream_note_locked(struct object *o, uint64_t off, size_t len,
 		a->fetch = s->ahead;
 		a->fetch_bytes = limit - s->ahead;
 		s->ahead = limit;
-		s->window = MIN(s->window * 2, o->cache->conf.readahead);
+	}
+}
+
+void stream_waits_locked(struct object *o, uint64_t off, size_t len)
+{
+	for (size_t i = 0; i < STREAMS_PER_OBJECT; i++) {
+		struct stream *s = &o->streams[i];
+
+		if (s->window > 0 && s->next == off + len && off >= s->asked)
+			s->waited = true;
 	}
 }
 
@@ -154,8 +170,8 @@ static uint64_t fetch_ahead(struct object *o, uint64_t from, uint64_t bytes)
 	uint64_t page = from / PAGE_BYTES;
 	uint64_t end =
 	    MIN((from + bytes + PAGE_BYTES - 1) / PAGE_BYTES, object_pages(o));
-	/* Four fetches side by side, of 1 to 8 MiB. */
-	uint64_t part = MIN(MAX((end - page) / 4, 16), FILL_PAGES_MAX);
+	/* Four fetches side by side, of 2 to 8 MiB. */
+	uint64_t part = MIN(MAX((end - page) / 4, 32), FILL_PAGES_MAX);
 
 	for (int tries = 0; page < end && tries < 8;) {
 		unsigned generation = fill_generation(o);

@@ -198,6 +198,7 @@ static void *watch_main(void *arg)
 				evicted = evicted_bytes();
 				object_trim_idle(c, true);
 			}
+			memory_drop_stored(c);
 			buffers_trim(c->buffers);
 		}
 		lock_take(&c->watch_lock);

@@ -469,6 +469,18 @@ START_TEST(random_reads_fetch_pages_and_not_parts)
 }
 END_TEST
 
+START_TEST(what_was_fetched_ahead_is_read_from_memory)
+{
+	int64_t ssd = stat_read(STAT_ssd_bytes);
+	struct rig r;
+
+	rig_init(&r, MIB(64), true);
+	read_all(&r, 128 << 10);
+	ck_assert_int_eq(stat_read(STAT_ssd_bytes), ssd);
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST(sequential_reads_are_fetched_ahead_in_large_parts)
 {
 	struct rig r;
@@ -730,6 +742,7 @@ int main(void)
 		       opening_a_small_object_costs_one_get_and_gives_its_file);
 	tcase_add_test(t, many_opens_and_reads_of_one_object_join_one_get);
 	tcase_add_test(t, random_reads_fetch_pages_and_not_parts);
+	tcase_add_test(t, what_was_fetched_ahead_is_read_from_memory);
 	tcase_add_test(t, sequential_reads_are_fetched_ahead_in_large_parts);
 	tcase_add_test(t,
 		       what_the_kernel_calls_a_file_is_kept_until_it_is_closed);
