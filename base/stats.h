@@ -43,6 +43,10 @@
 	X(COUNTER, ssd_errors, "failed reads and writes of the SSD")           \
 	X(COUNTER, ssd_hedges, "reads of a stalled SSD sent to the store")     \
 	X(COUNTER, ssd_unadmitted, "pages not written to the SSD")             \
+	X(COUNTER, prefetch_files, "files of data sets fetched ahead")         \
+	X(COUNTER, prefetch_bytes, "bytes of data sets fetched ahead")         \
+	X(COUNTER, prefetch_read_files, "of those files, opened since")        \
+	X(COUNTER, prefetch_read_bytes, "of those bytes, opened since")        \
 	X(COUNTER, memory_waits, "fetches that waited for memory")             \
 	X(COUNTER, interrupted, "requests ended by a signal")                  \
 	X(GAUGE, inodes, "inodes the kernel knows")                            \

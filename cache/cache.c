@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "cache/cache_impl.h"
 #include "cache/meta.h"
+#include "cache/prefetch.h"
 
 #define FETCHERS_MIN 8
 #define FETCHERS_MAX 64
@@ -78,9 +79,9 @@ static int start(struct cache *c)
 	if (err < 0)
 		return err;
 	err = meta_new(&c->conf, c->ndisks > 0 ? c->disks[0] : NULL, &c->meta);
-	if (err < 0)
-		return err;
-	return watch_start(c);
+	if (err == 0 && c->conf.prefetch && c->ndisks > 0)
+		err = prefetch_new(c, &c->prefetch);
+	return err < 0 ? err : watch_start(c);
 }
 
 int cache_new(const struct cache_conf *conf, struct cache **out,
@@ -137,11 +138,13 @@ void cache_free(struct cache *c)
 	if (c == NULL)
 		return;
 	watch_stop(c);
+	prefetch_stop(c->prefetch);
 	cancel_fetches(c);
 	/* Fetches first: what they still bring is written, then looked at. */
 	pool_stop(c->fetchers);
 	pool_stop(c->writers);
 	pool_stop(c->readers);
+	prefetch_free(c->prefetch);
 	meta_free(c->meta);
 	if (c->buckets != NULL) {
 		c->idle_max = 0;

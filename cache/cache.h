@@ -49,6 +49,7 @@ struct cache_conf {
 	int64_t read_timeout; /* ns: T3's bound on one read */
 	uint64_t small_file;  /* at most 1 MiB */
 	uint64_t readahead;   /* largest window of a stream, bytes */
+	bool prefetch;        /* of data sets */
 	unsigned max_connections;
 };
 

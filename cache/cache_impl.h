@@ -147,10 +147,11 @@ struct cache {
 	size_t ndisks;
 	struct meta *meta;
 	struct buffers *buffers;
-	struct pool *fetchers; /* ask the store */
-	struct pool *readers;  /* read the SSD when that may block */
-	struct pool *writers;  /* write the SSD */
-	uint64_t nonce;        /* of this mount, for weak versions */
+	struct pool *fetchers;     /* ask the store */
+	struct pool *readers;      /* read the SSD when that may block */
+	struct pool *writers;      /* write the SSD */
+	struct prefetch *prefetch; /* of data sets; NULL: off */
+	uint64_t nonce;            /* of this mount, for weak versions */
 
 	struct lock table_lock;
 	struct object **buckets;

@@ -139,6 +139,9 @@ int disk_lock_shard(struct disk *d, const struct disk_id *id);
  */
 bool disk_admit(struct disk *d, int64_t bytes);
 
+/* Would so much more fit without eviction, and leave a little? */
+bool disk_has_room(struct disk *d, uint64_t bytes);
+
 /* Mark as used now: atime, at most every ten minutes. */
 void disk_touch(struct disk *d, int fd);
 

@@ -151,6 +151,15 @@ bool disk_admit(struct disk *d, int64_t bytes)
 	return true;
 }
 
+bool disk_has_room(struct disk *d, uint64_t bytes)
+{
+	uint64_t limit = disk_limit(d);
+
+	return disk_state(d) == DISK_OK && !atomic_load(&d->tight) &&
+	       !atomic_load(&d->full) &&
+	       disk_bytes(d) + bytes <= limit - limit / 32;
+}
+
 static struct pin **pin_slot(struct disk *d, const struct disk_id *id)
 {
 	struct pin **p = &d->pins[(id->b[18] << 8 | id->b[19]) % PIN_BUCKETS];

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "cache/cache_impl.h"
+#include "cache/prefetch.h"
 
 #define VERIFY_STEP MIB(4)
 
@@ -70,6 +71,8 @@ static void verify_begin(struct object *o, struct extent *e)
 
 void open_finish(struct object *o, struct object_open *r, int err)
 {
+	if (err == 0)
+		prefetch_opened(o->cache->prefetch, o->hash, o->st.size);
 	r->done(r, err, err == 0 ? object_backing(o) : NULL);
 }
 
@@ -113,6 +116,8 @@ void open_fetch(struct object *o, struct object_open *r, bool bypass)
 	if (kept) {
 		open_finish(o, r, 0);
 	} else if (!under_way) {
+		prefetch_missed(o->cache->prefetch,
+				(struct str){ o->key, o->key_len });
 		err = fill_whole(o, bypass);
 		/* Out of memory now: its reads will wait for some. */
 		if (err < 0 && take_waiting(o, r))
@@ -190,6 +195,7 @@ void object_open(struct object *o, struct object_open *r)
 	file = object_backing(o);
 	if (file != NULL) {
 		stat_inc(STAT_saved_get);
+		prefetch_opened(c->prefetch, o->hash, o->st.size);
 		r->done(r, 0, file);
 		return;
 	}

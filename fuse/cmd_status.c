@@ -98,6 +98,12 @@ static void print_mount(const struct client_mount *m)
 	       size(number(s, "saved", "bytes")),
 	       json_number_value(
 		   json_object_get(json_object_get(s, "saved"), "usd")));
+	if (number(s, "prefetch", "files") > 0)
+		printf(
+		    "  prefetched   %jd files, %s; %jd of them opened since\n",
+		    (intmax_t)number(s, "prefetch", "files"),
+		    size(number(s, "prefetch", "bytes")),
+		    (intmax_t)number(s, "prefetch", "read_files"));
 	for (size_t i = 0; i < json_array_size(ssd); i++)
 		print_disk(json_array_get(ssd, i));
 	printf("  memory       %s of %s, %jd inodes\n",

@@ -66,6 +66,9 @@
 	  "files up to this size are fetched whole, by one request")           \
 	X(READAHEAD, "readahead", SIZE, "256M", NULL, "SIZE", 1 << 20,         \
 	  INT64_C(1) << 40, "the most that is fetched ahead of a stream")      \
+	X(PREFETCH, "prefetch", CHOICE, "auto", NULL, "auto/off", 0, 0,        \
+	  "fetch the rest of a directory whose small files are read one "      \
+	  "after the other")                                                   \
 	X(PASSTHROUGH, "passthrough", CHOICE, "auto", NULL, "auto/off", 0, 0,  \
 	  "hand complete files to the kernel, which then reads the SSD "       \
 	  "itself")                                                            \

@@ -310,6 +310,7 @@ static int open_cache(struct service *s, char why[static WHY_MAX])
 		.read_timeout = options_number(o, OPT_READ_TIMEOUT),
 		.small_file = (uint64_t)options_number(o, OPT_SMALL_FILE),
 		.readahead = (uint64_t)options_number(o, OPT_READAHEAD),
+		.prefetch = strcmp(options_text(o, OPT_PREFETCH), "auto") == 0,
 		.max_connections =
 		    (unsigned)options_number(o, OPT_MAX_CONNECTIONS),
 	};

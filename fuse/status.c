@@ -135,6 +135,13 @@ static json_t *mount_json(const struct service *s)
 				      "store_bytes", count(STAT_store_bytes)));
 	json_object_set_new(m, "store", store_json());
 	json_object_set_new(m, "saved", saved_json());
+	json_object_set_new(m, "prefetch",
+			    json_pack("{s:I, s:I, s:I, s:I}", "files",
+				      count(STAT_prefetch_files), "bytes",
+				      count(STAT_prefetch_bytes), "read_files",
+				      count(STAT_prefetch_read_files),
+				      "read_bytes",
+				      count(STAT_prefetch_read_bytes)));
 	json_object_set_new(m, "ssd", ssd_json(s));
 	json_object_set_new(m, "ring",
 			    json_pack("{s:i, s:[]}", "epoch", 0, "workers"));
