@@ -5,6 +5,7 @@
  *   meta.c             what is asked of it, and from where it is answered
  *   meta_flight.c      questions to the store, one for all who ask the same
  *   meta_list.c        the flight that lists a directory
+ *   meta_ranges.c      a large one by several LISTs side by side
  *   meta_table.c       what is remembered: listings, single names
  *   meta_invalidate.c  what is not to be believed any more
  */
@@ -207,6 +208,18 @@ void flight_job_end(struct flight *f);
 
 /* meta_list.c */
 void flight_list_run(struct job *job);
+
+/* meta_ranges.c */
+
+/*
+ * All entries of the flight's directory into the writer; one_piece: by one
+ * LIST after the other. *any: there were some; *writer_err: it was the
+ * writer's error. -EAGAIN: the store does not list in order, and the writer
+ * has a part: begin again, in one piece.
+ */
+struct listing_writer;
+int ranges_list(struct flight *f, struct listing_writer *w, bool one_piece,
+		bool *any, int *writer_err);
 
 struct disk_id meta_listing_id(const struct meta *m, struct str dirkey);
 

@@ -2,8 +2,8 @@
 /*
  * meta_list.c - the flight that lists a directory
  *
- * Pages go to a writer as they come and only what is complete is kept: half
- * a listing says nothing about what is absent (A23). A disk that takes no
+ * Entries go to a writer (meta_ranges.c) and only what is complete is kept:
+ * half a listing says nothing about what is absent (A23). A disk that takes no
  * more makes the listing go on in memory; one that cannot read back what it
  * took costs a second listing, and is no error either (T6).
  */
@@ -13,100 +13,31 @@
 
 #include "base/log.h"
 
-#define PAGE 1000
-
-/* A store that hands out the same token again would be listed for ever. */
-struct tokens {
-	char *kept; /* compared with each that follows */
-	uint64_t n, keep_at;
-};
-
-struct pages {
-	struct flight *flight;
-	struct listing_writer *writer;
-	bool any;       /* an entry came */
-	int writer_err; /* it was not the store's failure */
-};
-
-static int entry_cb(void *arg, const struct ufs_entry *e)
-{
-	struct pages *p = arg;
-	struct flight *f = p->flight;
-	struct str dir = { f->key, f->dir_n }, name;
-	int r;
-
-	if (!str_starts(e->key, dir))
-		return -EIO;
-	name = (struct str){ e->key.p + dir.n, e->key.n - dir.n };
-	p->any = true;
-	atomic_fetch_add_explicit(&f->seen, 1, memory_order_relaxed);
-	r = listing_writer_add(p->writer, name, e);
-	if (r < 0)
-		p->writer_err = r;
-	return r;
-}
-
-/* Keep each token whose number is a power of two: any cycle meets one. */
-static int check_token(struct tokens *t, const char *token)
-{
-	if (token == NULL)
-		return 0;
-	if (t->kept != NULL && strcmp(t->kept, token) == 0)
-		return -EIO;
-	if (++t->n < t->keep_at)
-		return 0;
-	free(t->kept);
-	t->kept = strdup(token);
-	t->keep_at = 2 * t->n;
-	return t->kept == NULL ? -ENOMEM : 0;
-}
-
-static int all_pages(struct pages *p)
-{
-	struct flight *f = p->flight;
-	struct ufs *u = f->meta->ufs;
-	struct ufs_list q = { .prefix = { f->key, f->dir_n },
-			      .after = STR_EMPTY,
-			      .max = PAGE };
-	struct tokens tokens = { 0 };
-	AUTO_FREE char *token = NULL;
-	int r;
-
-	do {
-		r = -ECANCELED;
-		if (cancelled(&f->cancel))
-			break;
-		r = u->ops->list(u, &q, &token, entry_cb, p, &f->cancel);
-		if (r == 0)
-			r = check_token(&tokens, token);
-		atomic_store(&f->progress, clock_ns());
-	} while (r == 0 && token != NULL);
-	free(tokens.kept);
-	return r;
-}
-
 /*
  * A prefix below which there is nothing is no directory; the root is one
  * always. *again: it was the disk that failed.
  */
-static int list_into(struct flight *f, struct disk *disk, bool *again)
+static int list_into(struct flight *f, struct disk *disk, bool one_piece,
+		     bool *again)
 {
 	struct disk_id id = meta_listing_id(f->meta, flight_dir(f));
-	struct pages p = { .flight = f };
-	int r = listing_writer_new(disk, &id, f->taken, &p.writer);
+	struct listing_writer *writer;
+	int r = listing_writer_new(disk, &id, f->taken, &writer);
+	int writer_err = 0;
+	bool any = false;
 
 	*again = false;
 	if (r < 0)
 		return r;
 	atomic_store(&f->seen, 0);
-	r = all_pages(&p);
-	if (r == 0 && !p.any && f->dir_n > 0)
+	r = ranges_list(f, writer, one_piece, &any, &writer_err);
+	if (r == 0 && !any && f->dir_n > 0)
 		r = -ENOENT;
 	if (r < 0) {
-		listing_writer_drop(p.writer);
-		*again = p.writer_err < 0;
+		listing_writer_drop(writer);
+		*again = writer_err < 0;
 	} else {
-		r = listing_writer_finish(p.writer, &f->listing);
+		r = listing_writer_finish(writer, &f->listing);
 		*again = r < 0;
 	}
 	*again = *again && disk != NULL && r != -ENOMEM;
@@ -121,11 +52,13 @@ static int list(struct flight *f)
 
 	if (disk != NULL && disk_state(disk) == DISK_OFF)
 		disk = NULL;
-	r = list_into(f, disk, &again);
+	r = list_into(f, disk, false, &again);
+	if (r == -EAGAIN)
+		r = list_into(f, disk, true, &again);
 	if (again && !cancelled(&f->cancel)) {
 		log_debug(LOG_META, "meta: listing not kept on the disk: %s",
 			  strerror(-r));
-		r = list_into(f, NULL, &again);
+		r = list_into(f, NULL, true, &again);
 	}
 	return r;
 }

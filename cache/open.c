@@ -97,11 +97,13 @@ static bool take_waiting(struct object *o, struct object_open *r)
 
 void open_fetch(struct object *o, struct object_open *r, bool bypass)
 {
-	bool under_way = false, kept = false;
+	bool under_way = false, kept;
 	int err;
 
 	object_ref(o); /* r may be answered, and its hold on o dropped */
 	lock_take(&o->lock);
+	/* Another's fetch may have ended since the SSD was looked at. */
+	kept = !bypass && o->slots[0].state == SLOT_OPEN;
 	for (struct fill *f = o->fills; f != NULL; f = f->next) {
 		kept |= f->state == FILL_KEPT;
 		under_way |= f->state != FILL_KEPT;

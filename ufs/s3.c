@@ -543,6 +543,7 @@ const struct ufs_ops s3_ops = {
 	.close = s3_close,
 	.stat = s3_stat,
 	.list = s3_list,
+	.list_side_by_side = true,
 	.get = s3_get,
 	.describe = s3_describe,
 	.reload = s3_reload,

@@ -98,6 +98,12 @@ struct ufs_ops {
 		    ufs_entry_cb *cb, void *arg, struct cancel *cancel);
 
 	/*
+	 * Listings that begin at different keys may run side by side, and
+	 * are faster so.
+	 */
+	bool list_side_by_side;
+
+	/*
 	 * Send [off, off+len) of the version want (NULL: whatever is there)
 	 * to the sink. Short only at the object's end: off+len may lie
 	 * beyond it. An empty object: head(), no data. -ESTALE when that

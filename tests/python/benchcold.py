@@ -4,6 +4,7 @@
 Each run is a new mount with an empty cache directory. The store's data is
 on tmpfs; `+15 ms` is the same store through toxiproxy.
 """
+import multiprocessing
 import os
 import random
 import re
@@ -16,10 +17,18 @@ import time
 from benchlib import (BIG, FILES, READERS, Delay, Minio, Store, bare,
                       drop_caches, find, make_data, readbench, rivals, show,
                       status, tarn_mount)
+from s3 import S3
 
 PART = 8 << 20
 READS = 2000
 ENTRIES = 100_000
+PUTTERS = 8
+
+
+def put_part(url, part):
+    client = S3(url, "bench")
+    for i in range(part, ENTRIES, PUTTERS):
+        client.must("PUT", b"many/%06d.bin" % i, body=b"x" * (i % 7))
 
 
 class Works:
@@ -149,19 +158,26 @@ class Works:
         local = os.path.join(self.local, "many")
         os.makedirs(local)
         for i in range(ENTRIES):
-            key = "many/%06d.bin" % i
-            store.client.must("PUT", key.encode(), body=b"x" * (i % 7))
-            with open(os.path.join(self.local, key), "wb") as f:
+            with open("%s/%06d.bin" % (local, i), "wb") as f:
                 f.write(b"x" * (i % 7))
 
+        putters = [multiprocessing.Process(target=put_part,
+                                           args=(store.url, part))
+                   for part in range(PUTTERS)]
+        for p in putters:
+            p.start()
+        for p in putters:
+            p.join()
+
         def pages(_):
+            client = S3(far.url, "bench")
             begin, token = time.monotonic(), None
             while True:
                 query = [("list-type", b"2"), ("delimiter", b"/"),
                          ("prefix", b"many/"), ("encoding-type", b"url")]
                 if token:
                     query.append(("continuation-token", token))
-                body = far.client.must("GET", query=query)[1]
+                body = client.must("GET", query=query)[1]
                 token = re.search(
                     b"<NextContinuationToken>(.*?)</NextContinuationToken>",
                     body)

@@ -7,6 +7,8 @@
  *        [&storage_class=C][&encoding=E][&not_listed=1]
  *        the body, or with size bytes of the seed, becomes the object;
  *        etag: none, weak, or literal without quotes
+ *   POST /_sim/fill?bucket=B&prefix=P&count=N[&size=N]
+ *        N objects, P and seven digits each
  *   POST /_sim/delete?bucket=B&key=K, /_sim/bucket?name=B,
  *        /_sim/rmbucket?name=B
  *   GET  /_sim/get?bucket=B&key=K     the bytes, uncounted
@@ -104,6 +106,29 @@ static const char *change_object(struct request *r, bool put)
 	return NULL;
 }
 
+static const char *fill_bucket(const struct request *r)
+{
+	const struct bytes *name = request_param(r, "bucket");
+	const struct bytes *prefix = request_param(r, "prefix");
+	int64_t count = param_int(r, "count", 0);
+	uint64_t size = (uint64_t)param_int(r, "size", 0);
+
+	if (name == NULL || prefix == NULL)
+		return "bucket and prefix are needed";
+	objects_lock();
+	for (int64_t i = 0; i < count; i++) {
+		char key[1200];
+		int n = snprintf(key, sizeof(key), "%s%07jd", prefix->p,
+				 (intmax_t)i);
+
+		bucket_put(bucket_find(name->p, true),
+			   object_new(bytes_copy(key, (size_t)n), NULL, size,
+				      (uint64_t)i));
+	}
+	objects_unlock();
+	return NULL;
+}
+
 static const char *change_bucket(const struct request *r, bool make)
 {
 	const struct bytes *name = request_param(r, "name");
@@ -171,6 +196,8 @@ static const char *post(struct request *r, const char *what)
 
 	if (strcmp(what, "put") == 0)
 		return change_object(r, true);
+	if (strcmp(what, "fill") == 0)
+		return fill_bucket(r);
 	if (strcmp(what, "delete") == 0)
 		return change_object(r, false);
 	if (strcmp(what, "bucket") == 0)
