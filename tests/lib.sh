@@ -215,13 +215,39 @@ s.bind(("127.0.0.1", 0))
 print(s.getsockname()[1])'
 }
 
-start_objsim() { # sets SIM (its URL); ends when this shell does
+run_objsim() { # ADDRESS [WRAPPER...]: sets sim_pid, sim_port
 	mkfifo "$W/sim.in"
-	"$TOOLS/objsim" <"$W/sim.in" >"$W/sim.port" 2>"$W/sim.log" &
+	sim_address=$1
+	shift
+	"$@" "$TOOLS/objsim" -a "$sim_address" <"$W/sim.in" >"$W/sim.port" \
+		2>"$W/sim.log" &
+	sim_pid=$!
 	exec 9>"$W/sim.in"
-	wait_for 10 test -s "$W/sim.port"
-	SIM=http://127.0.0.1:$(cat "$W/sim.port")
 	at_exit 'exec 9>&-'
+	wait_for 10 test -s "$W/sim.port"
+	sim_port=$(cat "$W/sim.port")
+}
+
+start_objsim() { # sets SIM (its URL); ends when this shell does
+	run_objsim 127.0.0.1
+	SIM=http://127.0.0.1:$sim_port
+}
+
+# The same in a network namespace of its own (own_network was called), behind
+# a cable that `sim_cable down` unplugs: neither side hears more than silence.
+start_far_objsim() {
+	run_objsim 0.0.0.0 unshare --net
+	ip link add near type veth peer name far netns "$sim_pid" ||
+		skip "no veth"
+	ip addr add 192.0.2.1/24 dev near
+	ip link set near up
+	nsenter --net -t "$sim_pid" ip addr add 192.0.2.2/24 dev far
+	sim_cable up
+	SIM=http://192.0.2.2:$sim_port
+}
+
+sim_cable() { # up or down
+	nsenter --net -t "$sim_pid" ip link set far "$1"
 }
 
 sim() { # COMMAND[?QUERY] [BODY]: POST when there is a body (may be empty)

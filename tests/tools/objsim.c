@@ -2,15 +2,16 @@
 /*
  * objsim - a scriptable S3 store for tests
  *
- * Usage: objsim [-p PORT]
- * Listens on loopback, prints its port (0, the default: the kernel picks) and
- * serves until it is killed or its standard input ends, so that it never
- * outlives the test that started it. Keys `tarn`, `tarnsecret` until
- * /_sim/settings says otherwise. See objsim-parts/control.c for what it can be
- * told and objsim-parts/rules.c for faults.
+ * Usage: objsim [-a ADDRESS] [-p PORT]
+ * Listens on loopback or that address, prints its port (0, the default: the
+ * kernel picks) and serves until it is killed or its standard input ends, so
+ * that it never outlives the test that started it. Keys `tarn`, `tarnsecret`
+ * until /_sim/settings says otherwise. See objsim-parts/control.c for what it
+ * can be told and objsim-parts/rules.c for faults.
  */
 #include "objsim-parts/sim.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -51,11 +52,11 @@ static void *watch_stdin(void *arg)
 	_exit(0);
 }
 
-static int listen_on(uint16_t port)
+static int listen_on(struct in_addr at, uint16_t port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
 				 .sin_port = htons(port),
-				 .sin_addr = { htonl(INADDR_LOOPBACK) } };
+				 .sin_addr = at };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 	socklen_t n = sizeof(a);
 
@@ -72,19 +73,22 @@ static int listen_on(uint16_t port)
 
 int main(int argc, char **argv)
 {
+	struct in_addr at = { htonl(INADDR_LOOPBACK) };
 	pthread_attr_t attr;
 	pthread_t t;
 	int fd, opt, port = 0, one = 1;
 
-	while ((opt = getopt(argc, argv, "p:")) != -1) {
-		if (opt != 'p') {
-			fprintf(stderr, "usage: objsim [-p PORT]\n");
+	while ((opt = getopt(argc, argv, "a:p:")) != -1) {
+		if (opt == 'p') {
+			port = atoi(optarg);
+		} else if (opt != 'a' || inet_pton(AF_INET, optarg, &at) != 1) {
+			fprintf(stderr, "usage: objsim [-a ADDRESS] "
+					"[-p PORT]\n");
 			return 2;
 		}
-		port = atoi(optarg);
 	}
 	signal(SIGPIPE, SIG_IGN);
-	fd = listen_on((uint16_t)port);
+	fd = listen_on(at, (uint16_t)port);
 	if (fd < 0) {
 		perror("objsim: listen");
 		return 1;
