@@ -150,7 +150,10 @@ static int format_read(int root, struct format *out)
 	return 0;
 }
 
-/* Write it under another name and move it; replace: over the old one. */
+/*
+ * Write it under another name and move it; replace: over the old one. It must
+ * outlive a power cut: an empty one would be taken for another version's.
+ */
 static int format_write(const struct disk *d, int root, const struct format *f,
 			bool replace)
 {
@@ -174,12 +177,16 @@ static int format_write(const struct disk *d, int root, const struct format *f,
 		wrote = pwrite(fd, text, (size_t)n, 0);
 		if (wrote != n)
 			r = wrote < 0 ? -errno : -ENOSPC;
+		else if (fsync(fd) < 0)
+			r = -errno;
 	}
 	if (r == 0 && replace && renameat(root, name, root, "format") < 0)
 		r = -errno;
 	/* The first of several that start at once wins. */
 	if (r == 0 && !replace && linkat(root, name, root, "format", 0) < 0 &&
 	    errno != EEXIST)
+		r = -errno;
+	if (r == 0 && fsync(root) < 0)
 		r = -errno;
 	unlinkat(root, name, 0);
 	return r;
