@@ -29,6 +29,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "fuse/fs.h"
 #include "fuse/limits.h"
 #include "fuse/options.h"
 #include "fuse/service.h"
@@ -97,7 +98,9 @@ static void *announce(void *arg)
 {
 	struct announcer *a = arg;
 
-	if (!send_byte(a->fd, 'M') || receive_byte(a->fd) != 'A') {
+	/* Once serving has ended the directory below answers the stat. */
+	if (!send_byte(a->fd, 'M') || receive_byte(a->fd) != 'A' ||
+	    fs_ended(a->service->fs)) {
 		service_stop(a->service);
 		return NULL;
 	}

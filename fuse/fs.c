@@ -209,7 +209,15 @@ int fs_serve(struct fs *fs)
 		rq_list_drain(&fs->waiting);
 	}
 	fuse_loop_cfg_destroy(config);
+	/* How libfuse says that it has no thread to begin with. */
+	if (r == -1)
+		r = -EAGAIN;
 	return r > 0 ? 0 : r;
+}
+
+bool fs_ended(const struct fs *fs)
+{
+	return atomic_load(&fs->loop_over);
 }
 
 void fs_stop(struct fs *fs)

@@ -54,6 +54,9 @@ int fs_mount(struct fs *fs, char why[static 256]);
 /* Serve until unmounted or fs_stop(). 0, or -errno. */
 int fs_serve(struct fs *fs);
 
+/* fs_serve() is over; true before it unmounts. */
+bool fs_ended(const struct fs *fs);
+
 /* End fs_serve() and unmount: async-signal-safe. */
 void fs_stop(struct fs *fs);
 
