@@ -205,6 +205,31 @@ open_dev_fuse() {
 		'mount --bind "$TEST_DIR/fuse" /dev/fuse && exec sh "$0"' "$0"
 }
 
+# A cgroup for daemons that mount_tarn starts from here on. Sets group, its
+# directory, and group_version: 1 and 2 name some of its files differently.
+# shellcheck disable=SC2034 # group_version is for the test
+own_cgroup() { # CONTROLLER
+	need_root "a cgroup"
+	top=/sys/fs/cgroup
+	group='' group_version=2
+	for d in $top $top/unified; do
+		grep -qw "$1" "$d/cgroup.controllers" 2>"$W/o" || continue
+		echo "+$1" >"$d/cgroup.subtree_control" 2>"$W/o" || true
+		group=$d/tarn-test-$$
+	done
+	if [ -z "$group" ] && [ -f "$top/$1/cgroup.procs" ]; then
+		group=$top/$1/tarn-test-$$ group_version=1
+	fi
+	[ -n "$group" ] || skip "no $1 controller"
+	mkdir "$group" || skip "cannot make a cgroup"
+	# Once the daemon has left it.
+	at_exit "umount -l $MNT 2>$W/o; timeout 20 sh -c 'until rmdir $group; do sleep 0.1; done'"
+	ls "$group/$1".* >"$W/o" 2>&1 || skip "no $1 controller for a cgroup"
+	printf '#!/bin/sh\necho $$ >"%s/cgroup.procs"\nexec "$@"\n' "$group" >"$W/in-group"
+	chmod +x "$W/in-group"
+	TARN_WRAP=$W/in-group
+}
+
 # ---- stores --------------------------------------------------------------
 
 # A port that is free now, for servers that cannot be told to pick one.

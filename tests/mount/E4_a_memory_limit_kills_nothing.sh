@@ -4,24 +4,11 @@
 # shellcheck shell=sh source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need_fuse
-need_root "a cgroup"
 start_store
-# cgroup v2, or the memory controller of v1.
-group='' limit_file='' top=/sys/fs/cgroup
-for d in $top $top/unified; do
-	grep -qw memory "$d/cgroup.controllers" 2>"$W/o" || continue
-	echo +memory >"$d/cgroup.subtree_control" 2>"$W/o" || true
-	group=$d/tarn-test-$$ limit_file=memory.max events=memory.events
-done
-if [ -z "$group" ] && [ -f $top/memory/memory.limit_in_bytes ]; then
-	group=$top/memory/tarn-test-$$ limit_file=memory.limit_in_bytes
-	events=memory.oom_control
-fi
-[ -n "$group" ] || skip "no memory controller"
-mkdir "$group" || skip "cannot make a cgroup"
-# Once the daemon has left it.
-at_exit "umount -l $MNT 2>$W/o; timeout 20 sh -c 'until rmdir $group; do sleep 0.1; done'"
-[ -f "$group/$limit_file" ] || skip "no memory controller for a cgroup"
+own_cgroup memory
+limit_file=memory.max events=memory.events
+[ $group_version = 2 ] ||
+	limit_file=memory.limit_in_bytes events=memory.oom_control
 echo 134217728 >"$group/$limit_file"
 i=0
 while [ $i -lt 16 ]; do
@@ -29,9 +16,6 @@ while [ $i -lt 16 ]; do
 	sim_put f$i "size=9000000&seed=$i" >"$W/o"
 	sim_sha f$i >"$W/want.$i"
 done
-printf '#!/bin/sh\necho $$ >"%s/cgroup.procs"\nexec "$@"\n' "$group" >"$W/in-group"
-chmod +x "$W/in-group"
-TARN_WRAP=$W/in-group
 mount_tarn passthrough=off
 pid=$(mount_pid)
 grep -qF "${group##*/}" "/proc/$pid/cgroup" || fail "not in the cgroup"
