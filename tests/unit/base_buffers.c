@@ -12,6 +12,7 @@
 
 #include "base/buffers.h"
 #include "base/stats.h"
+#include "tests/unit/run.h"
 
 #define N 32
 
@@ -232,10 +233,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("base_buffers");
 	TCase *t = tcase_create("buffers");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, the_budget_is_never_exceeded);
@@ -246,10 +244,5 @@ int main(void)
 	tcase_add_loop_test(t, misuse_aborts_instead_of_mixing_pages_up, 0,
 			    ARRAY_SIZE(misuses));
 	tcase_add_test(t, threads_that_share_the_budget_never_share_a_buffer);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return RUN_CASES(t);
 }

@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/lock.h"
+#include "tests/unit/run.h"
 
 #define SOON (60 * NSEC_PER_SEC) /* a deadline that means: a bug */
 
@@ -205,10 +206,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("base_lock");
 	TCase *t = tcase_create("lock");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, a_wait_ends_false_at_its_deadline);
@@ -217,10 +215,5 @@ int main(void)
 #ifdef LOCK_DEBUG
 	tcase_add_test(t, a_breach_of_the_order_aborts);
 #endif
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return RUN_CASES(t);
 }

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "tests/unit/run.h"
 
 static char dir[64], text[1 << 20];
 static int real_stderr;
@@ -408,10 +409,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("base_log");
 	TCase *t = tcase_create("log");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -432,10 +430,5 @@ int main(void)
 	tcase_add_test(t, syslog_gets_datagrams_and_is_never_waited_for);
 	tcase_add_test(
 	    t, lines_of_many_threads_stay_whole_while_the_log_is_reopened);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return RUN_CASES(t);
 }

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/pool.h"
+#include "tests/unit/run.h"
 
 #define DEADLINE (60 * NSEC_PER_SEC)
 #define MANY 2000
@@ -414,10 +415,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("base_pool");
 	TCase *t = tcase_create("pool");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -439,10 +437,5 @@ int main(void)
 	tcase_add_test(t, a_thread_carries_the_pools_name_and_takes_no_signals);
 	tcase_add_loop_test(t, e6_without_new_threads_the_ones_there_carry_on,
 			    0, 2);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return RUN_CASES(t);
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "tests/unit/run.h"
 
 #define UNTOUCHED 77
 
@@ -184,10 +185,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("base_units");
 	TCase *t = tcase_create("units");
-	SRunner *r;
-	int failed;
 
 	tcase_add_loop_test(t, a_size_is_exactly_what_its_text_says_or_refused,
 			    0, ARRAY_SIZE(sizes));
@@ -197,10 +195,5 @@ int main(void)
 	tcase_add_test(t, a_time_is_shown_exactly_in_a_unit_that_people_use);
 	tcase_add_test(t, a_time_that_is_shown_parses_to_itself);
 	tcase_add_test(t, a_short_buffer_is_never_overrun);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return RUN_CASES(t);
 }

@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/stats.h"
+#include "tests/unit/run.h"
 
 START_TEST(a_copied_span_keeps_its_nul_bytes)
 {
@@ -173,10 +174,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("base_util");
 	TCase *t = tcase_create("util");
-	SRunner *r;
-	int failed;
 
 	tcase_add_test(t, a_copied_span_keeps_its_nul_bytes);
 	tcase_add_test(t, an_empty_span_copies_to_an_empty_string);
@@ -188,10 +186,5 @@ int main(void)
 	tcase_add_test(t, the_boot_id_is_the_kernels_and_stays);
 	tcase_add_test(t, no_increment_of_many_threads_is_lost);
 	tcase_add_test(t, every_number_has_a_name_a_kind_and_a_sentence);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return RUN_CASES(t);
 }

@@ -20,6 +20,7 @@
 
 #include "cache/extent.h"
 #include "tests/unit/cache_dir.h"
+#include "tests/unit/run.h"
 
 #define SIZE 10000
 
@@ -697,10 +698,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("cache_disk");
 	TCase *t = tcase_create("disk");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -737,10 +735,5 @@ int main(void)
 	tcase_add_loop_test(t, a_count_that_rotted_is_mended, 0, 2);
 	tcase_add_test(t, strays_in_tmp_are_removed_after_an_hour);
 	tcase_add_test(t, a_shard_is_locked_between_threads_and_never_for_ever);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return RUN_CASES(t);
 }

@@ -12,6 +12,7 @@
 
 #include "cache/extent.h"
 #include "tests/unit/cache_dir.h"
+#include "tests/unit/run.h"
 
 #define SIZE 12288
 #define LARGE_PAGES 20
@@ -452,10 +453,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("cache_evict");
 	TCase *t = tcase_create("evict");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -475,10 +473,5 @@ int main(void)
 	tcase_add_test(t, inodes_run_out_before_bytes_do);
 	tcase_add_test(t, two_processes_make_room_in_one_directory);
 	tcase_add_test(t, B13_eviction_races_readers_and_nothing_wrong_is_read);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return RUN_CASES(t);
 }

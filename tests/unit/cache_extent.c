@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "tests/unit/cache_dir.h"
+#include "tests/unit/run.h"
 
 #define PAGES 40
 #define LARGE (PAGES * PAGE_BYTES - 1000)
@@ -672,21 +673,12 @@ static TCase *tests_of(const char *name, void (*before)(void))
 
 int main(void)
 {
-	Suite *s = suite_create("cache_extent");
 	TCase *t = tests_of("attributes", setup);
-	SRunner *r;
-	int failed;
 
 	tcase_add_test(t, B7_swapped_small_files_are_not_believed);
 	tcase_add_test(t, B9_whatever_is_left_by_a_kill_verifies);
 	tcase_add_test(t, B11_processes_that_make_an_extent_at_once_share_one);
 	tcase_add_test(t, a_page_not_in_memory_is_not_waited_for);
 	tcase_add_test(t, B13_eight_threads_share_an_extent);
-	suite_add_tcase(s, t);
-	suite_add_tcase(s, tests_of("sidecars", setup_without_attributes));
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return RUN_CASES(t, tests_of("sidecars", setup_without_attributes));
 }

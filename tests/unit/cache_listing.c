@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "cache/listing_impl.h"
+#include "tests/unit/run.h"
 
 struct item {
 	char name[UFS_KEY_MAX + 1];
@@ -905,11 +906,13 @@ START_TEST(many_threads_read_one_listing)
 }
 END_TEST
 
-static Suite *listing_suite(void)
+int main(void)
 {
-	Suite *s = suite_create("listing");
 	TCase *t = tcase_create("listing");
 
+	seed = 0x9e3779b97f4a7c15u ^ (uint64_t)getpid();
+	printf("seed %#jx\n", (uintmax_t)seed);
+	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, what_was_written_is_found_and_walked_in_order, 0,
 			    10);
@@ -942,20 +945,5 @@ static Suite *listing_suite(void)
 	    t, a_disk_that_becomes_full_half_way_leaves_the_listing_in_memory,
 	    0, 2);
 	tcase_add_loop_test(t, many_threads_read_one_listing, 0, 2);
-	tcase_set_timeout(t, 120);
-	suite_add_tcase(s, t);
-	return s;
-}
-
-int main(void)
-{
-	SRunner *r = srunner_create(listing_suite());
-	int failed;
-
-	seed = 0x9e3779b97f4a7c15u ^ (uint64_t)getpid();
-	printf("seed %#jx\n", (uintmax_t)seed);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return RUN_CASES(t);
 }

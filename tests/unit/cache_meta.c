@@ -7,6 +7,7 @@
  * are either for ever or over at once, so that no test depends on the clock.
  */
 #include "tests/unit/meta_store.h"
+#include "tests/unit/run.h"
 
 START_TEST(a_lookup_tells_objects_directories_both_and_neither)
 {
@@ -854,15 +855,13 @@ static void add_both(TCase *t)
 	tcase_set_timeout(t, 120);
 }
 
-static Suite *meta_suite(void)
+int main(void)
 {
-	Suite *s = suite_create("meta");
 	TCase *in_memory = tcase_create("memory");
 	TCase *t = tcase_create("disk");
 
 	tcase_add_checked_fixture(in_memory, setup, teardown);
 	add_both(in_memory);
-	suite_add_tcase(s, in_memory);
 	tcase_add_checked_fixture(t, setup_with_disk, teardown);
 	add_both(t);
 	tcase_add_test(t, immutable_never_asks_again_what_this_host_knew);
@@ -880,17 +879,5 @@ static Suite *meta_suite(void)
 	    t, B4_a_disk_that_takes_nothing_costs_no_error_and_no_request);
 	tcase_add_test(t, B5_a_listing_that_rotted_is_asked_for_anew);
 	tcase_add_test(t, more_directories_than_are_held_open_are_all_right);
-	suite_add_tcase(s, t);
-	return s;
-}
-
-int main(void)
-{
-	SRunner *r = srunner_create(meta_suite());
-	int failed;
-
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return RUN_CASES(in_memory, t);
 }

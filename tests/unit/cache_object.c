@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/stats.h"
 #include "cache/cache_impl.h"
+#include "tests/unit/run.h"
 
 /*
  * A store in memory: one object of made-up bytes whose every byte tells its
@@ -726,10 +727,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("cache/object");
 	TCase *t = tcase_create("object");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, every_size_reads_right_cold_and_warm, 0,
@@ -759,10 +757,5 @@ int main(void)
 	tcase_add_loop_test(
 	    t, eight_threads_reading_at_random_see_only_right_bytes, 0, 2);
 	tcase_add_test(t, loading_brings_everything_and_freeing_drops_it);
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return RUN_CASES(t);
 }

@@ -26,6 +26,7 @@
 #include "fuse/fs.h"
 #include "fuse/rundir.h"
 #include "fuse/signals.h"
+#include "tests/unit/run.h"
 
 #define OBJECT_SIZE 1000
 
@@ -742,10 +743,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("control");
 	TCase *t = tcase_create("control");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -771,10 +769,5 @@ int main(void)
 	tcase_add_test(t, the_socket_and_its_folder_are_closed_to_others);
 	tcase_add_test(t, a_stale_socket_is_removed_by_the_next_mount);
 	tcase_add_test(t, the_longest_directory_holds_a_path);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

@@ -25,6 +25,7 @@
 #include "base/stats.h"
 #include "cache/cache.h"
 #include "fuse/mount.h"
+#include "tests/unit/run.h"
 #include "ufs/ufs.h"
 
 #define BIG (3 * 1048576 + 4321)
@@ -646,10 +647,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s;
 	TCase *c;
-	SRunner *sr;
-	int failed;
 
 	(void)log_open("stderr");
 	log_set_level(LOG_LEVEL_WARN);
@@ -657,7 +655,6 @@ int main(void)
 		fprintf(stderr, "skipped: needs root and /dev/fuse\n");
 		return EXIT_SUCCESS;
 	}
-	s = suite_create("fs");
 	c = tcase_create("a mount of file://");
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_set_timeout(c, 120);
@@ -680,10 +677,5 @@ int main(void)
 	tcase_add_test(c, an_unmount_from_outside_ends_the_serving);
 	tcase_add_test(c, a_stop_before_the_serving_is_not_lost);
 	tcase_add_test(c, a_mount_that_cannot_be_says_why_and_leaves_nothing);
-	suite_add_tcase(s, c);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(c);
 }

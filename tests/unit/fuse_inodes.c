@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/stats.h"
+#include "tests/unit/run.h"
 
 static struct inodes *t;
 
@@ -352,10 +353,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("inodes");
 	TCase *c = tcase_create("inodes");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_set_timeout(c, 60);
@@ -378,10 +376,5 @@ int main(void)
 	tcase_add_test(c, all_inodes_below_a_key_are_found_and_no_others);
 	tcase_add_test(c, a_hundred_thousand_inodes_come_and_go);
 	tcase_add_test(c, threads_may_look_up_and_forget_at_once);
-	suite_add_tcase(s, c);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(c);
 }

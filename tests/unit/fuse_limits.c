@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "fuse/limits.h"
+#include "tests/unit/run.h"
 
 static char root[] = "/tmp/tarn-cgroup-XXXXXX";
 
@@ -111,10 +112,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("limits");
 	TCase *t = tcase_create("limits");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, the_least_limit_from_the_group_up_counts);
@@ -123,10 +121,5 @@ int main(void)
 	tcase_add_test(t, version_one_is_read_from_the_memory_controller);
 	tcase_add_loop_test(t, nonsense_is_no_limit, 0, ARRAY_SIZE(nonsense));
 	tcase_add_test(t, the_default_stays_within_its_bounds);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
+#include "tests/unit/run.h"
+
 static char file[] = "/tmp/tarn-mountinfo-XXXXXX";
 
 static void setup(void)
@@ -77,10 +79,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("mount");
 	TCase *c = tcase_create("mountinfo");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, the_uppermost_mount_of_a_directory_is_found);
@@ -88,10 +87,5 @@ int main(void)
 	tcase_add_test(c,
 		       lines_that_are_none_and_other_directories_are_not_found);
 	tcase_add_test(c, the_root_of_this_machine_is_found);
-	suite_add_tcase(s, c);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(c);
 }

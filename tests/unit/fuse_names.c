@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "tests/unit/run.h"
+
 #define LIT(s)                                                                 \
 	{                                                                      \
 		s, sizeof(s) - 1                                               \
@@ -442,11 +444,13 @@ START_TEST(utf8_is_what_rfc_3629_says)
 }
 END_TEST
 
-static Suite *names_suite(void)
+int main(void)
 {
-	Suite *s = suite_create("names");
 	TCase *t = tcase_create("names");
 
+	seed = 0x9e3779b97f4a7c15u ^ (uint64_t)getpid();
+	printf("seed %#jx\n", (uintmax_t)seed);
+	tcase_set_timeout(t, 120);
 	tcase_add_test(t, hostile_components_come_back_from_their_names);
 	tcase_add_test(t, components_of_every_length_come_back_or_get_an_alias);
 	tcase_add_test(t, random_components_come_back_from_their_names);
@@ -462,20 +466,5 @@ static Suite *names_suite(void)
 	tcase_add_test(t,
 		       creating_is_refused_for_names_that_no_key_should_have);
 	tcase_add_test(t, utf8_is_what_rfc_3629_says);
-	tcase_set_timeout(t, 120);
-	suite_add_tcase(s, t);
-	return s;
-}
-
-int main(void)
-{
-	SRunner *r = srunner_create(names_suite());
-	int failed;
-
-	seed = 0x9e3779b97f4a7c15u ^ (uint64_t)getpid();
-	printf("seed %#jx\n", (uintmax_t)seed);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return RUN_CASES(t);
 }

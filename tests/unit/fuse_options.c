@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "fuse/options.h"
+#include "tests/unit/run.h"
 
 static struct options *o;
 static char why[WHY_MAX];
@@ -418,10 +419,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("options");
 	TCase *t = tcase_create("options");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, every_fixed_default_is_a_value_its_own_row_accepts);
@@ -448,10 +446,5 @@ int main(void)
 	tcase_add_loop_test(t, a_path_is_made_absolute_by_text_alone, 0,
 			    ARRAY_SIZE(paths));
 	tcase_add_test(t, control_bytes_never_reach_a_terminal);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

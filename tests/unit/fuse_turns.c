@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "fuse/backing.h"
+#include "tests/unit/run.h"
 
 #define THREADS 4
 #define OPEN 14   /* FUSE_OPEN */
@@ -176,10 +177,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("fuse turns");
 	TCase *t = tcase_create("turns");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, start, stop);
@@ -187,9 +185,5 @@ int main(void)
 	tcase_add_test(t, before_a_long_request_another_thread_listens);
 	tcase_add_test(t, a_brief_request_that_waits_stops_nobody);
 	tcase_add_test(t, who_waits_for_a_turn_can_be_ended);
-	suite_add_tcase(s, t);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "tests/unit/run.h"
 #include "ufs/awsconf.h"
 #include "ufs/creds.h"
 #include "ufs/ini.h"
@@ -422,10 +423,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ufs_creds");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, fresh_home, remove_home);
@@ -448,10 +446,5 @@ int main(void)
 	tcase_add_loop_test(t,
 			    a_store_is_named_by_its_normal_endpoint_and_bucket,
 			    0, ARRAY_SIZE(stores));
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "tests/unit/run.h"
 #include "ufs/ufs.h"
 
 static char root[PATH_MAX];
@@ -473,10 +474,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ufs_file");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, make_root, remove_root);
@@ -499,10 +497,5 @@ int main(void)
 	tcase_add_test(t, cancelled_calls_end);
 	tcase_add_loop_test(t, a_source_that_cannot_be_is_refused_in_words, 0,
 			    ARRAY_SIZE(bad));
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "tests/unit/run.h"
 #include "ufs/ufs.h"
 
 #define SIZE ((size_t)300000)
@@ -708,10 +709,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ufs_http");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(LOG_LEVEL_ERR);
@@ -739,10 +737,5 @@ int main(void)
 	tcase_add_test(t, A19_a_server_that_speaks_no_TLS_is_EIO_at_once);
 	tcase_add_test(t, INV6_all_is_well_again_when_the_fault_ends);
 	tcase_add_test(t, more_threads_than_connections_take_turns);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "tests/unit/run.h"
 #include "ufs/http_impl.h"
 
 #define MAX_CONNECTIONS 16
@@ -98,10 +99,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ufs_pool");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(t, begin, end);
 	tcase_add_test(
@@ -110,10 +108,5 @@ int main(void)
 	tcase_add_test(t,
 		       A12_a_busy_store_is_asked_by_half_as_many_and_recovers);
 	tcase_add_test(t, a_wait_for_a_connection_ends_when_it_is_cancelled);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "tests/unit/run.h"
 #include "ufs/sigv4.h"
 #include "ufs/ufs.h"
 
@@ -745,10 +746,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ufs_s3");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	signal(SIGPIPE, SIG_IGN);
 	tcase_set_timeout(t, 60);
@@ -779,10 +777,5 @@ int main(void)
 	tcase_add_loop_test(t, a_listing_is_right_or_EIO, 0,
 			    ARRAY_SIZE(listings));
 	tcase_add_test(t, a_listing_asks_for_what_it_wants);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

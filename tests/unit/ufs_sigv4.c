@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "tests/unit/run.h"
 #include "ufs/encode.h"
 #include "ufs/sigv4.h"
 
@@ -324,10 +325,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ufs_sigv4");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	tcase_add_loop_test(t, a_published_example_gets_its_published_signature,
 			    0, ARRAY_SIZE(vectors));
@@ -339,10 +337,5 @@ int main(void)
 			    0, ARRAY_SIZE(encodings));
 	tcase_add_test(t, every_byte_survives_encoding);
 	tcase_add_test(t, a_percent_without_two_digits_stays);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

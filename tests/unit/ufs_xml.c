@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "tests/unit/run.h"
 #include "ufs/encode.h"
 #include "ufs/s3_xml.h"
 
@@ -355,10 +356,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ufs_xml");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_listing_gives_its_entries_however_it_is_cut);
@@ -377,10 +375,5 @@ int main(void)
 	tcase_add_test(t, every_cut_and_every_flipped_byte_is_survived);
 	tcase_add_loop_test(t, an_error_gives_its_words_and_nothing_else, 0,
 			    ARRAY_SIZE(errors));
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }
