@@ -9,7 +9,23 @@
 #include <ftw.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "cache/disk.h"
+
+/*
+ * For what the disk's own threads bring about, which tell nobody: looked at
+ * each millisecond, with a deadline that only a bug reaches.
+ */
+#define WAIT_UNTIL(condition)                                                  \
+	do {                                                                   \
+		int64_t until_ = clock_ns() + 60 * NSEC_PER_SEC;               \
+                                                                               \
+		while (!(condition)) {                                         \
+			ck_assert_msg(clock_ns() < until_,                     \
+				      "never came true: %s", #condition);      \
+			usleep(1000);                                          \
+		}                                                              \
+	} while (0)
 
 struct dir {
 	char base[64]; /* made by mkdtemp, removed at the end */

@@ -76,15 +76,6 @@ static int try_open(const char *path, char why[static 256])
 	return r;
 }
 
-static void wait_for_state(struct disk *d, enum disk_state s)
-{
-	int64_t until = clock_ns() + 20 * NSEC_PER_SEC;
-
-	while (disk_state(d) != s && clock_ns() < until)
-		usleep(1000);
-	ck_assert_str_eq(disk_state_name(disk_state(d)), disk_state_name(s));
-}
-
 static int store(struct disk *d, const char *key)
 {
 	struct disk_id id = id_of(key, SIZE);
@@ -447,10 +438,9 @@ START_TEST(B10_a_removed_directory_is_made_again)
 	/* Open files go on, new ones fail until the probe comes. */
 	ck_assert_int_eq(extent_read(held, 0, 1, buf, false) | 1, 1);
 	ck_assert_int_lt(fetch(d, "held"), 0);
-	while (store(d, "new") < 0)
-		usleep(1000);
+	WAIT_UNTIL(store(d, "new") == 0);
 	ck_assert_int_eq(fetch(d, "new"), 1);
-	wait_for_state(d, DISK_OK);
+	WAIT_UNTIL(disk_state(d) == DISK_OK);
 	ck_assert_int_eq(extent_read(held, 0, 1, buf, false), 1);
 	ck_assert(memcmp(buf, page[0], SIZE) == 0);
 	extent_close(held);
@@ -468,11 +458,9 @@ START_TEST(B10_a_moved_directory_is_not_written_to)
 	snprintf(moved, sizeof(moved), "%s/moved", dir.base);
 	ck_assert_int_eq(rename(dir.path, moved), 0);
 	/* The probe sees it and makes a new one. */
-	while (access(dir.path, F_OK) < 0)
-		usleep(1000);
-	wait_for_state(d, DISK_OK);
-	while (fetch(d, "before") != -ENOENT)
-		usleep(1000);
+	WAIT_UNTIL(access(dir.path, F_OK) == 0);
+	WAIT_UNTIL(disk_state(d) == DISK_OK);
+	WAIT_UNTIL(fetch(d, "before") == -ENOENT);
 	ck_assert_int_eq(store(d, "after"), 0);
 	ck_assert_int_eq(fetch(d, "after"), 1);
 	ck_assert_int_eq(sh("test $(find %s/v1 -type f | wc -l) = 1", moved),
@@ -491,16 +479,22 @@ START_TEST(B10_what_others_put_in_its_place_is_judged_first)
 	ck_assert_int_eq(mkdir(target, 0700), 0);
 	ck_assert_int_eq(rename(dir.path, moved), 0);
 	ck_assert_int_eq(symlink(target, dir.path), 0);
-	wait_for_state(d, DISK_OFF);
+	WAIT_UNTIL(disk_state(d) == DISK_OFF);
 	ck_assert_int_eq(store(d, "k"), -EIO);
 	ck_assert_int_eq(fetch(d, "k"), -EIO);
 	ck_assert_int_eq(rmdir(target), 0);
 	ck_assert_int_eq(unlink(dir.path), 0);
-	wait_for_state(d, DISK_OK);
+	WAIT_UNTIL(disk_state(d) == DISK_OK);
 	ck_assert_int_eq(store(d, "k"), 0);
 	disk_close(d);
 }
 END_TEST
+
+static bool ok_once_probed(struct disk *d)
+{
+	disk_kick(d, &d->kick_health);
+	return disk_state(d) == DISK_OK;
+}
 
 START_TEST(B3_errors_degrade_then_turn_off_and_a_probe_takes_back)
 {
@@ -523,11 +517,7 @@ START_TEST(B3_errors_degrade_then_turn_off_and_a_probe_takes_back)
 	ck_assert(disk_state(d) == DISK_OFF);
 	ck_assert_int_eq(fetch(d, "k"), -EIO);
 	/* Two: the first sees that errors came since the one before. */
-	disk_kick(d, &d->kick_health);
-	while (disk_state(d) != DISK_OK) {
-		disk_kick(d, &d->kick_health);
-		usleep(1000);
-	}
+	WAIT_UNTIL(ok_once_probed(d));
 	ck_assert_int_eq(fetch(d, "k"), 1);
 	ck_assert(disk_admit(d, 4096));
 	disk_failed(d, -EIO, "test");
@@ -550,9 +540,9 @@ START_TEST(B4_a_disk_turned_read_only_is_off_until_it_is_writable)
 	ck_assert_int_eq(
 	    mount("", dir.path, "", MS_REMOUNT | MS_RDONLY, "size=16m"), 0);
 	ck_assert_int_lt(store(d, "other"), 0);
-	wait_for_state(d, DISK_OFF);
+	WAIT_UNTIL(disk_state(d) == DISK_OFF);
 	ck_assert_int_eq(mount("", dir.path, "", MS_REMOUNT, "size=16m"), 0);
-	wait_for_state(d, DISK_OK);
+	WAIT_UNTIL(disk_state(d) == DISK_OK);
 	ck_assert_int_eq(fetch(d, "k"), 1);
 	ck_assert_int_eq(store(d, "other"), 0);
 	disk_close(d);
@@ -587,7 +577,7 @@ START_TEST(B3_a_dead_disk_is_an_error_and_never_a_signal)
 	ck_assert_int_eq(ioctl(fd, EXT4_IOC_SHUTDOWN, &nologflush), 0);
 	close(fd);
 	ck_assert_int_lt(store(d, "other"), 0);
-	wait_for_state(d, DISK_OFF);
+	WAIT_UNTIL(disk_state(d) == DISK_OFF);
 	disk_admit(d, 5 * 4096);
 	disk_usage_sync(d);
 	ck_assert_int_lt(disk_recount(d, NULL, NULL) | -1, 0);
@@ -670,8 +660,7 @@ START_TEST(strays_in_tmp_are_removed_after_an_hour)
 	ck_assert_int_eq(
 	    sh("touch %s && touch -d '2 hours ago' %s", young, old), 0);
 	d = dir_open(&dir, 0);
-	while (access(old, F_OK) == 0)
-		usleep(1000);
+	WAIT_UNTIL(access(old, F_OK) < 0);
 	ck_assert_int_eq(access(young, F_OK), 0);
 	disk_close(d);
 }

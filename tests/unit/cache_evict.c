@@ -227,23 +227,12 @@ START_TEST(what_is_foreign_goes_too)
 }
 END_TEST
 
-/* Admission comes back as soon as there is room, without any help. */
-static void admit_soon(struct disk *d, int64_t n)
-{
-	int64_t until = clock_ns() + 30 * NSEC_PER_SEC;
-
-	while (!disk_admit(d, n)) {
-		ck_assert(clock_ns() < until);
-		usleep(500);
-	}
-}
-
 START_TEST(a_full_cache_makes_room_by_itself)
 {
 	struct disk *d = dir_open(&dir, MIB(2));
 
 	for (unsigned i = 0; i < 500; i++) {
-		admit_soon(d, SIZE);
+		WAIT_UNTIL(disk_admit(d, SIZE));
 		ck_assert_int_eq(store(d, i, 0), 0);
 	}
 	/* The walk at the start estimates what changes meanwhile. */
@@ -262,7 +251,7 @@ START_TEST(a_count_that_is_too_high_is_found_out)
 	walked(d);
 	/* Admitted by those who were killed before they wrote. */
 	disk_account(d, MIB(8));
-	admit_soon(d, SIZE);
+	WAIT_UNTIL(disk_admit(d, SIZE));
 	ck_assert_uint_lt(disk_bytes(d), MIB(2));
 	disk_close(d);
 }
@@ -283,7 +272,7 @@ START_TEST(B13_a_cache_of_a_few_pages_always_makes_progress)
 	ck_assert(!disk_admit(d, 200000));
 	for (unsigned i = 0; i < 20; i++) {
 		if (sizes[_i] >= SIZE)
-			admit_soon(d, SIZE);
+			WAIT_UNTIL(disk_admit(d, SIZE));
 		else if (disk_admit(d, SIZE))
 			ck_abort_msg("admitted more than the limit");
 		else
@@ -295,6 +284,18 @@ START_TEST(B13_a_cache_of_a_few_pages_always_makes_progress)
 	disk_close(d);
 }
 END_TEST
+
+static bool refuses_when_filled(struct disk *d, int fd)
+{
+	char chunk[4096] = { 0 };
+
+	if (!disk_admit(d, SIZE))
+		return true;
+	disk_admit(d, -SIZE);
+	while (write(fd, chunk, sizeof(chunk)) > 0)
+		;
+	return false;
+}
 
 START_TEST(B1_a_file_system_filled_by_others_stops_admission_until_it_is_not)
 {
@@ -330,16 +331,11 @@ START_TEST(B1_a_file_system_filled_by_others_stops_admission_until_it_is_not)
 		ck_assert_int_eq(r, 1);
 	}
 	/* What the cache gives up is taken at once; then it admits no more. */
-	while (disk_admit(d, SIZE)) {
-		disk_admit(d, -SIZE);
-		while (write(fd, chunk, 4096) > 0)
-			;
-		usleep(500);
-	}
+	WAIT_UNTIL(refuses_when_filled(d, fd));
 	ck_assert(disk_state(d) == DISK_OK);
 	ck_assert_int_eq(ftruncate(fd, 0), 0);
 	close(fd);
-	admit_soon(d, SIZE);
+	WAIT_UNTIL(disk_admit(d, SIZE));
 	ck_assert_int_eq(store(d, i, 0), 0);
 	ck_assert(there(d, i));
 	extent_close(e);
@@ -359,7 +355,7 @@ START_TEST(inodes_run_out_before_bytes_do)
 		struct disk_id id = nth(i);
 		int r;
 
-		admit_soon(d, SIZE);
+		WAIT_UNTIL(disk_admit(d, SIZE));
 		r = extent_write_small(d, &id, SIZE, pages, NULL);
 		/* Shards take inodes as well; eviction follows on. */
 		ck_assert(r == 0 || r == -ENOSPC);
@@ -375,7 +371,7 @@ START_TEST(two_processes_make_room_in_one_directory)
 	struct disk *d[2] = { dir_open(&dir, MIB(2)), dir_open(&dir, MIB(2)) };
 
 	for (unsigned i = 0; i < 400; i++) {
-		admit_soon(d[i % 2], SIZE);
+		WAIT_UNTIL(disk_admit(d[i % 2], SIZE));
 		ck_assert_int_eq(store(d[i % 2], i, 0), 0);
 	}
 	/* Each may exceed by what the other did not yet tell. */
