@@ -245,20 +245,85 @@ static int run(struct request *q, const char *source, const char *dir)
 	return q->foreground ? serve(q, -1) : in_background(q);
 }
 
-static int bad_flag(const char *command, int argc, char **argv, int opt)
+/* Who calls: what differs between tarn mount and mount.tarn. */
+struct caller {
+	const char *name;
+	const char *flags; /* getopt's; -o is common to both */
+	int (*flag)(struct request *q, int flag, const char *value);
+};
+
+static int mount_flag(struct request *q, int flag, const char *value)
 {
-	if (opt == ':')
-		return cli_usage("%s: -%c needs a value after it", command,
-				 optopt);
-	if (optopt != 0 && optopt != '-')
-		return cli_usage("%s: unknown flag -%c; see `tarn help mount`",
-				 command, optopt);
-	return cli_usage("%s: unknown flag %s; see `tarn help mount`", command,
-			 optind <= argc ? argv[optind - 1] : "");
+	unsigned topics;
+
+	switch (flag) {
+	case 'f':
+		q->foreground = true;
+		break;
+	case 'd':
+		if (log_topics_parse(value, &topics) < 0)
+			return cli_usage("-d %s: the topics are ufs, cache, "
+					 "fuse and meta",
+					 value);
+		log_set_topics(topics);
+		break;
+	case 'c':
+		q->config = value;
+		break;
+	}
+	return CLI_DONE;
 }
 
-static int two_operands(struct request *q, int argc, char **argv)
+/* Flags that say nothing here are said by mount(8) to all its helpers. */
+static int helper_flag(struct request *q, int flag, const char *value)
 {
+	(void)value;
+	if (flag == 'w')
+		return cli_usage("-w: this version of tarn mounts read only; "
+				 "write -o ro");
+	if (flag == 'f')
+		q->fake = true;
+	return CLI_DONE;
+}
+
+static int take_flag(struct request *q, const struct caller *c, int flag,
+		     const char *word)
+{
+	char why[WHY_MAX];
+
+	switch (flag) {
+	case 'o':
+		if (options_parse(q->options, optarg, why) < 0)
+			return cli_usage("-o %s", why);
+		return CLI_DONE;
+	case ':':
+		return cli_usage("%s: -%c needs a value after it", c->name,
+				 optopt);
+	case '?':
+		/* Of --word getopt has seen no more than the second dash. */
+		if (optopt == '-' && word != NULL && word[0] == '-')
+			return cli_usage("%s: unknown flag %s; see `tarn help "
+					 "mount`",
+					 c->name, word);
+		return cli_usage("%s: unknown flag -%c; see `tarn help mount`",
+				 c->name, optopt);
+	default:
+		return c->flag(q, flag, optarg);
+	}
+}
+
+static int parse(struct request *q, const struct caller *c, int argc,
+		 char **argv)
+{
+	int flag, r;
+
+	opterr = 0;
+	optind = 1;
+	while ((flag = getopt(argc, argv, c->flags)) != -1) {
+		r = take_flag(q, c, flag, argv[optind]);
+		if (r != CLI_DONE)
+			return r;
+	}
 	if (argc - optind < 2)
 		return cli_usage("mount needs a source and a directory: tarn "
 				 "mount s3://BUCKET/PREFIX DIR");
@@ -269,81 +334,14 @@ static int two_operands(struct request *q, int argc, char **argv)
 	return run(q, argv[optind], argv[optind + 1]);
 }
 
-static int parse_mount(struct request *q, int argc, char **argv)
-{
-	char why[WHY_MAX];
-	unsigned topics;
-	int opt;
-
-	while ((opt = getopt(argc, argv, ":o:fd:c:")) != -1) {
-		switch (opt) {
-		case 'o':
-			if (options_parse(q->options, optarg, why) < 0)
-				return cli_usage("-o %s", why);
-			break;
-		case 'f':
-			q->foreground = true;
-			break;
-		case 'd':
-			if (log_topics_parse(optarg, &topics) < 0)
-				return cli_usage("-d %s: the topics are ufs, "
-						 "cache, fuse and meta",
-						 optarg);
-			log_set_topics(topics);
-			break;
-		case 'c':
-			q->config = optarg;
-			break;
-		default:
-			return bad_flag("mount", argc, argv, opt);
-		}
-	}
-	return two_operands(q, argc, argv);
-}
-
-/* mount.tarn SOURCE DIR [-sfnv] [-N NAMESPACE] [-t TYPE] [-o OPTIONS] */
-static int parse_helper(struct request *q, int argc, char **argv)
-{
-	char why[WHY_MAX];
-	int opt;
-
-	while ((opt = getopt(argc, argv, ":o:sfnvrwN:t:")) != -1) {
-		switch (opt) {
-		case 'o':
-			if (options_parse(q->options, optarg, why) < 0)
-				return cli_usage("-o %s", why);
-			break;
-		case 'f':
-			q->fake = true;
-			break;
-		case 'w':
-			return cli_usage("-w: this version of tarn mounts read "
-					 "only; write -o ro");
-		case 's': /* said to other helpers: nothing to do here */
-		case 'n':
-		case 'v':
-		case 'r':
-		case 'N':
-		case 't':
-			break;
-		default:
-			return bad_flag("mount.tarn", argc, argv, opt);
-		}
-	}
-	return two_operands(q, argc, argv);
-}
-
-static int with_request(int argc, char **argv,
-			int (*parse)(struct request *q, int argc, char **argv))
+static int mount_for(const struct caller *c, int argc, char **argv)
 {
 	struct request q = { .config = NULL };
 	int r;
 
 	if (options_new(&q.options) < 0)
 		return cli_fail("out of memory");
-	opterr = 0;
-	optind = 1;
-	r = parse(&q, argc, argv);
+	r = parse(&q, c, argc, argv);
 	options_free(q.options);
 	free(q.source);
 	free(q.dir);
@@ -352,10 +350,16 @@ static int with_request(int argc, char **argv,
 
 int cmd_mount(int argc, char **argv)
 {
-	return with_request(argc, argv, parse_mount);
+	static const struct caller tarn = { "mount", ":o:fd:c:", mount_flag };
+
+	return mount_for(&tarn, argc, argv);
 }
 
+/* mount.tarn SOURCE DIR [-sfnvr] [-N NAMESPACE] [-t TYPE] [-o OPTIONS] */
 int cmd_mount_helper(int argc, char **argv)
 {
-	return with_request(argc, argv, parse_helper);
+	static const struct caller mount8 = { "mount.tarn",
+					      ":o:sfnvrwN:t:", helper_flag };
+
+	return mount_for(&mount8, argc, argv);
 }

@@ -43,6 +43,7 @@ refused 2 "needs a source and a directory" mount
 refused 2 "is too much" mount "$SOURCE" "$MNT" more
 refused 2 "needs a value" mount "$SOURCE" "$MNT" -o
 refused 2 "unknown flag -q" mount -q "$SOURCE" "$MNT"
+refused 2 "unknown flag --quiet" mount "$SOURCE" --quiet "$MNT"
 refused 2 "the topics are" mount -d everything "$SOURCE" "$MNT"
 refused 2 "ssd is the only place" load --to ring "$MNT"
 refused 2 "needs a path" load
