@@ -49,6 +49,9 @@ struct fill {
 	bool whole; /* all of a small object: written in one piece */
 	bool ahead; /* of a stream whose reader is still to come */
 
+	struct disk *pinned; /* keeps its extent from eviction, or NULL */
+	struct disk_id extent_id;
+
 	/* the fetching thread's alone */
 	size_t got;      /* bytes received */
 	int64_t started; /* when the store was asked */
@@ -90,7 +93,7 @@ struct stream {
 };
 
 struct extent_slot {
-	struct extent *extent; /* set once it was found or made */
+	struct extent *extent; /* owns a ref; set once it was found or made */
 	enum { SLOT_UNKNOWN, SLOT_ABSENT, SLOT_OPEN } state;
 };
 
@@ -135,7 +138,8 @@ struct object {
 	uint64_t reads;
 	bool complete;        /* nothing to fetch ahead */
 	bool verifying;       /* the background pass runs */
-	struct extent **dead; /* replaced; closed at the end */
+	bool handed;          /* a user was given the file in its one slot */
+	struct extent **dead; /* were handed; closed at the end */
 	size_t ndead;
 	struct extent_slot slots[];
 };
@@ -196,17 +200,23 @@ size_t present_run(const bool *present, size_t i, size_t n);
 /* The disk an extent of o lives on (NULL: none), its id, its length. */
 struct disk *object_extent_id(const struct object *o, size_t i,
 			      struct disk_id *id, uint64_t *length);
-/* Find extent i, opening it when unknown (may block). NULL: not there. */
+/*
+ * Find extent i, opening it when unknown (may block). A reference, or NULL:
+ * not there.
+ */
 struct extent *object_extent(struct object *o, size_t i, bool nowait,
 			     bool *again);
 /* The same, made when absent: for writing pages of a large object. */
 struct extent *object_extent_make(struct object *o, size_t i);
+/* Put e, whose reference is taken over, or NULL in the place of what is. */
 void object_extent_set(struct object *o, size_t i, struct extent *e);
 /* Pages [page, page+n) on the SSD. -EAGAIN with nowait. */
 int object_present(struct object *o, uint64_t page, size_t n, bool *present,
 		   bool nowait);
 /* Drop idle objects above the limit, or those whose file was evicted. */
 void object_trim_idle(struct cache *c, bool evicted);
+/* Of one in use: close the files that were evicted. */
+void object_close_evicted(struct object *o);
 /* Objects that anyone uses now, each with a reference: for watch.c. */
 size_t object_in_use(struct cache *c, struct object **out, size_t max,
 		     size_t *bucket);

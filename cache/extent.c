@@ -48,6 +48,7 @@ int extent_new(struct disk *d, const struct disk_id *id, uint64_t length,
 	e->ino = st->st_ino;
 	e->stamp.size = (uint64_t)st->st_size;
 	e->stamp.mtime = st->st_mtim;
+	e->refs = 1;
 	e->file.fd = take_fd(&data);
 	e->map = take_fd(&words);
 	lock_init(&e->lock, RANK_LEAF);
@@ -62,9 +63,16 @@ static void direct_close(struct extent *e)
 	e->direct = DIRECT_UNTRIED;
 }
 
+struct extent *extent_ref(struct extent *e)
+{
+	atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
+	return e;
+}
+
 void extent_close(struct extent *e)
 {
-	if (e == NULL)
+	if (e == NULL ||
+	    atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	close(e->file.fd);
 	if (e->map >= 0)
@@ -73,6 +81,23 @@ void extent_close(struct extent *e)
 	lock_fini(&e->lock);
 	free(e->good);
 	free(e);
+}
+
+void extent_pin(struct extent *e)
+{
+	disk_pin(e->disk, &e->id);
+}
+
+void extent_unpin(struct extent *e)
+{
+	disk_unpin(e->disk, &e->id);
+}
+
+bool extent_gone(const struct extent *e)
+{
+	struct stat st;
+
+	return fstat(e->file.fd, &st) == 0 && st.st_nlink == 0;
 }
 
 int extent_fd(const struct extent *e)

@@ -48,7 +48,7 @@ struct extent;
 /*
  * Open what is there. Small: the record and length are checked, not yet the
  * bytes. Large: map and data are checked against each other; broken pairs
- * are removed. -ENOENT when absent.
+ * are removed. -ENOENT when absent. *out gets a reference.
  */
 int extent_open(struct disk *d, const struct disk_id *id, uint64_t length,
 		struct extent **out);
@@ -69,7 +69,19 @@ int extent_write_small(struct disk *d, const struct disk_id *id,
 		       uint64_t length, void *const *pages,
 		       struct extent **out);
 
+/* A reference more, and one less: the last one given back closes it. */
+struct extent *extent_ref(struct extent *e);
 void extent_close(struct extent *e); /* NULL is allowed */
+
+/* Keep it from eviction until it was unpinned as often. */
+void extent_pin(struct extent *e);
+void extent_unpin(struct extent *e);
+
+/*
+ * Its file was unlinked: evicted, or removed as broken. It can be read on, but
+ * what is written to it is lost, and its space is taken until it is closed.
+ */
+bool extent_gone(const struct extent *e);
 
 int extent_fd(const struct extent *e); /* of the data; borrowed */
 struct cache_file *extent_file(struct extent *e);

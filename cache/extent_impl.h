@@ -48,6 +48,7 @@ struct extent {
 	uint64_t ino;
 	uint8_t nonce[NONCE_LEN];
 
+	atomic_uint refs;
 	atomic_bool broken; /* found bad as a whole and removed */
 
 	struct lock lock;

@@ -203,9 +203,33 @@ static struct fill *fill_new(struct object *o, uint64_t first, unsigned n)
 	return f;
 }
 
+/*
+ * While parts of a large extent are on their way it is not evicted: they would
+ * be written to a file that is gone, and what came before them be lost.
+ */
+static void pin_extent(struct fill *f)
+{
+	struct object *o = f->object;
+	uint64_t length;
+
+	if (f->whole || f->bypass)
+		return;
+	f->pinned = object_extent_id(o, f->first / object_extent_pages(o),
+				     &f->extent_id, &length);
+	if (f->pinned != NULL)
+		disk_pin(f->pinned, &f->extent_id);
+}
+
+static void unpin_extent(struct fill *f)
+{
+	if (f->pinned != NULL)
+		disk_unpin(take_ptr(f->pinned), &f->extent_id);
+}
+
 static void fill_begin_locked(struct object *o, struct fill *f)
 {
 	object_ref(o);
+	pin_extent(f);
 	f->next = o->fills;
 	o->fills = f;
 	stat_inc(STAT_fills);
@@ -232,6 +256,7 @@ static void fill_end(struct fill *f, int err, uint64_t bytes)
 	struct fill_waiter *w = f->waiter;
 	bool free_now;
 
+	unpin_extent(f);
 	lock_take(&o->lock);
 	fill_unlink_locked(o, f);
 	f->finished = true;
@@ -251,6 +276,7 @@ static void fill_keep(struct fill *f)
 	uint64_t bytes = f->got;
 
 	stat_add(STAT_ssd_unadmitted, f->n);
+	unpin_extent(f);
 	f->waiter = NULL;
 	lock_take(&o->lock);
 	f->state = FILL_KEPT;
@@ -268,6 +294,7 @@ static void fill_stored(struct fill *f)
 	struct object *o = f->object;
 	bool keep;
 
+	unpin_extent(f);
 	lock_take(&o->lock);
 	keep = f->ahead && atomic_load(&f->consumed) < f->n;
 	if (keep) {
@@ -337,19 +364,19 @@ static bool store_part(struct object *o, struct fill *f)
 {
 	uint64_t per = object_extent_pages(o);
 	struct extent *e;
+	bool stored;
 
 	e = object_extent_make(o, f->first / per);
-	if (e == NULL || disk_state(extent_disk(e)) != DISK_OK ||
-	    !disk_admit(extent_disk(e), (int64_t)f->got))
-		return false;
-	if (extent_write(e, f->first % per, f->n, f->pages) < 0)
-		return false;
-	if (o->extents == 1 && extent_trusted(e)) {
+	stored = e != NULL && disk_state(extent_disk(e)) == DISK_OK &&
+		 disk_admit(extent_disk(e), (int64_t)f->got) &&
+		 extent_write(e, f->first % per, f->n, f->pages) == 0;
+	if (stored && o->extents == 1 && extent_trusted(e)) {
 		lock_take(&o->lock);
 		o->complete = true;
 		lock_drop(&o->lock);
 	}
-	return true;
+	extent_close(e);
+	return stored;
 }
 
 static void store_fill(struct fill *f)
@@ -394,6 +421,7 @@ static void store_run(struct job *job)
 	f = memory_take_owed(c);
 	if (f == NULL)
 		return;
+	pin_extent(f);
 	lock_take(&f->object->lock);
 	f->state = FILL_FETCHED;
 	lock_drop(&f->object->lock);

@@ -160,6 +160,7 @@ static int verify_all(struct object *o, struct cancel *cancel)
 			return -EIO;
 		while (r > 0 && !cancelled(cancel))
 			r = extent_verify(e, MIB(4));
+		extent_close(e);
 		if (r < 0)
 			return r;
 	}
@@ -214,6 +215,7 @@ int object_cached(struct object *o, uint64_t *bytes)
 		if (e == NULL)
 			continue;
 		err = extent_bytes(e, &n);
+		extent_close(e);
 		if (err < 0)
 			return err;
 		total += n;
@@ -236,6 +238,7 @@ int object_free(struct object *o, uint64_t *bytes)
 		if (e == NULL)
 			continue;
 		extent_remove(e);
+		extent_close(e);
 		object_extent_set(o, i, NULL);
 	}
 	lock_take(&o->lock);

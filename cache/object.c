@@ -5,7 +5,8 @@
  * An object stays in the table after its last user has gone, with its files
  * open and what was verified remembered, so that the next open costs nothing;
  * the oldest idle ones go when there are too many, or when their file was
- * evicted (an open descriptor would keep the space).
+ * evicted (an open descriptor would keep the space). One in use only closes
+ * the evicted file, unless a user was handed it.
  */
 #include "cache/object.h"
 
@@ -33,10 +34,11 @@ bool object_ref_live(struct object *o)
 	return false;
 }
 
-/* Close an extent (NULL is allowed) that a front may have been given. */
+/* Give back an object's extent (or NULL) that a front may have been given. */
 static void close_file(struct cache *c, struct extent *e)
 {
-	int id = e != NULL ? atomic_load(&extent_file(e)->backing_id) : 0;
+	int id =
+	    e != NULL ? atomic_exchange(&extent_file(e)->backing_id, 0) : 0;
 
 	if (id != 0) {
 		lock_take(&c->closed_lock);
@@ -179,6 +181,32 @@ static void object_remove_locked(struct cache *c, struct object *o)
 		lru_remove_locked(c, o);
 }
 
+/*
+ * A user gets the file. While it is open, unlinking a large one would free
+ * nothing and lose what is used; small ones are not worth the pin.
+ */
+static void hand_out_locked(struct object *o) TSA(requires_capability(o->lock))
+{
+	if (!o->handed && o->st.size > EXTENT_SMALL_MAX)
+		extent_pin(o->slots[0].extent);
+	o->handed = true;
+}
+
+/* Nobody uses what was handed out any more. */
+static void take_back_locked(struct object *o) TSA(requires_capability(o->lock))
+{
+	if (o->handed && o->st.size > EXTENT_SMALL_MAX)
+		extent_unpin(o->slots[0].extent);
+	o->handed = false;
+}
+
+static void take_back(struct object *o)
+{
+	lock_take(&o->lock);
+	take_back_locked(o);
+	lock_drop(&o->lock);
+}
+
 void object_put(struct object *o)
 {
 	struct cache *c;
@@ -189,8 +217,10 @@ void object_put(struct object *o)
 	c = o->cache;
 	lock_take(&c->table_lock);
 	last = --o->users == 0;
-	if (last)
+	if (last) {
 		lru_append_locked(c, o);
+		take_back(o);
+	}
 	trim = c->idle > c->idle_max;
 	lock_drop(&c->table_lock);
 	if (last)
@@ -200,16 +230,18 @@ void object_put(struct object *o)
 		object_trim_idle(c, false);
 }
 
+static bool slot_evicted(const struct extent_slot *s)
+{
+	return s->state == SLOT_OPEN && extent_gone(s->extent);
+}
+
 static bool object_evicted(struct object *o)
 {
-	struct stat st;
 	bool gone = false;
 
 	lock_take(&o->lock);
 	for (size_t i = 0; i < o->extents && !gone; i++)
-		gone = o->slots[i].state == SLOT_OPEN &&
-		       fstat(extent_fd(o->slots[i].extent), &st) == 0 &&
-		       st.st_nlink == 0;
+		gone = slot_evicted(&o->slots[i]);
 	lock_drop(&o->lock);
 	return gone;
 }
@@ -315,29 +347,59 @@ struct disk *object_extent_id(const struct object *o, size_t i,
 	return c->disks[id->b[0] % c->ndisks];
 }
 
-void object_extent_set(struct object *o, size_t i, struct extent *e)
+/*
+ * Put e or NULL into a slot. Returns what is to be closed then: what was there,
+ * unless it was handed out; then it stays until the object goes.
+ */
+static struct extent *slot_set_locked(struct object *o, size_t i,
+				      struct extent *e)
+    TSA(requires_capability(o->lock))
 {
 	struct extent_slot *s = &o->slots[i];
-	struct extent **dead, *old;
+	struct extent *old = s->extent;
 
+	if (o->handed) {
+		struct extent **dead =
+		    realloc(o->dead, (o->ndead + 1) * sizeof(*dead));
+
+		if (dead == NULL)
+			return e; /* the old one stays */
+		take_back_locked(o);
+		o->dead = dead;
+		dead[o->ndead++] = take_ptr(old);
+	}
+	s->extent = e;
+	s->state = e != NULL ? SLOT_OPEN : SLOT_ABSENT;
+	return old;
+}
+
+void object_extent_set(struct object *o, size_t i, struct extent *e)
+{
 	lock_take(&o->lock);
-	old = s->extent;
-	if (old != NULL) {
-		/* Others may be reading it: it is closed with the object. */
-		dead = realloc(o->dead, (o->ndead + 1) * sizeof(*dead));
-		if (dead != NULL) {
-			o->dead = dead;
-			dead[o->ndead++] = old;
-			old = NULL;
-		}
-	}
-	if (old == NULL) {
-		s->extent = e;
-		s->state = e != NULL ? SLOT_OPEN : SLOT_ABSENT;
-		e = NULL;
-	}
+	e = slot_set_locked(o, i, e);
 	lock_drop(&o->lock);
-	extent_close(e); /* out of memory: the old one stays */
+	close_file(o->cache, e);
+}
+
+void object_close_evicted(struct object *o)
+{
+	for (size_t i = 0; i < o->extents; i++) {
+		struct extent *gone = NULL;
+
+		lock_take(&o->lock);
+		if (!o->handed && slot_evicted(&o->slots[i])) {
+			gone = slot_set_locked(o, i, NULL);
+			o->complete = false;
+		}
+		lock_drop(&o->lock);
+		close_file(o->cache, gone);
+	}
+}
+
+/* A reference to what is in the slot, or NULL. */
+static struct extent *slot_ref_locked(const struct extent_slot *s)
+{
+	return s->extent != NULL ? extent_ref(s->extent) : NULL;
 }
 
 struct extent *object_extent(struct object *o, size_t i, bool nowait,
@@ -353,14 +415,12 @@ struct extent *object_extent(struct object *o, size_t i, bool nowait,
 	*again = false;
 	lock_take(&o->lock);
 	known = s->state != SLOT_UNKNOWN;
-	e = s->extent;
+	e = slot_ref_locked(s);
 	lock_drop(&o->lock);
-	if (known)
-		return e != NULL && disk_state(extent_disk(e)) != DISK_OFF
-			   ? e
-			   : NULL;
-	if (o->cache->ndisks == 0)
-		return NULL;
+	if (known && e != NULL && disk_state(extent_disk(e)) == DISK_OFF)
+		extent_close(take_ptr(e));
+	if (known || o->cache->ndisks == 0)
+		return e;
 	if (nowait) {
 		*again = true;
 		return NULL;
@@ -377,7 +437,7 @@ struct extent *object_extent(struct object *o, size_t i, bool nowait,
 		s->extent = take_ptr(mine);
 		s->state = s->extent != NULL ? SLOT_OPEN : SLOT_ABSENT;
 	}
-	e = s->extent;
+	e = slot_ref_locked(s);
 	lock_drop(&o->lock);
 	extent_close(mine);
 	return e;
@@ -385,29 +445,32 @@ struct extent *object_extent(struct object *o, size_t i, bool nowait,
 
 struct extent *object_extent_make(struct object *o, size_t i)
 {
-	struct extent *e = NULL;
+	struct extent *e, *other;
 	struct disk_id id;
 	struct disk *d;
 	uint64_t length;
 	bool again;
 
 	e = object_extent(o, i, false, &again);
-	if (e != NULL)
+	if (e != NULL && !extent_gone(e))
 		return e;
+	extent_close(e);
 	d = object_extent_id(o, i, &id, &length);
 	if (d == NULL || disk_state(d) != DISK_OK)
 		return NULL;
 	if (extent_create(d, &id, length, &e) < 0)
 		return NULL;
 	lock_take(&o->lock);
-	if (o->slots[i].extent == NULL) {
-		o->slots[i].extent = e;
-		o->slots[i].state = SLOT_OPEN;
-		e = NULL;
+	if (o->slots[i].extent == NULL || slot_evicted(&o->slots[i])) {
+		other = slot_set_locked(o, i, extent_ref(e));
+	} else {
+		/* Another thread was first: the file is the same. */
+		other = e;
+		e = extent_ref(o->slots[i].extent);
 	}
 	lock_drop(&o->lock);
-	extent_close(e);
-	return o->slots[i].extent;
+	close_file(o->cache, other);
+	return e;
 }
 
 int object_present(struct object *o, uint64_t page, size_t n, bool *present,
@@ -428,6 +491,7 @@ int object_present(struct object *o, uint64_t page, size_t n, bool *present,
 			return -EAGAIN;
 		if (e != NULL)
 			r = extent_present(e, page % per, run, present, nowait);
+		extent_close(e);
 		if (r == -EAGAIN)
 			return r;
 		if (r > 0)
@@ -441,16 +505,18 @@ int object_present(struct object *o, uint64_t page, size_t n, bool *present,
 
 struct cache_file *object_backing(struct object *o)
 {
-	struct extent *e = NULL;
+	struct cache_file *file = NULL;
+	struct extent *e;
 
 	if (o->extents != 1)
 		return NULL;
 	lock_take(&o->lock);
-	if (o->slots[0].state == SLOT_OPEN)
-		e = o->slots[0].extent;
+	e = o->slots[0].extent;
+	if (e != NULL && disk_state(extent_disk(e)) != DISK_OFF &&
+	    extent_trusted(e)) {
+		hand_out_locked(o);
+		file = extent_file(e);
+	}
 	lock_drop(&o->lock);
-	if (e == NULL || disk_state(extent_disk(e)) == DISK_OFF ||
-	    !extent_trusted(e))
-		return NULL;
-	return extent_file(e);
+	return file;
 }

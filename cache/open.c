@@ -21,7 +21,7 @@
 struct verify_job {
 	struct job job;
 	struct object *object; /* owns a ref */
-	struct extent *extent;
+	struct extent *extent; /* owns a ref */
 };
 
 static void verify_run(struct job *job)
@@ -40,6 +40,7 @@ static void verify_run(struct job *job)
 	lock_take(&o->lock);
 	o->verifying = false;
 	lock_drop(&o->lock);
+	extent_close(v->extent);
 	object_unref(o);
 	free(v);
 }
@@ -64,7 +65,7 @@ static void verify_begin(struct object *o, struct extent *e)
 	}
 	v->job.run = verify_run;
 	v->object = o;
-	v->extent = e;
+	v->extent = extent_ref(e);
 	object_ref(o);
 	pool_submit(o->cache->readers, &v->job, POOL_BACKGROUND);
 }
@@ -128,16 +129,11 @@ void open_fetch(struct object *o, struct object_open *r, bool bypass)
 	object_unref(o);
 }
 
-/* Is all of it on the SSD and right? May take a while. */
-static bool look_on_ssd(struct object *o)
+/* Is all of e right? May take a while; a large one is left to the pass. */
+static bool look_at(struct object *o, struct extent *e)
 {
 	uint64_t bytes;
-	struct extent *e;
-	bool again;
 
-	e = object_extent(o, 0, false, &again);
-	if (e == NULL || o->extents > 1)
-		return false;
 	if (extent_trusted(e))
 		return true;
 	if (o->st.size <= EXTENT_SMALL_MAX) {
@@ -151,6 +147,17 @@ static bool look_on_ssd(struct object *o)
 	if (extent_bytes(e, &bytes) == 0 && bytes == extent_length(e))
 		verify_begin(o, e);
 	return false;
+}
+
+static bool look_on_ssd(struct object *o)
+{
+	struct extent *e;
+	bool again, there;
+
+	e = object_extent(o, 0, false, &again);
+	there = e != NULL && o->extents == 1 && look_at(o, e);
+	extent_close(e);
+	return there;
 }
 
 static void open_on_disk(struct job *job)

@@ -297,6 +297,7 @@ static bool has_room(struct prefetch *p, struct disk *d)
 static int fetch_object(struct prefetch *p, struct object *o)
 {
 	unsigned generation = fill_generation(o);
+	struct extent *there;
 	struct disk *d;
 	struct disk_id id;
 	struct fetch *f;
@@ -304,7 +305,9 @@ static int fetch_object(struct prefetch *p, struct object *o)
 	bool again;
 	int r;
 
-	if (object_extent(o, 0, false, &again) != NULL)
+	there = object_extent(o, 0, false, &again);
+	extent_close(there);
+	if (there != NULL)
 		return -EEXIST;
 	d = object_extent_id(o, 0, &id, &length);
 	if (d == NULL || !has_room(p, d))

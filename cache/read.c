@@ -76,6 +76,7 @@ static int ssd_read(struct object *o, uint64_t page, size_t n, char *buf,
 	if (e == NULL)
 		return 0;
 	r = extent_read(e, page % per, n, buf, nowait);
+	extent_close(e);
 	if (r < 0 && r != -EAGAIN)
 		return 0; /* extent.c told the disk; the store has it */
 	return r;

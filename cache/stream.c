@@ -145,6 +145,7 @@ static void warm_run(struct job *job)
 				    (off_t)(run * PAGE_BYTES),
 				    POSIX_FADV_WILLNEED);
 		}
+		extent_close(e);
 		page += n;
 	}
 	free(w);

@@ -7,7 +7,7 @@
  * for DISK_HEDGE_NS is taken from it and sent to the store, and until that
  * disk thread comes back the SSD counts as stalled: others go to the store
  * at once unless the kernel's cache has the pages. Otherwise it wakes every
- * few seconds to close idle objects whose files were evicted.
+ * few seconds to close files that were evicted: until then they take space.
  */
 #include <errno.h>
 
@@ -169,6 +169,19 @@ static void look(struct cache *c)
 		log_info("cache: the cache disk answers again");
 }
 
+static void close_evicted(struct cache *c)
+{
+	struct object *batch[BATCH];
+	size_t bucket = 0, n;
+
+	object_trim_idle(c, true);
+	while ((n = object_in_use(c, batch, BATCH, &bucket)) > 0)
+		for (size_t i = 0; i < n; i++) {
+			object_close_evicted(batch[i]);
+			object_unref(batch[i]);
+		}
+}
+
 static uint64_t evicted_bytes(void)
 {
 	return (uint64_t)stat_read(STAT_evicted_bytes);
@@ -196,7 +209,7 @@ static void *watch_main(void *arg)
 			swept = clock_ns();
 			if (evicted_bytes() != evicted) {
 				evicted = evicted_bytes();
-				object_trim_idle(c, true);
+				close_evicted(c);
 			}
 			memory_drop_stored(c);
 			buffers_trim(c->buffers);

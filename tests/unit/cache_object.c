@@ -652,26 +652,157 @@ START_TEST(more_reads_than_memory_all_end_right)
 }
 END_TEST
 
+static uint64_t cached(struct rig *r)
+{
+	uint64_t bytes = 0;
+
+	ck_assert_int_eq(object_cached(r->object, &bytes), 0);
+	return bytes;
+}
+
+/* Pages are written behind the reader's back: until bytes are there. */
+static void wait_cached(struct rig *r, uint64_t bytes)
+{
+	while (cached(r) != bytes)
+		sched_yield(); /* the test's timeout ends it */
+}
+
+static struct extent *first_extent(struct rig *r)
+{
+	bool again;
+	struct extent *e = object_extent(r->object, 0, false, &again);
+
+	ck_assert_ptr_nonnull(e);
+	return e;
+}
+
 START_TEST(a_rotten_page_is_fetched_again)
 {
 	struct rig r;
 	struct extent *e;
 	char path[64];
-	bool again;
 	int fd;
 
 	rig_init(&r, _i == 0 ? 300000 : MIB(5), true);
 	read_all(&r, MIB(1));
 	rig_reopen(&r);
-	e = object_extent(r.object, 0, false, &again);
-	ck_assert_ptr_nonnull(e);
+	e = first_extent(&r);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", extent_fd(e));
 	fd = open(path, O_WRONLY);
 	ck_assert_int_eq(pwrite(fd, "rot", 3, 200000), 3);
 	close(fd);
+	extent_close(e);
 	read_all(&r, 100000);
 	read_all(&r, MIB(1));
 	ck_assert_int_gt(stat_read(STAT_bad_pages), 0);
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(B13_an_extent_is_not_evicted_while_it_is_filled)
+{
+	struct disk *d;
+	struct extent *e;
+	struct waited w;
+	struct rig r;
+
+	rig_init(&r, MIB(8), true);
+	d = r.cache->disks[0];
+	ck_assert_int_eq(read_now(&r, 0, 4096), 4096);
+	wait_cached(&r, PAGE_BYTES);
+	e = first_extent(&r);
+	fake_ufs_hold(&r.store, true);
+	read_start(&r, &w, MIB(4), 4096);
+	fake_ufs_wait_gets(&r.store, 2);
+	disk_evict_to(d, 0);
+	ck_assert(!extent_gone(e));
+	fake_ufs_hold(&r.store, false);
+	waited_wait(&w);
+	waited_fini(&w);
+	wait_cached(&r, 2 * PAGE_BYTES);
+	while (!extent_gone(e))
+		disk_evict_to(d, 0); /* once the fill has ended as well */
+	extent_close(e);
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(B13_nothing_is_written_to_a_file_that_was_evicted)
+{
+	struct extent *old, *e;
+	struct disk *d;
+	struct rig r;
+
+	rig_init(&r, MIB(8), true);
+	d = r.cache->disks[0];
+	ck_assert_int_eq(read_now(&r, 0, 4096), 4096);
+	wait_cached(&r, PAGE_BYTES);
+	old = first_extent(&r);
+	while (!extent_gone(old))
+		disk_evict_to(d, 0);
+	/* Its pages are still good for reading. */
+	ck_assert_int_eq(read_now(&r, 0, 4096), 4096);
+	ck_assert_uint_eq(fake_ufs_gets(&r.store), 1);
+	ck_assert_int_eq(read_now(&r, MIB(4), 4096), 4096);
+	do {
+		e = first_extent(&r);
+		extent_close(e);
+	} while (e == old);
+	wait_cached(&r, PAGE_BYTES);
+	e = first_extent(&r);
+	ck_assert(!extent_gone(e));
+	extent_close(e);
+	extent_close(old);
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(B13_an_evicted_file_is_closed_though_its_object_is_in_use)
+{
+	struct extent *e;
+	struct rig r;
+
+	rig_init(&r, MIB(8), true);
+	ck_assert_int_eq(read_now(&r, 0, 4096), 4096);
+	wait_cached(&r, PAGE_BYTES);
+	object_close_evicted(r.object);
+	ck_assert_uint_eq(cached(&r), PAGE_BYTES);
+	e = first_extent(&r);
+	while (!extent_gone(e))
+		disk_evict_to(r.cache->disks[0], 0);
+	extent_close(e);
+	object_close_evicted(r.object);
+	ck_assert_uint_eq(cached(&r), 0);
+	read_all(&r, MIB(1));
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(B13_a_file_that_the_kernel_reads_is_not_evicted)
+{
+	struct ufs_stat st = { .size = MIB(3), .version = "v1" };
+	struct cache_file *file;
+	struct extent *e;
+	struct disk *d;
+	struct rig r;
+
+	rig_init(&r, st.size, true);
+	d = r.cache->disks[0];
+	read_all(&r, MIB(1));
+	wait_cached(&r, st.size);
+	do
+		ck_assert_int_eq(open_now(&r, &file), 0);
+	while (file == NULL);
+	e = first_extent(&r);
+	disk_evict_to(d, 0);
+	ck_assert(!extent_gone(e));
+	/* Its last user has gone. */
+	object_put(r.object);
+	while (!extent_gone(e))
+		disk_evict_to(d, 0);
+	extent_close(e);
+	ck_assert_int_eq(object_get(r.cache, str_of("a/key"), &st, &r.object),
+			 0);
 	rig_fini(&r);
 }
 END_TEST
@@ -754,6 +885,11 @@ int main(void)
 	tcase_add_test(t, a_read_that_gets_no_answer_ends_with_its_deadline);
 	tcase_add_loop_test(t, more_reads_than_memory_all_end_right, 0, 2);
 	tcase_add_loop_test(t, a_rotten_page_is_fetched_again, 0, 2);
+	tcase_add_test(t, B13_an_extent_is_not_evicted_while_it_is_filled);
+	tcase_add_test(t, B13_nothing_is_written_to_a_file_that_was_evicted);
+	tcase_add_test(
+	    t, B13_an_evicted_file_is_closed_though_its_object_is_in_use);
+	tcase_add_test(t, B13_a_file_that_the_kernel_reads_is_not_evicted);
 	tcase_add_loop_test(
 	    t, eight_threads_reading_at_random_see_only_right_bytes, 0, 2);
 	tcase_add_test(t, loading_brings_everything_and_freeing_drops_it);
