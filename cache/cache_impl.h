@@ -259,6 +259,8 @@ struct fill *fill_find_locked(struct object *o, uint64_t page)
 /* A read of [off, off+len) is done with it. len 0: it was not one. */
 void fill_unpin(struct object *o, struct fill *f, uint64_t off, size_t len);
 void fill_cancel_background(struct object *o);
+/* What is only in memory goes to the SSD after all. */
+void fill_write_kept(struct object *o);
 /* Drop what is kept in memory of an object nobody uses. */
 void fill_drop_kept(struct object *o);
 
@@ -286,6 +288,8 @@ void memory_drop_stored(struct cache *c);
  * out of the list, counted as being written, with a reference to its object.
  */
 struct fill *memory_take_owed(struct cache *c);
+/* The same of this one; false: as memory_unkeep(). */
+bool memory_take_kept(struct cache *c, struct fill *f);
 /* May its pages go? Taken out of its object then, for fill_free(). */
 bool fill_evict(struct fill *f);
 void fill_free(struct cache *c, struct fill *f);

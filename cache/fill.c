@@ -407,10 +407,36 @@ static void keep_only(struct fill *f)
 	object_unref(o);
 }
 
+static void store_run(struct job *job);
+
+/* Of a kept fill that was taken out to be written, with a ref to its object. */
+static void write_kept_locked(struct object *o, struct fill *f)
+    TSA(requires_capability(o->lock))
+{
+	f->state = FILL_FETCHED;
+	f->bypass = false;
+	f->job.run = store_run;
+	pin_extent(f);
+	pool_submit(o->cache->writers, &f->job, POOL_DEMAND);
+}
+
+void fill_write_kept(struct object *o)
+{
+	lock_take(&o->lock);
+	for (struct fill *f = o->fills; f != NULL; f = f->next)
+		if (f->state == FILL_KEPT && !f->stored &&
+		    memory_take_kept(o->cache, f)) {
+			object_ref(o);
+			write_kept_locked(o, f);
+		}
+	lock_drop(&o->lock);
+}
+
 static void store_run(struct job *job)
 {
 	struct fill *f = container_of(job, struct fill, job);
-	struct cache *c = f->object->cache;
+	struct object *o = f->object;
+	struct cache *c = o->cache;
 	size_t n = f->n;
 
 	store_fill(f);
@@ -421,11 +447,10 @@ static void store_run(struct job *job)
 	f = memory_take_owed(c);
 	if (f == NULL)
 		return;
-	pin_extent(f);
-	lock_take(&f->object->lock);
-	f->state = FILL_FETCHED;
-	lock_drop(&f->object->lock);
-	pool_submit(c->writers, &f->job, POOL_DEMAND);
+	o = f->object;
+	lock_take(&o->lock);
+	write_kept_locked(o, f);
+	lock_drop(&o->lock);
 }
 
 static void fill_store(struct fill *f)

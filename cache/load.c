@@ -122,7 +122,11 @@ static int load_part(struct object *o, struct loader *l, uint64_t page,
 			return r;
 		if (cancelled(cancel))
 			return -ECANCELED;
-		/* Under way for another, or no memory just now. */
+		/*
+		 * Under way for another, no memory just now, or in memory only
+		 * since the SSD was not to be had when it was fetched.
+		 */
+		fill_write_kept(o);
 		if (clock_ns() > deadline)
 			return r == -EBUSY ? -ETIMEDOUT : r;
 		wait_parts(l, 0);

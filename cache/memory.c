@@ -137,6 +137,14 @@ void memory_keep(struct cache *c, struct fill *f)
 	lock_drop(&c->memory_lock);
 }
 
+static void kept_to_write_locked(struct cache *c, struct fill *f)
+    TSA(requires_capability(c->memory_lock))
+{
+	kept_remove_locked(c, f);
+	f->owed = false;
+	c->writing += f->n;
+}
+
 struct fill *memory_take_owed(struct cache *c)
 {
 	struct fill *f = NULL;
@@ -146,13 +154,22 @@ struct fill *memory_take_owed(struct cache *c)
 		for (f = c->kept_oldest; f != NULL; f = f->newer)
 			if (f->owed && object_ref_live(f->object))
 				break;
-	if (f != NULL) {
-		kept_remove_locked(c, f);
-		f->owed = false;
-		c->writing += f->n;
-	}
+	if (f != NULL)
+		kept_to_write_locked(c, f);
 	lock_drop(&c->memory_lock);
 	return f;
+}
+
+bool memory_take_kept(struct cache *c, struct fill *f)
+{
+	bool was;
+
+	lock_take(&c->memory_lock);
+	was = f->listed;
+	if (was)
+		kept_to_write_locked(c, f);
+	lock_drop(&c->memory_lock);
+	return was;
 }
 
 bool memory_unkeep(struct cache *c, struct fill *f)

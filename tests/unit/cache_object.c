@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/stats.h"
 #include "cache/cache_impl.h"
+#include "cache/disk_impl.h"
 #include "tests/unit/run.h"
 
 /*
@@ -856,6 +857,23 @@ START_TEST(loading_brings_everything_and_freeing_drops_it)
 }
 END_TEST
 
+START_TEST(loading_writes_what_was_kept_in_memory_only)
+{
+	uint64_t fetched;
+	struct rig r;
+
+	rig_init(&r, _i == 0 ? 300000 : MIB(5), true);
+	atomic_store(&r.cache->disks[0]->state, DISK_DEGRADED);
+	read_all(&r, MIB(1));
+	ck_assert_uint_eq(cached(&r), 0);
+	atomic_store(&r.cache->disks[0]->state, DISK_OK);
+	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL), 0);
+	ck_assert_uint_eq(cached(&r), r.store.size);
+	ck_assert_uint_eq(rig_bytes(&r), r.store.size);
+	rig_fini(&r);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("object");
@@ -893,5 +911,7 @@ int main(void)
 	tcase_add_loop_test(
 	    t, eight_threads_reading_at_random_see_only_right_bytes, 0, 2);
 	tcase_add_test(t, loading_brings_everything_and_freeing_drops_it);
+	tcase_add_loop_test(t, loading_writes_what_was_kept_in_memory_only, 0,
+			    2);
 	return RUN_CASES(t);
 }
