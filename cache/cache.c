@@ -197,6 +197,7 @@ size_t cache_disks(struct cache *c, struct cache_disk_status *out, size_t max)
 			.evicted_bytes = n.evicted_bytes,
 			.bad_pages = n.bad_pages,
 			.state = disk_state_name(disk_state(d)),
+			.why = disk_why(d),
 		};
 	}
 	return MIN(c->ndisks, max);

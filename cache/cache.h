@@ -58,7 +58,8 @@ struct cache;
 /*
  * Open the directories (made 0700 when absent), start the threads. Makes no
  * request to the store. On failure *why says what to mend. A directory that
- * is not ours, world-writable or a symlink is refused with -EPERM.
+ * is not ours, world-writable or a symlink is refused with -EPERM; one whose
+ * disk is read-only or full begins as one that has failed (T6).
  */
 int cache_new(const struct cache_conf *conf, struct cache **out,
 	      char why[static 256]);
@@ -98,6 +99,7 @@ struct cache_disk_status {
 	uint64_t evicted_bytes;
 	uint64_t bad_pages;
 	const char *state; /* "ok", "degraded", "off" */
+	const char *why;   /* it was off from the start, or ""; borrowed */
 };
 
 size_t cache_disks(struct cache *c, struct cache_disk_status *out, size_t max);

@@ -505,6 +505,11 @@ const char *disk_dir(const struct disk *d)
 	return d->dir;
 }
 
+const char *disk_why(const struct disk *d)
+{
+	return d->why;
+}
+
 uint64_t disk_limit(const struct disk *d)
 {
 	return atomic_load_explicit(&d->limit, memory_order_relaxed);

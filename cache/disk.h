@@ -62,8 +62,14 @@ struct disk_conf {
 	int64_t probe_every; /* ns; 0 = 10 s (tests shorten it) */
 };
 
+/*
+ * Check the directory, or make it, and start its threads. A directory that is
+ * not fit is refused, why saying what to mend; one whose disk is read-only,
+ * full or broken is taken all the same, is off, and disk_why() says why.
+ */
 int disk_open(const struct disk_conf *conf, struct disk **out,
 	      char why[static 256]);
+const char *disk_why(const struct disk *d);
 void disk_close(struct disk *d); /* NULL is allowed */
 
 const char *disk_dir(const struct disk *d);

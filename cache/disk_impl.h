@@ -45,6 +45,7 @@ struct disk {
 	uint64_t token; /* random: makes names in tmp/ ours */
 	int64_t probe_every;
 	struct disk_conf conf; /* its dir is the field above */
+	char why[512];         /* it could not be used at first; or "" */
 	/* numbers set once; see above */
 	int root, v1, tmp;
 

@@ -341,14 +341,17 @@ static int replace_fd(int *in_use, int *fd)
 
 static void find_xattr(struct disk *d)
 {
-	char name[DISK_TMP_MAX];
-	int fd;
+	char name[40];
+	AUTO_CLOSE int fd = -1;
 
-	if (disk_tmp(d, name, &fd) < 0)
+	snprintf(name, sizeof(name), "xattr-%016jx", (uintmax_t)d->token);
+	fd =
+	    openat(d->tmp, name,
+		   O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
 		return;
 	atomic_store(&d->xattr, fsetxattr(fd, "user.tarn", "?", 1, 0) == 0);
-	disk_tmp_drop(d, name);
-	close(fd);
+	unlinkat(d->tmp, name, 0);
 }
 
 int disk_attach(struct disk *d, char why[static WHY])
@@ -374,8 +377,53 @@ int disk_attach(struct disk *d, char why[static WHY])
 	    replace_fd(&d->tmp, &tmp) < 0)
 		return refuse(why, -EMFILE, "no descriptor left for %s",
 			      d->dir);
+	find_xattr(d);
 	atomic_store(&d->gone, false);
 	return 0;
+}
+
+/* What to do about a fault of the disk; NULL: the directory is to blame. */
+static const char *fix_for(int err)
+{
+	switch (-err) {
+	case EROFS:
+		return "remount its disk read-write";
+	case ENOSPC:
+	case EDQUOT:
+		return "make room on its disk";
+	case EIO:
+		return "look after its disk";
+	default:
+		return NULL;
+	}
+}
+
+/*
+ * T6: a fault of the disk is nobody's error. The mount begins without it, and
+ * the probe takes it in once it can; until then the descriptors lead nowhere.
+ */
+static int attach_or_begin_off(struct disk *d, char why[static WHY])
+{
+	int r = disk_attach(d, why);
+	const char *fix = fix_for(r);
+
+	if (fix == NULL)
+		return r;
+	snprintf(d->why, sizeof(d->why),
+		 "%s; %s, or name another cache-dir; until then nothing is "
+		 "kept there",
+		 why, fix);
+	log_warn("cache: %s", d->why);
+	atomic_store(&d->state, DISK_OFF);
+	/* Unknown: what other disks hold whole is not cut for its sake. */
+	if (atomic_load(&d->extent_limit) == 0)
+		atomic_store(&d->extent_limit, UINT64_MAX);
+	d->root = open("/dev/null", O_PATH | O_CLOEXEC);
+	d->v1 = open("/dev/null", O_PATH | O_CLOEXEC);
+	d->tmp = open("/dev/null", O_PATH | O_CLOEXEC);
+	return d->root >= 0 && d->v1 >= 0 && d->tmp >= 0
+		   ? 0
+		   : refuse(why, -errno, "no descriptor left for %s", d->dir);
 }
 
 static char *absolute(const char *dir)
@@ -439,10 +487,9 @@ int disk_open(const struct disk_conf *conf, struct disk **out,
 	else if (getrandom(&d->token, sizeof(d->token), 0) != sizeof(d->token))
 		r = refuse(why, -EIO, "the kernel gives no random bytes");
 	else
-		r = disk_attach(d, why);
+		r = attach_or_begin_off(d, why);
 	if (r == 0) {
 		atomic_store(&d->hand, (unsigned)d->token & 0xffff);
-		find_xattr(d);
 		disk_usage_sync(d);
 		r = start_threads(d);
 		if (r < 0)

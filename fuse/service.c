@@ -522,9 +522,14 @@ static void print_cache(const struct service *s, FILE *f)
 	if (n == 0)
 		fprintf(f, "  cache        none on the SSD (cache-size=0)\n");
 	for (size_t i = 0; i < n; i++)
-		fprintf(f, "  cache        %s, %s of %s\n", d[i].dir,
-			units_format_size(d[i].bytes, held, sizeof(held)),
-			units_format_size(d[i].limit, limit, sizeof(limit)));
+		if (strcmp(d[i].state, "off") == 0 && d[i].why[0] != '\0')
+			fprintf(f, "  cache        off: %s\n", d[i].why);
+		else
+			fprintf(
+			    f, "  cache        %s, %s of %s\n", d[i].dir,
+			    units_format_size(d[i].bytes, held, sizeof(held)),
+			    units_format_size(d[i].limit, limit,
+					      sizeof(limit)));
 }
 
 static const char *passthrough_words(const struct service *s, bool answers)

@@ -550,6 +550,34 @@ START_TEST(B4_a_disk_turned_read_only_is_off_until_it_is_writable)
 }
 END_TEST
 
+START_TEST(B4_a_disk_that_is_read_only_at_first_is_taken_in_later)
+{
+	struct disk *d;
+
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(mkdir(dir.path, 0700), 0);
+	ck_assert_int_eq(mount("tarn-test", dir.path, "tmpfs", MS_RDONLY,
+			       "size=16m,mode=0700"),
+			 0);
+	d = dir_open(&dir, 0);
+	ck_assert(disk_state(d) == DISK_OFF);
+	ck_assert_ptr_nonnull(strstr(disk_why(d), dir.path));
+	ck_assert_ptr_nonnull(strstr(disk_why(d), "remount"));
+	ck_assert(!disk_admit(d, SIZE));
+	ck_assert_int_eq(store(d, "k"), -EIO);
+	ck_assert_int_eq(fetch(d, "k"), -EIO);
+	ck_assert_uint_eq(disk_evict_to(d, 0), 0);
+	ck_assert_int_eq(mount("", dir.path, "", MS_REMOUNT, "size=16m"), 0);
+	WAIT_UNTIL(disk_state(d) == DISK_OK);
+	ck_assert_int_eq(store(d, "k"), 0);
+	ck_assert_int_eq(fetch(d, "k"), 1);
+	ck_assert_uint_eq(disk_limit(d), UINT64_C(1) << 30);
+	disk_close(d);
+	ck_assert_int_eq(umount2(dir.path, MNT_DETACH), 0);
+}
+END_TEST
+
 #ifndef EXT4_IOC_SHUTDOWN
 #define EXT4_IOC_SHUTDOWN _IOR('X', 125, uint32_t)
 #endif
@@ -718,6 +746,8 @@ int main(void)
 		       B3_errors_degrade_then_turn_off_and_a_probe_takes_back);
 	tcase_add_test(t,
 		       B4_a_disk_turned_read_only_is_off_until_it_is_writable);
+	tcase_add_test(t,
+		       B4_a_disk_that_is_read_only_at_first_is_taken_in_later);
 	tcase_add_test(t, B3_a_dead_disk_is_an_error_and_never_a_signal);
 	tcase_add_test(
 	    t, B11_processes_count_together_and_a_walk_mends_what_a_kill_lost);
