@@ -78,9 +78,14 @@ static void load(const char *path)
 		exit(1);
 	}
 	while (fgets(line, sizeof(line), in) != NULL) {
+		char **more = realloc(lines, (nlines + 1) * sizeof(char *));
+
 		line[strcspn(line, "\n")] = '\0';
-		lines = realloc(lines, (nlines + 1) * sizeof(char *));
-		if (lines == NULL || (lines[nlines++] = strdup(line)) == NULL)
+		if (more == NULL)
+			exit(1);
+		lines = more;
+		lines[nlines] = strdup(line);
+		if (lines[nlines++] == NULL)
 			exit(1);
 	}
 	fclose(in);
