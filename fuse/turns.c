@@ -78,14 +78,17 @@ static bool brief(const void *buf, size_t n)
 	}
 }
 
-/* One thread's wait for its turn. */
+/*
+ * One thread's wait for its turn. clang's analysis of locks can follow one
+ * neither through a clean-up handler nor through this struct.
+ */
 struct wait {
 	struct turns *turns;
 	bool watches; /* it is the one who looks each second */
 	unsigned seen;
 };
 
-static void unlock_cb(void *arg)
+TSA(no_thread_safety_analysis) static void unlock_cb(void *arg)
 {
 	struct wait *w = arg;
 
@@ -104,7 +107,7 @@ static bool nobody_listens(struct wait *w)
 	return still && atomic_load(&w->turns->reading) == 0;
 }
 
-static bool turn_comes_locked(struct wait *w)
+TSA(no_thread_safety_analysis) static bool turn_comes_locked(struct wait *w)
 {
 	struct turns *t = w->turns;
 
@@ -119,7 +122,6 @@ static bool turn_comes_locked(struct wait *w)
 	       w->watches && nobody_listens(w);
 }
 
-/* The analysis cannot follow a lock through a clean-up handler. */
 TSA(no_thread_safety_analysis) static void take_turn(struct turns *t)
 {
 	struct wait w = { .turns = t, .seen = atomic_load(&t->seen) };
