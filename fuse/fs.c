@@ -12,6 +12,7 @@
 #include "fuse/fs.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 
@@ -48,6 +49,21 @@ static void file_closed(void *arg, int backing_id)
 	backing_close(fuse_session_fd(((struct fs *)arg)->se), backing_id);
 }
 
+static void trim_run(struct job *job)
+{
+	struct fs *fs = container_of(job, struct fs, trim);
+
+	malloc_trim(0);
+	atomic_store(&fs->trimming, false);
+}
+
+void fs_forgot(struct fs *fs)
+{
+	if (inodes_many_freed(fs->inodes) &&
+	    !atomic_exchange(&fs->trimming, true))
+		pool_submit(fs->jobs, &fs->trim, POOL_BACKGROUND);
+}
+
 int fs_backing_fd(struct fs *fs)
 {
 	return atomic_load(&fs->passthrough) ? fuse_session_fd(fs->se) : -1;
@@ -73,6 +89,7 @@ int fs_new(const struct fs_conf *conf, struct fs **out)
 	fs->cache = conf->cache;
 	fs->meta = cache_meta(conf->cache);
 	fs->started = clock_wall_ns();
+	fs->trim.run = trim_run;
 	rq_list_init(&fs->waiting);
 	turns_init(&fs->turns, processors());
 	fs->source = strdup(conf->source);

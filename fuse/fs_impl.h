@@ -38,6 +38,8 @@ struct fs {
 	struct handles *handles;
 	struct pool *jobs;   /* lookups and all that asks the store */
 	struct pool *enders; /* one thread that answers EINTR */
+	struct job trim;     /* of the heap, when many inodes were forgotten */
+	atomic_bool trimming;
 	struct rq_list waiting;
 	struct turns turns; /* of the loop's threads */
 
@@ -57,6 +59,9 @@ struct fs {
 	atomic_bool passthrough;
 	atomic_bool refused_said;
 };
+
+/* Inodes were forgotten: give their memory back when it is much. */
+void fs_forgot(struct fs *fs);
 
 /* /dev/fuse for backing ids, or -1 when there is no passthrough. */
 int fs_backing_fd(struct fs *fs);

@@ -2,8 +2,11 @@
 /*
  * inodes.c - the table of inode records
  *
- * Records live in chunks that never move; free ones are chained through
- * `next`. The hash maps (parent, type, component) to the current record of
+ * Records live in chunks that never move; the free ones of a chunk are chained
+ * through `next`, and a chunk without any other is given back (its records
+ * begin anew with a generation that none of them had). A million files that
+ * `find` has met are 160 MB, and none when the kernel has forgotten them. The
+ * hash maps (parent, type, component) to the current record of
  * that name. One lock guards it all: every section under it is short, and
  * the longest walk is as deep as a key has slashes.
  */
@@ -19,6 +22,7 @@
 #define CHUNK_BITS 10
 #define CHUNK (UINT32_C(1) << CHUNK_BITS)
 #define INDEX_MAX UINT32_MAX
+#define FREED_MANY 65536
 
 struct inode {
 	uint32_t generation;
@@ -26,15 +30,23 @@ struct inode {
 	uint32_t next;   /* in the hash chain or the free list; 0 ends */
 	uint32_t children;
 	uint64_t lookups;
-	uint64_t size;
-	int64_t mtime;
 	uint64_t ino;
-	int64_t shown; /* when the listing was taken that the kernel keeps */
-	uint32_t shown_opens;
-	bool shown_any;
-	char *name; /* owned; n bytes, no NUL */
-	char *tag;  /* owned; version NUL storage class NUL; NULL: a dir */
-	void *run;  /* borrowed from who attached it */
+	union {
+		struct { /* a file */
+			uint64_t size;
+			int64_t mtime;
+		};
+		struct {               /* a directory */
+			int64_t shown; /* when the listing was taken that
+					  the kernel keeps */
+			uint32_t shown_opens;
+			bool shown_any;
+		};
+	};
+	/* Owned: n bytes of the name; of files then the version NUL, storage
+	 * class NUL. */
+	char *text;
+	void *run; /* borrowed from who attached it */
 	uint32_t run_refs;
 	uint16_t n;
 	uint8_t type;
@@ -44,15 +56,24 @@ struct inode {
 	unsigned st_flags;
 };
 
+struct chunk {
+	struct inode *records; /* NULL: given back */
+	uint32_t free;         /* index of a free record; 0: none */
+	uint32_t fresh;        /* those from here on were never used */
+	uint32_t used;
+	uint32_t generation; /* of records that were never used */
+};
+
 struct inodes {
 	struct lock lock;
 	uint64_t ino_seed; /* set once */
 
 	/* under lock */
-	struct inode **chunks;
+	struct chunk *chunks;
 	uint32_t nchunks;
-	uint32_t count; /* indexes ever used, 0 included */
-	uint32_t free;  /* first of the free list; 0: none */
+	uint32_t count; /* of indexes that chunks have */
+	uint32_t roomy; /* no chunk before this one has room */
+	uint32_t freed; /* records, since inodes_many_freed() said so */
 	uint32_t *buckets;
 	uint32_t nbuckets; /* a power of two */
 	uint32_t nhashed;
@@ -60,7 +81,16 @@ struct inodes {
 
 static struct inode *at(struct inodes *t, uint32_t i)
 {
-	return &t->chunks[i >> CHUNK_BITS][i & (CHUNK - 1)];
+	return &t->chunks[i >> CHUNK_BITS].records[i & (CHUNK - 1)];
+}
+
+/* The record, or NULL when nothing uses it. */
+static struct inode *used_at(struct inodes *t, uint32_t i)
+{
+	if (i >= t->count || t->chunks[i >> CHUNK_BITS].records == NULL ||
+	    !at(t, i)->used)
+		return NULL;
+	return at(t, i);
 }
 
 static uint64_t nodeid_of(const struct inode *in, uint32_t i)
@@ -73,12 +103,9 @@ static struct inode *find_locked(struct inodes *t, uint64_t nodeid,
     TSA(requires_capability(t->lock))
 {
 	uint32_t i = (uint32_t)nodeid;
-	struct inode *in;
+	struct inode *in = used_at(t, i);
 
-	if (i == 0 || i >= t->count)
-		return NULL;
-	in = at(t, i);
-	if (!in->used || in->generation != nodeid >> 32)
+	if (in == NULL || in->generation != nodeid >> 32)
 		return NULL;
 	*index = i;
 	return in;
@@ -95,7 +122,7 @@ static uint32_t bucket_of(const struct inodes *t, uint32_t parent,
 
 static struct str name_of(const struct inode *in)
 {
-	return (struct str){ in->name, in->n };
+	return (struct str){ in->text, in->n };
 }
 
 static void hash_remove(struct inodes *t, uint32_t i)
@@ -142,7 +169,7 @@ static void hash_grow(struct inodes *t)
 	t->nbuckets = n;
 	t->nhashed = 0;
 	for (uint32_t i = 1; i < t->count; i++)
-		if (at(t, i)->used && at(t, i)->hashed)
+		if (used_at(t, i) != NULL && at(t, i)->hashed)
 			hash_insert(t, i);
 }
 
@@ -162,44 +189,69 @@ static uint32_t hash_find(struct inodes *t, uint32_t parent,
 	return 0;
 }
 
+static bool chunk_add(struct inodes *t)
+{
+	struct chunk *chunks;
+
+	if (t->nchunks > INDEX_MAX / CHUNK - 1)
+		return false;
+	chunks = realloc(t->chunks, (t->nchunks + 1) * sizeof(*chunks));
+	if (chunks == NULL)
+		return false;
+	t->chunks = chunks;
+	chunks[t->nchunks] = (struct chunk){ .records = NULL };
+	if (t->nchunks++ == 0) /* index 0 is nobody's */
+		chunks[0].fresh = chunks[0].used = 1;
+	t->count += CHUNK;
+	return true;
+}
+
 /* An unused index, or 0 when memory is out. */
 static uint32_t slot_take(struct inodes *t)
 {
-	uint32_t i = t->free;
+	struct chunk *c;
+	uint32_t i;
 
+	while (t->roomy < t->nchunks && t->chunks[t->roomy].used == CHUNK)
+		t->roomy++;
+	if (t->roomy == t->nchunks && !chunk_add(t))
+		return 0;
+	c = &t->chunks[t->roomy];
+	if (c->records == NULL) {
+		c->records = calloc(CHUNK, sizeof(*c->records));
+		if (c->records == NULL)
+			return 0;
+	}
+	c->used++;
+	i = c->free;
 	if (i != 0) {
-		t->free = at(t, i)->next;
+		c->free = at(t, i)->next;
 		return i;
 	}
-	if (t->count == INDEX_MAX)
-		return 0;
-	if (t->count >> CHUNK_BITS == t->nchunks) {
-		struct inode **chunks;
-		struct inode *chunk;
-
-		chunks = realloc(t->chunks, (t->nchunks + 1) * sizeof(*chunks));
-		if (chunks == NULL)
-			return 0;
-		t->chunks = chunks;
-		chunk = calloc(CHUNK, sizeof(*chunk));
-		if (chunk == NULL)
-			return 0;
-		t->chunks[t->nchunks++] = chunk;
-	}
-	return t->count++;
+	i = t->roomy * CHUNK + c->fresh++;
+	at(t, i)->generation = c->generation;
+	return i;
 }
 
 static void slot_drop(struct inodes *t, uint32_t i)
 {
+	struct chunk *c = &t->chunks[i >> CHUNK_BITS];
 	struct inode *in = at(t, i);
 	uint32_t generation = in->generation + 1;
 
-	free(in->name);
-	free(in->tag);
+	free(in->text);
 	memset(in, 0, sizeof(*in));
 	in->generation = generation;
-	in->next = t->free;
-	t->free = i;
+	in->next = c->free;
+	c->free = i;
+	c->generation = MAX(c->generation, generation);
+	t->roomy = MIN(t->roomy, i >> CHUNK_BITS);
+	t->freed++;
+	if (--c->used > 0)
+		return;
+	free(c->records);
+	c->records = NULL;
+	c->free = c->fresh = 0;
 }
 
 /* Free a record that nothing holds, and its parents likewise. */
@@ -237,7 +289,7 @@ static int key_locked(struct inodes *t, uint32_t i, char *key, size_t *n)
 			buf[--at_byte] = '/';
 		at_byte -= in->n;
 		if (in->n > 0)
-			memcpy(buf + at_byte, in->name, in->n);
+			memcpy(buf + at_byte, in->text, in->n);
 	}
 	*n = sizeof(buf) - at_byte;
 	memcpy(key, buf + at_byte, *n);
@@ -279,7 +331,6 @@ int inodes_new(struct str seed, struct inodes **out)
 	t->ino_seed = XXH3_64bits(seed.p, seed.n);
 	t->nbuckets = 1024;
 	t->buckets = calloc(t->nbuckets, sizeof(*t->buckets));
-	t->count = 1;
 	root = t->buckets == NULL ? 0 : slot_take(t);
 	if (root == 0) {
 		inodes_free(t);
@@ -298,17 +349,16 @@ void inodes_free(struct inodes *t)
 {
 	if (t == NULL)
 		return;
-	for (uint32_t i = 1; i < t->count && t->nchunks > 0; i++) {
-		struct inode *in = at(t, i);
+	for (uint32_t i = 1; i < t->count; i++) {
+		struct inode *in = used_at(t, i);
 
-		if (!in->used)
+		if (in == NULL)
 			continue;
-		free(in->name);
-		free(in->tag);
+		free(in->text);
 		stat_add(STAT_inodes, -1);
 	}
 	for (uint32_t i = 0; i < t->nchunks; i++)
-		free(t->chunks[i]);
+		free(t->chunks[i].records);
 	free(t->chunks);
 	free(t->buckets);
 	lock_fini(&t->lock);
@@ -320,11 +370,16 @@ static void attr_of(const struct inode *in, uint32_t i, struct inode_attr *out)
 	*out = (struct inode_attr){
 		.nodeid = nodeid_of(in, i),
 		.ino = in->ino,
-		.size = in->size,
-		.mtime = in->mtime,
+		.size = in->type == INODE_DIR ? 0 : in->size,
+		.mtime = in->type == INODE_DIR ? 0 : in->mtime,
 		.type = in->type,
 		.gone = in->gone,
 	};
+}
+
+static const char *tag_of(const struct inode *in)
+{
+	return in->text + in->n;
 }
 
 /*
@@ -334,37 +389,45 @@ static void attr_of(const struct inode *in, uint32_t i, struct inode_attr *out)
 static bool same_version(const struct inode *in, const struct ufs_stat *st)
 {
 	return in->type == INODE_DIR ||
-	       (strcmp(in->tag, st->version) == 0 && in->size == st->size &&
+	       (strcmp(tag_of(in), st->version) == 0 && in->size == st->size &&
 		in->mtime / 1000000000 == st->mtime / 1000000000);
 }
 
-/* Version and storage class in one piece of heap. */
-static char *tag_new(const struct ufs_stat *st)
+/* Name, and of a file version and storage class, in one piece of heap. */
+static char *text_new(struct str name, enum inode_type type,
+		      const struct ufs_stat *st)
 {
-	size_t a = strnlen(st->version, sizeof(st->version) - 1);
-	size_t b = strnlen(st->storage_class, sizeof(st->storage_class) - 1);
-	char *tag = calloc(1, a + b + 2);
+	size_t a = 0, b = 0;
+	char *text;
 
-	if (tag != NULL) {
-		memcpy(tag, st->version, a);
-		memcpy(tag + a + 1, st->storage_class, b);
+	if (type != INODE_DIR) {
+		a = strnlen(st->version, sizeof(st->version) - 1);
+		b = strnlen(st->storage_class, sizeof(st->storage_class) - 1);
 	}
-	return tag;
+	text = calloc(1, name.n + a + b + 2);
+	if (text == NULL)
+		return NULL;
+	if (name.n > 0)
+		memcpy(text, name.p, name.n);
+	if (type != INODE_DIR) {
+		memcpy(text + name.n, st->version, a);
+		memcpy(text + name.n + a + 1, st->storage_class, b);
+	}
+	return text;
 }
 
 static int make_locked(struct inodes *t, uint32_t parent, enum inode_type type,
 		       struct str comp, const struct ufs_stat *st,
 		       uint32_t *index) TSA(requires_capability(t->lock))
 {
-	AUTO_FREE char *name = malloc(comp.n > 0 ? comp.n : 1);
-	AUTO_FREE char *tag = type == INODE_DIR ? NULL : tag_new(st);
+	AUTO_FREE char *text = text_new(comp, type, st);
 	char key[UFS_KEY_MAX + 1];
 	struct inode *in;
 	uint32_t i;
 	size_t n;
 	int r;
 
-	if (name == NULL || (tag == NULL && type != INODE_DIR))
+	if (text == NULL)
 		return -ENOMEM;
 	r = key_locked(t, parent, key, &n);
 	if (r < 0)
@@ -380,10 +443,7 @@ static int make_locked(struct inodes *t, uint32_t parent, enum inode_type type,
 	in->next = 0;
 	in->type = type;
 	in->n = (uint16_t)comp.n;
-	if (comp.n > 0)
-		memcpy(name, comp.p, comp.n);
-	in->name = take_ptr(name);
-	in->tag = take_ptr(tag);
+	in->text = take_ptr(text);
 	if (type != INODE_DIR) {
 		in->size = st->size;
 		in->mtime = st->mtime;
@@ -444,6 +504,18 @@ void inodes_forget(struct inodes *t, uint64_t nodeid, uint64_t n)
 	lock_drop(&t->lock);
 }
 
+bool inodes_many_freed(struct inodes *t)
+{
+	bool many;
+
+	lock_take(&t->lock);
+	many = t->freed >= FREED_MANY;
+	if (many)
+		t->freed = 0;
+	lock_drop(&t->lock);
+	return many;
+}
+
 int inodes_get(struct inodes *t, uint64_t nodeid, struct inode_attr *out,
 	       struct ufs_stat *st)
 {
@@ -456,15 +528,16 @@ int inodes_get(struct inodes *t, uint64_t nodeid, struct inode_attr *out,
 		attr_of(in, i, out);
 	if (in != NULL && st != NULL) {
 		memset(st, 0, sizeof(*st));
-		if (in->tag != NULL) {
-			size_t n = strlen(in->tag);
+		if (in->type != INODE_DIR) {
+			const char *tag = tag_of(in);
+			size_t n = strlen(tag);
 
 			st->size = in->size;
 			st->mtime = in->mtime;
 			st->flags = in->st_flags;
-			memcpy(st->version, in->tag, n + 1);
-			memcpy(st->storage_class, in->tag + n + 1,
-			       strlen(in->tag + n + 1) + 1);
+			memcpy(st->version, tag, n + 1);
+			memcpy(st->storage_class, tag + n + 1,
+			       strlen(tag + n + 1) + 1);
 		}
 	}
 	lock_drop(&t->lock);
@@ -496,16 +569,24 @@ void inodes_set_gone(struct inodes *t, uint64_t nodeid)
 	lock_drop(&t->lock);
 }
 
+static struct inode *dir_locked(struct inodes *t, uint64_t nodeid)
+    TSA(requires_capability(t->lock))
+{
+	uint32_t i;
+	struct inode *in = find_locked(t, nodeid, &i);
+
+	return in != NULL && in->type == INODE_DIR ? in : NULL;
+}
+
 void inodes_dir_open(struct inodes *t, uint64_t nodeid, int64_t taken,
 		     bool *cache, bool *keep)
 {
 	struct inode *in;
-	uint32_t i;
 
 	*cache = false;
 	*keep = false;
 	lock_take(&t->lock);
-	in = find_locked(t, nodeid, &i);
+	in = dir_locked(t, nodeid);
 	if (in != NULL) {
 		*keep = in->shown_any && in->shown == taken;
 		*cache = *keep || in->shown_opens == 0;
@@ -523,10 +604,9 @@ void inodes_dir_open(struct inodes *t, uint64_t nodeid, int64_t taken,
 void inodes_dir_close(struct inodes *t, uint64_t nodeid)
 {
 	struct inode *in;
-	uint32_t i;
 
 	lock_take(&t->lock);
-	in = find_locked(t, nodeid, &i);
+	in = dir_locked(t, nodeid);
 	if (in != NULL && in->shown_opens > 0)
 		in->shown_opens--;
 	lock_drop(&t->lock);
@@ -535,10 +615,9 @@ void inodes_dir_close(struct inodes *t, uint64_t nodeid)
 void inodes_dir_drop(struct inodes *t, uint64_t nodeid)
 {
 	struct inode *in;
-	uint32_t i;
 
 	lock_take(&t->lock);
-	in = find_locked(t, nodeid, &i);
+	in = dir_locked(t, nodeid);
 	if (in != NULL)
 		in->shown_any = false;
 	lock_drop(&t->lock);
@@ -598,9 +677,9 @@ static bool next_below_locked(struct inodes *t, struct str key,
 
 	while (*cursor < end) {
 		uint32_t i = (uint32_t)(*cursor)++;
-		struct inode *in = at(t, i);
+		struct inode *in = used_at(t, i);
 
-		if (!in->used || key_locked(t, i, buf, &n) < 0 ||
+		if (in == NULL || key_locked(t, i, buf, &n) < 0 ||
 		    !is_below((struct str){ buf, n }, key))
 			continue;
 		out->nodeid = nodeid_of(in, i);
@@ -608,7 +687,7 @@ static bool next_below_locked(struct inodes *t, struct str key,
 		out->type = in->type;
 		out->n = in->n;
 		if (in->n > 0)
-			memcpy(out->comp, in->name, in->n);
+			memcpy(out->comp, in->text, in->n);
 		out->comp[in->n] = '\0';
 		return true;
 	}

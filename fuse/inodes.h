@@ -56,6 +56,12 @@ int inodes_lookup(struct inodes *t, uint64_t parent, enum inode_type type,
 /* Take back n lookups. An unknown nodeid is ignored. */
 void inodes_forget(struct inodes *t, uint64_t nodeid, uint64_t n);
 
+/*
+ * Have tens of thousands been forgotten since this was last true? Then it is
+ * worth asking the heap for what is free (malloc_trim).
+ */
+bool inodes_many_freed(struct inodes *t);
+
 /* -ESTALE when there is no such inode; st may be NULL. */
 int inodes_get(struct inodes *t, uint64_t nodeid, struct inode_attr *out,
 	       struct ufs_stat *st);

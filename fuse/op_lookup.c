@@ -155,6 +155,7 @@ void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
 	struct fs *fs = fuse_req_userdata(req);
 
 	inodes_forget(fs->inodes, ino, n);
+	fs_forgot(fs);
 	fuse_reply_none(req);
 }
 
@@ -165,6 +166,7 @@ void op_forget_multi(fuse_req_t req, size_t count,
 
 	for (size_t i = 0; i < count; i++)
 		inodes_forget(fs->inodes, forgets[i].ino, forgets[i].nlookup);
+	fs_forgot(fs);
 	fuse_reply_none(req);
 }
 
