@@ -67,6 +67,7 @@ void meta_free(struct meta *m)
 	pool_stop(m->pool);
 	lock_take(&m->lock);
 	table_free_locked(m);
+	pages_free_locked(m);
 	lock_drop(&m->lock);
 	lock_fini(&m->lock);
 	free(m);
@@ -258,6 +259,13 @@ static int local(struct meta *m, struct str dirkey, struct str name,
 	if (name.n > 0)
 		memcpy(key + dirkey.n, name.p, name.n);
 	l = held(m, dirkey);
+	if (l == NULL) {
+		l = pages_find(m, dirkey, name);
+		if (l != NULL && !believed(m, listing_taken(l))) {
+			listing_unref(l);
+			l = NULL;
+		}
+	}
 	r = from_known(m, (struct str){ key, dirkey.n + name.n }, l, out);
 	if (r == -EAGAIN && l != NULL)
 		r = answer(m, l, name, nowait, out);
@@ -344,6 +352,34 @@ static int by_listing(struct meta *m, struct str dirkey, struct str name,
 	return 0;
 }
 
+/* -EAGAIN: there is no listing that says where the name would be. */
+static int by_page(struct meta *m, struct str dirkey, struct str name,
+		   struct meta_answer *out, struct cancel *cancel)
+{
+	struct listing *old, *page;
+	int r;
+
+	if (m->consistency == CONSISTENCY_STRICT)
+		return -EAGAIN;
+	lock_take(&m->lock);
+	old = usable_locked(m, dir_find_locked(m, dirkey));
+	if (old != NULL)
+		listing_ref(old);
+	lock_drop(&m->lock);
+	if (old == NULL)
+		return -EAGAIN;
+	r = pages_ask(m, dirkey, name, old, cancel);
+	listing_unref(old);
+	if (r < 0) /* as by_listing(): refused, or of no use */
+		return r == -EACCES || r == -EOPNOTSUPP ? -EAGAIN : r;
+	page = pages_find(m, dirkey, name);
+	if (page == NULL)
+		return -EAGAIN;
+	r = answer(m, page, name, false, out);
+	listing_unref(page);
+	return r;
+}
+
 static int by_asking(struct meta *m, struct str dirkey, struct str name,
 		     struct meta_answer *out, struct cancel *cancel)
 {
@@ -399,7 +435,8 @@ int meta_lookup(struct meta *m, struct str dirkey, struct str name,
 		if (r != -EAGAIN)
 			return r;
 	}
-	return by_asking(m, dirkey, name, out, cancel);
+	r = by_page(m, dirkey, name, out, cancel);
+	return r != -EAGAIN ? r : by_asking(m, dirkey, name, out, cancel);
 }
 
 int meta_list_fast(struct meta *m, struct str dirkey, struct listing **out)

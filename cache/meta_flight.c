@@ -196,7 +196,9 @@ static struct flight *flight_new(struct meta *m, enum flight_kind kind,
 	if (name.n > 0)
 		memcpy(f->key + dirkey.n, name.p, name.n);
 	f->head_job.run = head_run;
-	f->list_job.run = kind == FLIGHT_LIST ? flight_list_run : below_run;
+	f->list_job.run = kind == FLIGHT_LIST   ? flight_list_run
+			  : kind == FLIGHT_PAGE ? flight_page_run
+						: below_run;
 	f->jobs = kind == FLIGHT_LOOKUP ? 2 : 1;
 	f->refs = f->jobs;
 	atomic_store(&f->progress, clock_ns());
@@ -238,6 +240,9 @@ static void submit(struct flight *f)
 		break;
 	case FLIGHT_STAT:
 		pool_submit(m->pool, &f->head_job, POOL_DEMAND);
+		break;
+	case FLIGHT_PAGE:
+		pool_submit(m->pool, &f->list_job, POOL_DEMAND);
 		break;
 	case FLIGHT_LIST:
 		pool_submit(m->pool, &f->list_job, POOL_BACKGROUND);

@@ -6,6 +6,7 @@
  *   meta_flight.c      questions to the store, one for all who ask the same
  *   meta_list.c        the flight that lists a directory
  *   meta_ranges.c      a large one by several LISTs side by side
+ *   meta_pages.c       parts of a large one, asked for anew
  *   meta_table.c       what is remembered: listings, single names
  *   meta_invalidate.c  what is not to be believed any more
  */
@@ -26,6 +27,7 @@
 #define KNOWN_BUCKETS 2048
 #define FLIGHT_BUCKETS 256
 #define RULES_MAX 64
+#define PAGES_MAX 256 /* of a thousand entries each, some 100 KB */
 #define THREADS_MAX 32
 
 /* A directory of more entries is not listed to answer a lookup. */
@@ -70,7 +72,7 @@ struct rule {
 	char tree[UFS_KEY_MAX + 1];
 };
 
-enum flight_kind { FLIGHT_LIST, FLIGHT_LOOKUP, FLIGHT_STAT };
+enum flight_kind { FLIGHT_LIST, FLIGHT_PAGE, FLIGHT_LOOKUP, FLIGHT_STAT };
 
 /*
  * One question to the store. It runs on the pool; who asks waits. When the
@@ -133,6 +135,8 @@ struct meta {
 	struct flight *flights[FLIGHT_BUCKETS];
 	struct rule rules[RULES_MAX];
 	size_t nrules;
+	struct page *pages; /* PAGES_MAX, once there is one */
+	size_t page_at;     /* the next goes there */
 };
 
 /* Listings to let go of when the lock is dropped. */
@@ -208,6 +212,19 @@ void flight_job_end(struct flight *f);
 
 /* meta_list.c */
 void flight_list_run(struct job *job);
+
+/* meta_pages.c */
+
+/* The newest page that tells of name, with a reference, or NULL. */
+struct listing *pages_find(struct meta *m, struct str dirkey, struct str name);
+/*
+ * Ask for the page that name stands in by the old listing. 0: it is there now
+ * for pages_find(), if it has the name; -EAGAIN: the old one does not tell.
+ */
+int pages_ask(struct meta *m, struct str dirkey, struct str name,
+	      struct listing *old, struct cancel *cancel);
+void flight_page_run(struct job *job);
+void pages_free_locked(struct meta *m) TSA(requires_capability(m->lock));
 
 /* meta_ranges.c */
 
