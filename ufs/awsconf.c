@@ -6,6 +6,7 @@
  */
 #include "ufs/awsconf.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ const char *awsconf_env(const char *name)
 	return v != NULL && *v != '\0' ? v : NULL;
 }
 
-static char *home_file(const char *name)
+char *awsconf_home_file(const char *name)
 {
 	const char *home = awsconf_env("HOME");
 	struct passwd pw, *found = NULL;
@@ -43,9 +44,9 @@ static char *file_path(const char *variable, const char *usual)
 	const char *v = awsconf_env(variable);
 
 	if (v == NULL)
-		return home_file(usual);
+		return awsconf_home_file(usual);
 	if (v[0] == '~' && v[1] == '/')
-		return home_file(v + 2);
+		return awsconf_home_file(v + 2);
 	return strdup(v);
 }
 
@@ -67,6 +68,15 @@ static void config_section(const struct awsconf *c, char name[static 160])
 		snprintf(name, 160, "default");
 }
 
+static bool has_profile(const struct awsconf *c)
+{
+	char section[160];
+
+	config_section(c, section);
+	return ini_has(c->credentials, c->profile) ||
+	       ini_has(c->config, section);
+}
+
 /* A file that was not named, but is there by custom, may be another's. */
 static int read_file(const char *path, bool named, struct ini **out,
 		     char why[static 256])
@@ -85,7 +95,6 @@ int awsconf_read(const char *profile, struct awsconf *out, char why[static 256])
 {
 	struct awsconf c = { 0 };
 	const char *env = awsconf_env("AWS_PROFILE");
-	char section[160];
 	int r;
 
 	if (env == NULL)
@@ -108,9 +117,7 @@ int awsconf_read(const char *profile, struct awsconf *out, char why[static 256])
 		r = read_file(c.config_path, awsconf_env(CONFIG_FILE) != NULL,
 			      &c.config, why);
 	if (r == 0) {
-		config_section(&c, section);
-		if (c.profile_asked && !ini_has(c.credentials, c.profile) &&
-		    !ini_has(c.config, section)) {
+		if (c.profile_asked && !has_profile(&c)) {
 			snprintf(why, 256,
 				 "profile %.60s is neither in %.80s nor in "
 				 "%.80s",
@@ -123,6 +130,14 @@ int awsconf_read(const char *profile, struct awsconf *out, char why[static 256])
 	else
 		*out = c;
 	return r;
+}
+
+bool awsconf_view(const struct awsconf *c, const char *profile,
+		  struct awsconf *out)
+{
+	*out = *c;
+	out->profile = (char *)profile; /* borrowed, as all of it */
+	return has_profile(out);
 }
 
 const char *awsconf_get(const struct awsconf *c, const char *key)
@@ -146,20 +161,44 @@ const char *awsconf_region(const struct awsconf *c)
 	return v != NULL ? v : awsconf_get(c, "region");
 }
 
-const char *awsconf_endpoint(const struct awsconf *c)
+const char *awsconf_sso_session(const struct awsconf *c, const char *name,
+				const char *key)
+{
+	char section[160];
+	const char *v;
+
+	snprintf(section, sizeof(section), "sso-session %.140s", name);
+	v = ini_get(c->config, section, key);
+	return v != NULL && *v != '\0' ? v : NULL;
+}
+
+static bool is_true(const char *v)
+{
+	return v != NULL && strcasecmp(v, "true") == 0;
+}
+
+const char *awsconf_endpoint(const struct awsconf *c, const char *service)
 {
 	const char *v = awsconf_env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
 	const char *services = awsconf_get(c, "services");
-	char section[160];
+	char name[160];
 
-	if (v != NULL && strcasecmp(v, "true") == 0)
+	if (v == NULL)
+		v = awsconf_get(c, "ignore_configured_endpoint_urls");
+	if (is_true(v))
 		return NULL;
-	v = awsconf_env("AWS_ENDPOINT_URL_S3");
+	snprintf(name, sizeof(name), "AWS_ENDPOINT_URL_%s", service);
+	v = awsconf_env(name);
 	if (v == NULL)
 		v = awsconf_env("AWS_ENDPOINT_URL");
 	if (v == NULL && services != NULL) {
+		char section[160];
+
 		snprintf(section, sizeof(section), "services %.140s", services);
-		v = ini_get(c->config, section, "s3.endpoint_url");
+		snprintf(name, sizeof(name), "%s.endpoint_url", service);
+		for (char *p = name; *p != '.'; p++)
+			*p = (char)tolower((unsigned char)*p);
+		v = ini_get(c->config, section, name);
 	}
 	return v != NULL && *v != '\0' ? v : awsconf_get(c, "endpoint_url");
 }
@@ -169,4 +208,44 @@ const char *awsconf_ca_bundle(const struct awsconf *c)
 	const char *v = awsconf_env("AWS_CA_BUNDLE");
 
 	return v != NULL ? v : awsconf_get(c, "ca_bundle");
+}
+
+bool awsconf_open_to_others(const struct awsconf *c)
+{
+	return ini_open_to_others(c->credentials) ||
+	       ini_open_to_others(c->config);
+}
+
+bool awsconf_shown_to_others(const struct awsconf *c)
+{
+	return ini_shown_to_others(c->credentials);
+}
+
+/* As botocore's partitions.json has them. */
+const char *awsconf_domain(const char *region)
+{
+	static const struct {
+		const char *begins, *domain;
+	} partitions[] = {
+		{ "cn-", "amazonaws.com.cn" },
+		{ "eusc-", "amazonaws.eu" },
+		{ "us-iso-", "c2s.ic.gov" },
+		{ "us-isob-", "sc2s.sgov.gov" },
+		{ "eu-isoe-", "cloud.adc-e.uk" },
+		{ "us-isof-", "csp.hci.ic.gov" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(partitions); i++)
+		if (strncmp(region, partitions[i].begins,
+			    strlen(partitions[i].begins)) == 0)
+			return partitions[i].domain;
+	return "amazonaws.com";
+}
+
+bool awsconf_region_ok(const char *region)
+{
+	for (const char *c = region; *c != '\0'; c++)
+		if (!isalnum((unsigned char)*c) && *c != '-')
+			return false;
+	return *region != '\0' && strlen(region) < AWSCONF_REGION_MAX;
 }

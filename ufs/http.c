@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -198,23 +197,13 @@ static enum plan after_try(struct run *r, int *err)
 	}
 }
 
-/* Full jitter: somewhere in [0, most). */
-static int64_t jitter(int64_t most)
-{
-	uint64_t x;
-
-	if (getrandom(&x, sizeof(x), GRND_NONBLOCK) != sizeof(x))
-		x = (uint64_t)clock_ns() * UINT64_C(0x9e3779b97f4a7c15);
-	return (int64_t)(x % (uint64_t)MAX(most, 1));
-}
-
 /* Wait before the next try. False: there is no time for one; *err is told. */
 static bool wait_to_retry(struct run *r, int *err)
 {
 	int64_t now = clock_ns(), left = r->deadline - now;
 	int64_t most =
 	    MIN(BACKOFF_FIRST_NS << MIN(r->tries, 10), BACKOFF_MAX_NS);
-	int64_t wait = MAX(jitter(most), r->result.retry_after);
+	int64_t wait = MAX(ufs_jitter(most), r->result.retry_after);
 	int s;
 
 	if (left < LEAST_LEFT_NS)

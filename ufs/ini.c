@@ -26,6 +26,7 @@ struct ini {
 	size_t size;
 	struct entry *entries;
 	size_t n, room;
+	bool open_to_others, shown_to_others;
 };
 
 void ini_free(struct ini *ini)
@@ -202,9 +203,25 @@ int ini_read(const char *path, struct ini **out)
 	r = read_all(fd, buf, room, &n);
 	if (r == 0)
 		r = ini_parse(buf, n, out);
+	if (r == 0) {
+		(*out)->open_to_others =
+		    (st.st_mode & S_IWOTH) != 0 ||
+		    (st.st_uid != 0 && st.st_uid != geteuid());
+		(*out)->shown_to_others = (st.st_mode & S_IROTH) != 0;
+	}
 	explicit_bzero(buf, room);
 	free(buf);
 	return r;
+}
+
+bool ini_open_to_others(const struct ini *ini)
+{
+	return ini != NULL && ini->open_to_others;
+}
+
+bool ini_shown_to_others(const struct ini *ini)
+{
+	return ini != NULL && ini->shown_to_others;
 }
 
 bool ini_has(const struct ini *ini, const char *section)

@@ -22,6 +22,10 @@ int ini_read(const char *path, struct ini **out);
 int ini_parse(const char *text, size_t n, struct ini **out);
 void ini_free(struct ini *ini); /* wipes it; NULL is allowed */
 
+/* The file's owner is another than root and this user, or all may write. */
+bool ini_open_to_others(const struct ini *ini);  /* ini may be NULL */
+bool ini_shown_to_others(const struct ini *ini); /* all may read it */
+
 bool ini_has(const struct ini *ini, const char *section);
 
 /* The value, valid as long as ini, or NULL. ini may be NULL. */

@@ -12,12 +12,13 @@
 #include <stdatomic.h>
 
 #include "base/lock.h"
+#include "ufs/awsconf.h"
 #include "ufs/creds.h"
 #include "ufs/http.h"
 #include "ufs/sigv4.h"
 #include "ufs/ufs_impl.h"
 
-#define S3_REGION_MAX 64
+#define S3_REGION_MAX AWSCONF_REGION_MAX
 
 struct s3 {
 	struct ufs ufs;

@@ -7,10 +7,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
-#include <strings.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "ufs/awsconf.h"
+#include "ufs/endpoint.h"
 #include "ufs/s3_impl.h"
 
 #define REGION_DEFAULT "us-east-1"
@@ -74,64 +75,24 @@ static int parse_url(struct s3 *s3, const char *url, char why[static 256])
 	return 0;
 }
 
-/* http[s]://host[:port][/path] */
-static int parse_endpoint(struct s3 *s3, const char *e, char why[static 256])
-{
-	const char *host, *end;
-	bool tls = strncasecmp(e, "https://", 8) == 0;
-	char *port;
-
-	if (!tls && strncasecmp(e, "http://", 7) != 0) {
-		snprintf(why, 256,
-			 "endpoint %.150s: begin it with https:// or http://",
-			 e);
-		return -EINVAL;
-	}
-	host = e + (tls ? 8 : 7);
-	end = host + strcspn(host, "/");
-	/* Not repeated in the message: it may be a secret. */
-	if (strchr(e, '@') != NULL) {
-		snprintf(why, 256,
-			 "the endpoint holds an @: keys are never taken from "
-			 "a URL");
-		return -EINVAL;
-	}
-	if (end == host || strpbrk(e, "?# \\\"") != NULL) {
-		snprintf(why, 256, "endpoint %.150s: give https://HOST[:PORT]",
-			 e);
-		return -EINVAL;
-	}
-	for (const char *c = e; *c != '\0'; c++)
-		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f) {
-			snprintf(why, 256,
-				 "the endpoint holds bytes that no URL has");
-			return -EINVAL;
-		}
-	s3->scheme = strdup(tls ? "https" : "http");
-	s3->host = strndup(host, (size_t)(end - host));
-	s3->base = strdup(end);
-	if (s3->scheme == NULL || s3->host == NULL || s3->base == NULL)
-		return -ENOMEM;
-	for (char *c = s3->host; *c != '\0'; c++)
-		*c = (char)tolower((unsigned char)*c);
-	/* As libcurl writes the Host header that is signed. */
-	port = strrchr(s3->host, ':');
-	if (port != NULL && strcmp(port, tls ? ":443" : ":80") == 0)
-		*port = '\0';
-	for (size_t n = strlen(s3->base); n > 0 && s3->base[n - 1] == '/'; n--)
-		s3->base[n - 1] = '\0';
-	return 0;
-}
-
 static int choose_endpoint(struct s3 *s3, const struct ufs_conf *conf,
 			   const struct awsconf *aws, char why[static 256])
 {
-	const char *e = given(conf->endpoint);
+	const char *text = given(conf->endpoint);
+	struct endpoint e;
+	int r;
 
-	if (e == NULL)
-		e = awsconf_endpoint(aws);
-	if (e != NULL)
-		return parse_endpoint(s3, e, why);
+	if (text == NULL)
+		text = awsconf_endpoint(aws, "S3");
+	if (text != NULL) {
+		r = endpoint_parse(text, &e, why);
+		if (r < 0)
+			return r;
+		s3->scheme = e.scheme;
+		s3->host = e.host;
+		s3->base = e.base;
+		return 0;
+	}
 	s3->scheme = strdup("https");
 	s3->base = strdup("");
 	return s3->scheme == NULL || s3->base == NULL ? -ENOMEM : 0;
@@ -146,10 +107,7 @@ static int choose_region(struct s3 *s3, const struct ufs_conf *conf,
 		r = awsconf_region(aws);
 	if (r == NULL)
 		r = REGION_DEFAULT;
-	for (const char *c = r; *c != '\0'; c++)
-		if (!isalnum((unsigned char)*c) && *c != '-')
-			r = "";
-	if (*r == '\0' || strlen(r) >= sizeof(s3->region)) {
+	if (!awsconf_region_ok(r)) {
 		snprintf(why, 256, "region: give one like eu-west-1");
 		return -EINVAL;
 	}
@@ -261,6 +219,11 @@ int ufs_s3_open(const struct ufs_conf *conf, struct ufs **out,
 		r = parse_url(s3, conf->url, why);
 	if (r == 0)
 		r = awsconf_read(given(conf->profile), &aws, why);
+	/* Not refused: it is how containers are given their files. */
+	if (r == 0 && !conf->anonymous && awsconf_shown_to_others(&aws))
+		log_warn("ufs: every user of this host can read %s; chmod 600 "
+			 "it",
+			 aws.credentials_path);
 	if (r == 0)
 		r = choose_endpoint(s3, conf, &aws, why);
 	if (r == 0)

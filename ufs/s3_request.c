@@ -8,7 +8,6 @@
  * once in an operation, so that a store which keeps saying so gets an error
  * and no loop.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <strings.h>
@@ -16,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "ufs/awsconf.h"
 #include "ufs/s3_impl.h"
 #include "ufs/s3_xml.h"
 
@@ -49,15 +49,14 @@ int s3_path(struct s3_op *op)
 static void host_of(const struct s3 *s3, const char *region, char *out,
 		    size_t size)
 {
-	const char *cn = strncmp(region, "cn-", 3) == 0 ? ".cn" : "";
 	const char *dot = s3->virtual_host ? "." : "";
 	const char *bucket = s3->virtual_host ? s3->bucket : "";
 
 	if (s3->host != NULL)
 		snprintf(out, size, "%s%s%s", bucket, dot, s3->host);
 	else
-		snprintf(out, size, "%s%ss3.%s.amazonaws.com%s", bucket, dot,
-			 region, cn);
+		snprintf(out, size, "%s%ss3.%s.%s", bucket, dot, region,
+			 awsconf_domain(region));
 }
 
 static void sign_header(struct sigv4_request *r, const char *name,
@@ -166,18 +165,6 @@ static bool is_one_of(const char *code, const char *const *codes, size_t n)
 	return false;
 }
 
-static bool region_ok(const char *region)
-{
-	size_t n = strlen(region);
-
-	if (n == 0 || n >= S3_REGION_MAX)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!isalnum((unsigned char)region[i]) && region[i] != '-')
-			return false;
-	return true;
-}
-
 /*
  * The region in an AWS host name, as a redirect's Location has it
  * ("https://b.s3.eu-west-1.amazonaws.com/", "b.s3-eu-west-1..."), or "".
@@ -216,7 +203,8 @@ static bool learn_region(struct s3_op *op, const struct http_answer *a,
 		region_of_host(location, from_host);
 		region = from_host;
 	}
-	if (op->moved || !region_ok(region) || strcmp(region, op->region) == 0)
+	if (op->moved || !awsconf_region_ok(region) ||
+	    strcmp(region, op->region) == 0)
 		return false;
 	op->moved = true;
 	lock_take(&s3->lock);

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -67,16 +68,34 @@ const char *ufs_last_error(void)
 	return last_error;
 }
 
+static void write_words(char out[static 256], const char *fmt, va_list ap)
+    PRINTF_LIKE(2, 0);
+
+static void write_words(char out[static 256], const char *fmt, va_list ap)
+{
+	vsnprintf(out, 256, fmt, ap);
+	for (char *c = out; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+}
+
 int ufs_fail(int err, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(last_error, sizeof(last_error), fmt, ap);
+	write_words(last_error, fmt, ap);
 	va_end(ap);
-	for (char *c = last_error; *c != '\0'; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	return err;
+}
+
+int ufs_why(char why[static 256], int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_words(why, fmt, ap);
+	va_end(ap);
 	return err;
 }
 
@@ -87,6 +106,15 @@ int64_t ufs_mtime(int64_t seconds, int64_t ns)
 	if (seconds > UFS_MTIME_MAX_S)
 		return UFS_MTIME_MAX_S * NSEC_PER_SEC;
 	return seconds * NSEC_PER_SEC + ns;
+}
+
+int64_t ufs_jitter(int64_t most)
+{
+	uint64_t x;
+
+	if (getrandom(&x, sizeof(x), GRND_NONBLOCK) != sizeof(x))
+		x = (uint64_t)clock_ns() * UINT64_C(0x9e3779b97f4a7c15);
+	return (int64_t)(x % (uint64_t)MAX(most, 1));
 }
 
 int ufs_sleep_until(int64_t deadline, struct cancel *cancel)

@@ -18,8 +18,15 @@
  */
 int ufs_fail(int err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* The same for who opens something: into why. */
+int ufs_why(char why[static 256], int err, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
 /* Seconds since 1970 to the ns of struct ufs_stat, within its bounds. */
 int64_t ufs_mtime(int64_t seconds, int64_t ns);
+
+/* Full jitter: somewhere in [0, most), so that hosts are not in step. */
+int64_t ufs_jitter(int64_t most);
 
 /* Sleep until deadline (clock_ns()); -ECANCELED soon after cancel is set. */
 int ufs_sleep_until(int64_t deadline, struct cancel *cancel);

@@ -23,19 +23,13 @@
 static char home[64], why[256];
 
 static const char *const variables[] = {
-	"AWS_ACCESS_KEY_ID",
-	"AWS_SECRET_ACCESS_KEY",
-	"AWS_SESSION_TOKEN",
-	"AWS_PROFILE",
-	"AWS_DEFAULT_PROFILE",
-	"AWS_REGION",
-	"AWS_DEFAULT_REGION",
-	"AWS_ENDPOINT_URL",
-	"AWS_ENDPOINT_URL_S3",
-	"AWS_CA_BUNDLE",
-	"AWS_SHARED_CREDENTIALS_FILE",
-	"AWS_CONFIG_FILE",
-	"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+	"AWS_ACCESS_KEY_ID",   "AWS_SECRET_ACCESS_KEY",
+	"AWS_SESSION_TOKEN",   "AWS_PROFILE",
+	"AWS_DEFAULT_PROFILE", "AWS_REGION",
+	"AWS_DEFAULT_REGION",  "AWS_ENDPOINT_URL",
+	"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_STS",
+	"AWS_CA_BUNDLE",       "AWS_SHARED_CREDENTIALS_FILE",
+	"AWS_CONFIG_FILE",     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 };
 
 static void path_of(const char *name, char out[static 128])
@@ -227,25 +221,71 @@ START_TEST(region_and_endpoint_come_from_environment_then_profile)
 
 	put_usual();
 	ck_assert_int_eq(awsconf_read("my team", &c, why), 0);
-	ck_assert_str_eq(awsconf_endpoint(&c), "http://127.0.0.1:9000");
+	ck_assert_str_eq(awsconf_endpoint(&c, "S3"), "http://127.0.0.1:9000");
 	ck_assert_ptr_null(awsconf_region(&c));
 	awsconf_fini(&c);
 	ck_assert_int_eq(awsconf_read("work", &c, why), 0);
 	ck_assert_str_eq(awsconf_region(&c), "ap-south-1");
-	ck_assert_str_eq(awsconf_endpoint(&c), "https://work.example");
+	ck_assert_str_eq(awsconf_endpoint(&c, "S3"), "https://work.example");
 	setenv("AWS_DEFAULT_REGION", "eu-north-1", 1);
 	ck_assert_str_eq(awsconf_region(&c), "eu-north-1");
 	setenv("AWS_REGION", "eu-south-1", 1);
 	ck_assert_str_eq(awsconf_region(&c), "eu-south-1");
 	setenv("AWS_ENDPOINT_URL", "http://all", 1);
-	ck_assert_str_eq(awsconf_endpoint(&c), "http://all");
+	ck_assert_str_eq(awsconf_endpoint(&c, "S3"), "http://all");
 	setenv("AWS_ENDPOINT_URL_S3", "http://s3", 1);
-	ck_assert_str_eq(awsconf_endpoint(&c), "http://s3");
+	ck_assert_str_eq(awsconf_endpoint(&c, "S3"), "http://s3");
 	setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true", 1);
-	ck_assert_ptr_null(awsconf_endpoint(&c));
+	ck_assert_ptr_null(awsconf_endpoint(&c, "S3"));
 	setenv("AWS_CA_BUNDLE", "/ca.pem", 1);
 	ck_assert_str_eq(awsconf_ca_bundle(&c), "/ca.pem");
 	awsconf_fini(&c);
+}
+END_TEST
+
+START_TEST(F7_a_file_that_others_can_read_or_change_is_known)
+{
+	struct awsconf c;
+	char path[128];
+
+	put_usual();
+	path_of("credentials", path);
+	chmod(path, 0600);
+	ck_assert_int_eq(awsconf_read("work", &c, why), 0);
+	ck_assert(!awsconf_shown_to_others(&c));
+	ck_assert(!awsconf_open_to_others(&c));
+	awsconf_fini(&c);
+	chmod(path, 0644);
+	ck_assert_int_eq(awsconf_read("work", &c, why), 0);
+	ck_assert(awsconf_shown_to_others(&c));
+	ck_assert(!awsconf_open_to_others(&c));
+	awsconf_fini(&c);
+	chmod(path, 0602);
+	ck_assert_int_eq(awsconf_read("work", &c, why), 0);
+	ck_assert(awsconf_open_to_others(&c));
+	awsconf_fini(&c);
+}
+END_TEST
+
+START_TEST(endpoints_are_those_of_the_service_and_the_partition)
+{
+	struct awsconf c;
+
+	put_usual();
+	ck_assert_int_eq(awsconf_read("my team", &c, why), 0);
+	ck_assert_ptr_null(awsconf_endpoint(&c, "STS"));
+	setenv("AWS_ENDPOINT_URL", "http://all", 1);
+	ck_assert_str_eq(awsconf_endpoint(&c, "STS"), "http://all");
+	setenv("AWS_ENDPOINT_URL_STS", "http://sts", 1);
+	ck_assert_str_eq(awsconf_endpoint(&c, "STS"), "http://sts");
+	ck_assert_str_eq(awsconf_endpoint(&c, "S3"), "http://all");
+	awsconf_fini(&c);
+	ck_assert_str_eq(awsconf_domain("eu-west-1"), "amazonaws.com");
+	ck_assert_str_eq(awsconf_domain("us-gov-west-1"), "amazonaws.com");
+	ck_assert_str_eq(awsconf_domain("cn-north-1"), "amazonaws.com.cn");
+	ck_assert_str_eq(awsconf_domain("us-iso-east-1"), "c2s.ic.gov");
+	ck_assert_str_eq(awsconf_domain("us-isob-east-1"), "sc2s.sgov.gov");
+	ck_assert_str_eq(awsconf_domain("eusc-de-east-1"), "amazonaws.eu");
 }
 END_TEST
 
@@ -437,6 +477,8 @@ int main(void)
 			    0, ARRAY_SIZE(wrong));
 	tcase_add_test(t,
 		       region_and_endpoint_come_from_environment_then_profile);
+	tcase_add_test(t, F7_a_file_that_others_can_read_or_change_is_known);
+	tcase_add_test(t, endpoints_are_those_of_the_service_and_the_partition);
 	tcase_add_test(t, a_file_of_noise_is_no_keys_and_no_crash);
 	tcase_add_test(t, A15_one_refresh_serves_all_who_wait);
 	tcase_add_test(
