@@ -1,66 +1,120 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * creds.c - keys to sign with, and where they come from
+ * creds.c - the set of keys in use, and its renewal
+ *
+ * A set is in one of three states:
+ *
+ *   good      until 80 % of its life are over nothing happens; then the
+ *             thread fetches the next one, while this one still serves
+ *   expired   by our clock; who signs waits for the fetch that is under way,
+ *             and when that has failed uses it all the same: the store is the
+ *             judge (its clock, or AWS in trouble, may let it live longer)
+ *   refused   the store said so; who signs waits until the provider has given
+ *             another one, or has insisted on this one: then it is used, and
+ *             who is refused again asks again, with growing pauses
+ *
+ * All fetches but the first are made by the thread, one at a time, so that
+ * none is made twice and no reader runs a program or waits for a name server.
+ * Lives are measured by a clock that does not jump, and begin at the time that
+ * the issuer's answer told, so that a wrong clock of this host does no harm.
  */
 #include "ufs/creds.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/log.h"
-#include "ufs/awsconf.h"
+#include "ufs/creds_impl.h"
+#include "ufs/ufs_impl.h"
 
-/* Fetch new keys this long before the old ones expire. */
-#define EARLY_NS (60 * NSEC_PER_SEC)
 #define WAIT_STEP_NS (100 * NSEC_PER_MSEC)
-#define AGAIN_NS (5 * NSEC_PER_SEC)
+#define LIFE_MOST_NS (10 * 366 * 86400 * NSEC_PER_SEC)
+#define RENEW_LEAST_NS (1 * NSEC_PER_SEC)
+#define AGAIN_FIRST_NS (1 * NSEC_PER_SEC)
+#define AGAIN_MOST_NS (60 * NSEC_PER_SEC)
+#define OPEN_TRIES 3
+#define OPEN_PAUSE_NS (500 * NSEC_PER_MSEC)
+/* A refusal that may have meant something else is looked into at once, and
+ * while that brings nothing after pauses that grow up to this. */
+#define DOUBT_MOST_NS (30 * NSEC_PER_SEC)
+#define DOUBT_WAIT_NS (5 * NSEC_PER_SEC)
+/* Sets that are refused while they are young: after a few the next fetch has
+ * to wait, as the store seems to take no key at all. */
+#define YOUNG_NS (60 * NSEC_PER_SEC)
+#define QUICK_MAX 3
+#define SAY_EVERY_NS (600 * NSEC_PER_SEC)
 
 struct creds_chain {
+	/* set once at open */
 	struct creds_provider *providers; /* owned */
-	struct creds_provider *chosen;    /* set once at open */
+	struct creds_provider *chosen;
+	struct creds_site site;
+	char *region, *ca_bundle; /* behind site's */
+	struct cancel closing;
+
 	struct lock lock;
 	/* under lock */
-	struct event refreshed;
-	struct creds *set; /* owns a ref */
-	bool refreshing;
-	int64_t not_before; /* the next early refresh, after one failed */
+	struct event wake;    /* for the thread: there is something to do */
+	struct event fetched; /* for the others: a fetch has ended */
+	struct creds *set;    /* owns a ref */
+	bool refused;         /* the set, and the provider is to be asked */
+	bool insisted;        /* it was, and gave the same */
+	bool wanted;          /* a fetch that begins now or later */
+	bool fetching;
+	bool started; /* the thread */
+	pthread_t thread;
+	int64_t set_at;     /* when it came */
+	unsigned quick;     /* sets in a row that were refused when young */
+	uint64_t fetches;   /* that have ended */
+	unsigned failures;  /* in a row */
+	int64_t not_before; /* the next fetch, after failures */
+	unsigned doubts;    /* fetches in a row without other keys */
+	int64_t doubted_at; /* when the last of them ended */
+	int64_t said_at;    /* when a failure was last logged */
+	char why[256];      /* of the last failure */
 };
 
-static void wipe(char *s)
+/* When it will end and when the next one is to be fetched, by our clock. */
+static void set_times(struct creds *set)
 {
-	if (s != NULL)
-		explicit_bzero(s, strlen(s));
-	free(s);
-}
+	int64_t now = clock_ns(), life;
 
-void creds_unref(struct creds *set)
-{
-	if (set == NULL ||
-	    atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) > 1)
+	if (set->expiry == 0)
 		return;
-	wipe(set->access_key);
-	wipe(set->secret);
-	wipe(set->token);
-	free(set);
+	life = set->expiry -
+	       (set->issuer_now != 0 ? set->issuer_now : clock_wall_ns());
+	life = MIN(life, LIFE_MOST_NS);
+	set->expires_at = MAX(now + life, 1);
+	set->renew_at = now;
+	/* Not all hosts of a cluster at the same moment. */
+	if (life > 0)
+		set->renew_at +=
+		    MAX(life / 5 * 4 - ufs_jitter(life / 20), RENEW_LEAST_NS);
 }
 
-static int fetch(struct creds_provider *p, struct creds **out,
-		 char why[static 256])
+static int fetch(struct creds_chain *c, struct creds_provider *p,
+		 struct creds **out, char why[static 256])
 {
-	struct creds *set = calloc(1, sizeof(*set));
+	struct creds *set = creds_new();
 	int r;
 
 	if (set == NULL)
 		return -ENOMEM;
-	atomic_init(&set->refs, 1);
-	r = p->fetch(p, set, why);
-	if (r < 0)
+	why[0] = '\0';
+	r = p->fetch(p, &c->site, set, why);
+	if (r < 0) {
 		creds_unref(set);
-	else
-		*out = set;
-	return r;
+		if (why[0] == '\0')
+			snprintf(why, 256, "%s", strerror(-r));
+		return r;
+	}
+	set_times(set);
+	*out = set;
+	return 0;
 }
 
 static bool same_string(const char *a, const char *b)
@@ -68,100 +122,304 @@ static bool same_string(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-/* Called by the one thread that set c->refreshing. */
-static bool refresh(struct creds_chain *c)
+static bool same_keys(const struct creds *a, const struct creds *b)
 {
-	struct creds *set = NULL, *old;
-	char why[256] = "";
-	int r = fetch(c->chosen, &set, why);
-	bool changed = false;
-
-	if (r < 0)
-		log_warn("ufs: credentials of %s: %s", c->chosen->source,
-			 why[0] != '\0' ? why : strerror(-r));
-	lock_take(&c->lock);
-	old = c->set;
-	if (r == 0) {
-		changed = !same_string(old->access_key, set->access_key) ||
-			  !same_string(old->secret, set->secret) ||
-			  !same_string(old->token, set->token);
-		set->generation = old->generation + changed;
-		c->set = set;
-	} else {
-		c->not_before = clock_ns() + AGAIN_NS;
-		old = NULL;
-	}
-	c->refreshing = false;
-	event_broadcast(&c->refreshed);
-	lock_drop(&c->lock);
-	creds_unref(old);
-	return changed;
+	return same_string(a->access_key, b->access_key) &&
+	       same_string(a->secret, b->secret) &&
+	       same_string(a->token, b->token);
 }
 
-static bool expiring_locked(const struct creds_chain *c)
+static bool expired(const struct creds *set)
 {
-	return c->set->expiry != 0 && clock_ns() >= c->not_before &&
-	       clock_wall_ns() + EARLY_NS >= c->set->expiry;
+	return set->expires_at != 0 && clock_ns() >= set->expires_at;
 }
 
-int creds_get(struct creds_chain *c, struct creds **out, struct cancel *cancel)
+/* Growing pauses, and not in step with other hosts. */
+static void pause_locked(struct creds_chain *c, unsigned times)
+    TSA(requires_capability(c->lock))
 {
-	bool mine;
+	int64_t pause = MIN(AGAIN_FIRST_NS << MIN(times, 10), AGAIN_MOST_NS);
 
-	lock_take(&c->lock);
-	/* While another fetches, keys that still serve are used. */
-	while (c->refreshing && c->set->expiry != 0 &&
-	       clock_wall_ns() >= c->set->expiry) {
-		event_wait_until(&c->refreshed, &c->lock,
-				 clock_ns() + WAIT_STEP_NS);
-		if (cancelled(cancel)) {
-			lock_drop(&c->lock);
-			return -ECANCELED;
-		}
-	}
-	mine = !c->refreshing && expiring_locked(c);
-	if (mine)
-		c->refreshing = true;
-	lock_drop(&c->lock);
-	if (mine)
-		refresh(c);
-	lock_take(&c->lock);
-	*out = c->set;
+	c->not_before = clock_ns() + pause - ufs_jitter(pause / 4);
+}
+
+/* Put a new set in place; the old one is returned. */
+static struct creds *install_locked(struct creds_chain *c, struct creds *set)
+    TSA(requires_capability(c->lock))
+{
+	struct creds *old = c->set;
+	bool same = same_keys(old, set);
+	bool young = clock_ns() - c->set_at < YOUNG_NS;
+
+	set->generation = old->generation + !same;
+	c->set = set;
+	c->insisted = same && (c->refused || c->insisted);
+	c->quick = same ? c->quick : c->refused && young ? c->quick + 1 : 0;
+	c->not_before = 0;
+	if (c->insisted || expired(set))
+		pause_locked(c, c->failures++); /* it has not helped */
+	else if (c->quick > QUICK_MAX)
+		pause_locked(c, c->quick - QUICK_MAX);
+	else
+		c->failures = 0;
+	c->doubts = same ? c->doubts + 1 : 0;
+	if (!same)
+		c->set_at = clock_ns();
+	c->why[0] = '\0';
+	c->refused = false;
+	return old;
+}
+
+static struct creds *now_locked(struct creds_chain *c)
+    TSA(requires_capability(c->lock))
+{
 	atomic_fetch_add_explicit(&c->set->refs, 1, memory_order_relaxed);
-	lock_drop(&c->lock);
-	return 0;
+	return c->set;
 }
 
-bool creds_refresh(struct creds_chain *c, unsigned generation,
-		   struct cancel *cancel)
+struct creds *creds_now(struct creds_chain *c)
 {
-	bool changed;
+	struct creds *set;
 
 	lock_take(&c->lock);
-	while (c->refreshing && !cancelled(cancel))
-		event_wait_until(&c->refreshed, &c->lock,
-				 clock_ns() + WAIT_STEP_NS);
-	changed = c->set->generation != generation;
-	if (changed || c->refreshing) {
-		lock_drop(&c->lock);
-		return changed;
-	}
-	c->refreshing = true;
+	set = now_locked(c);
 	lock_drop(&c->lock);
-	return refresh(c);
+	return set;
 }
 
-const char *creds_source(const struct creds_chain *c)
+static void say_failure(const struct creds *set, bool refused, const char *why)
 {
-	return c->chosen->source;
+	int64_t left = set->expires_at - clock_ns();
+
+	if (refused)
+		log_err("ufs: the store refuses the keys of %s, and they "
+			"cannot be renewed: %s",
+			set->source, why);
+	else if (set->expires_at == 0)
+		log_warn("ufs: keys of %s cannot be read again: %s",
+			 set->source, why);
+	else if (left > 0)
+		log_warn("ufs: keys of %s cannot be renewed: %s; those in use "
+			 "last %jd s more",
+			 set->source, why, (intmax_t)(left / NSEC_PER_SEC));
+	else
+		log_err("ufs: keys of %s have expired and cannot be renewed: "
+			"%s",
+			set->source, why);
 }
 
-static void close_providers(struct creds_provider *p)
+static void say_success(const struct creds *set, bool other)
+{
+	if (set->expires_at == 0 && !other)
+		return;
+	if (set->expires_at == 0)
+		log_info("ufs: new keys of %s", set->source);
+	else
+		log_info(
+		    "ufs: %s keys of %s, for %jd s", other ? "new" : "the same",
+		    set->source,
+		    (intmax_t)((set->expires_at - clock_ns()) / NSEC_PER_SEC));
+}
+
+/* One fetch by the thread; the lock is dropped meanwhile. */
+static void fetch_once_locked(struct creds_chain *c)
+    TSA(requires_capability(c->lock))
+{
+	struct creds *set = NULL, *old = NULL, *now;
+	unsigned generation = c->set->generation;
+	char why[256];
+	bool say = false, refused;
+	int r;
+
+	c->fetching = true;
+	c->wanted = false;
+	lock_drop(&c->lock);
+	r = fetch(c, c->chosen, &set, why);
+	lock_take(&c->lock);
+	if (r == 0) {
+		old = install_locked(c, set);
+	} else {
+		say = c->failures == 0 || strcmp(why, c->why) != 0 ||
+		      clock_ns() - c->said_at >= SAY_EVERY_NS;
+		if (say)
+			c->said_at = clock_ns();
+		snprintf(c->why, sizeof(c->why), "%s", why);
+		pause_locked(c, c->failures++);
+		c->doubts++;
+		c->wanted = true;
+	}
+	c->fetching = false;
+	c->fetches++;
+	c->doubted_at = clock_ns();
+	event_broadcast(&c->fetched);
+	now = now_locked(c);
+	refused = c->refused;
+	lock_drop(&c->lock);
+	if (r == 0)
+		say_success(now, now->generation != generation);
+	else if (say && r != -ECANCELED)
+		say_failure(now, refused, why);
+	creds_unref(now);
+	creds_unref(old);
+	lock_take(&c->lock);
+}
+
+/* When the next fetch is due; INT64_MAX: none is. */
+static int64_t due_locked(const struct creds_chain *c)
+{
+	int64_t due = c->wanted || c->refused ? 0
+		      : c->set->renew_at == 0 ? INT64_MAX
+					      : c->set->renew_at;
+
+	return MAX(due, c->not_before);
+}
+
+static void *keep_fresh(void *arg)
+{
+	struct creds_chain *c = arg;
+
+	pthread_setname_np(pthread_self(), "tarn-creds");
+	lock_take(&c->lock);
+	while (!cancelled(&c->closing)) {
+		int64_t due = due_locked(c);
+
+		if (due == INT64_MAX)
+			event_wait(&c->wake, &c->lock);
+		else if (due > clock_ns())
+			event_wait_until(&c->wake, &c->lock, due);
+		else
+			fetch_once_locked(c);
+	}
+	lock_drop(&c->lock);
+	return NULL;
+}
+
+/* Signals are for the main thread. Without a thread the set stays as it is. */
+static void start_locked(struct creds_chain *c)
+    TSA(requires_capability(c->lock))
+{
+	sigset_t all, before;
+	int r;
+
+	if (c->started)
+		return;
+	sigfillset(&all);
+	must(pthread_sigmask(SIG_SETMASK, &all, &before));
+	r = pthread_create(&c->thread, NULL, keep_fresh, c);
+	must(pthread_sigmask(SIG_SETMASK, &before, NULL));
+	c->started = r == 0;
+	if (r != 0)
+		snprintf(c->why, sizeof(c->why), "cannot start a thread: %s",
+			 strerror(r));
+}
+
+static void want_locked(struct creds_chain *c) TSA(requires_capability(c->lock))
+{
+	c->wanted = true;
+	start_locked(c);
+	event_signal(&c->wake);
+}
+
+int creds_get(struct creds_chain *c, int64_t deadline, struct cancel *cancel,
+	      struct creds **out)
+{
+	int r = 0;
+
+	lock_take(&c->lock);
+	while (c->refused || expired(c->set)) {
+		int64_t now = clock_ns();
+
+		/* It could not be renewed just now: let the store judge. */
+		if (!c->refused && !c->fetching && now < c->not_before)
+			break;
+		if (cancelled(cancel))
+			r = -ECANCELED;
+		else if (now >= deadline)
+			r = -EACCES;
+		if (r < 0)
+			break;
+		if (!c->fetching)
+			want_locked(c);
+		event_wait_until(&c->fetched, &c->lock,
+				 MIN(deadline, now + WAIT_STEP_NS));
+	}
+	if (r == 0)
+		*out = now_locked(c);
+	lock_drop(&c->lock);
+	return r;
+}
+
+bool creds_expired(struct creds_chain *c)
+{
+	bool r;
+
+	lock_take(&c->lock);
+	r = expired(c->set);
+	lock_drop(&c->lock);
+	return r;
+}
+
+static bool worth_a_look_locked(const struct creds_chain *c,
+				enum creds_doubt doubt)
+{
+	int64_t pause = MIN(NSEC_PER_SEC << MIN(c->doubts, 10), DOUBT_MOST_NS);
+
+	return doubt == CREDS_REFUSED || c->doubts == 0 ||
+	       clock_ns() - c->doubted_at >= pause;
+}
+
+enum creds_news creds_refresh(struct creds_chain *c, unsigned generation,
+			      enum creds_doubt doubt, int64_t deadline,
+			      struct cancel *cancel)
+{
+	enum creds_news news;
+	uint64_t before;
+
+	lock_take(&c->lock);
+	if (c->set->generation == generation && !c->chosen->fixed &&
+	    worth_a_look_locked(c, doubt)) {
+		if (doubt == CREDS_REFUSED && !c->insisted)
+			c->refused = true;
+		else
+			deadline = MIN(deadline, clock_ns() + DOUBT_WAIT_NS);
+		before = c->fetches;
+		if (!c->fetching)
+			want_locked(c);
+		while (c->fetches == before && !cancelled(cancel) &&
+		       clock_ns() < deadline)
+			event_wait_until(
+			    &c->fetched, &c->lock,
+			    MIN(deadline, clock_ns() + WAIT_STEP_NS));
+	}
+	news = c->set->generation != generation ? CREDS_OTHER
+	       : c->chosen->fixed               ? CREDS_FINAL
+						: CREDS_SAME;
+	lock_drop(&c->lock);
+	return news;
+}
+
+void creds_reload(struct creds_chain *c)
+{
+	if (c->chosen->fixed)
+		return;
+	lock_take(&c->lock);
+	c->not_before = 0;
+	want_locked(c);
+	lock_drop(&c->lock);
+}
+
+void creds_trouble(struct creds_chain *c, char why[static 256])
+{
+	lock_take(&c->lock);
+	memcpy(why, c->why, sizeof(c->why));
+	lock_drop(&c->lock);
+}
+
+void creds_providers_close(struct creds_provider *p)
 {
 	while (p != NULL) {
 		struct creds_provider *next = p->next;
 
-		free(p->source);
 		p->close(p);
 		p = next;
 	}
@@ -169,229 +427,92 @@ static void close_providers(struct creds_provider *p)
 
 void creds_close(struct creds_chain *c)
 {
+	bool started;
+
 	if (c == NULL)
 		return;
+	cancel_set(&c->closing);
+	lock_take(&c->lock);
+	started = c->started;
+	event_signal(&c->wake);
+	lock_drop(&c->lock);
+	if (started)
+		must(pthread_join(c->thread, NULL));
 	creds_unref(c->set);
-	close_providers(c->providers);
-	event_fini(&c->refreshed);
+	creds_providers_close(c->providers);
+	event_fini(&c->wake);
+	event_fini(&c->fetched);
 	lock_fini(&c->lock);
+	free(c->region);
+	free(c->ca_bundle);
 	free(c);
 }
 
-int creds_open_with(struct creds_provider *first, struct creds_chain **out,
-		    char why[static 256])
+static int set_site(struct creds_chain *c, const struct creds_conf *conf)
 {
-	struct creds_chain *c = calloc(1, sizeof(*c));
-	struct creds_provider *p;
-	int r = -ENOENT;
+	const char *ca = conf->ca_bundle;
 
-	if (c == NULL) {
-		close_providers(first);
+	if (ca == NULL)
+		ca = awsconf_env("AWS_CA_BUNDLE");
+	c->region = conf->region != NULL ? strdup(conf->region) : NULL;
+	c->ca_bundle = ca != NULL ? strdup(ca) : NULL;
+	if ((conf->region != NULL && c->region == NULL) ||
+	    (ca != NULL && c->ca_bundle == NULL))
 		return -ENOMEM;
-	}
-	lock_init(&c->lock, RANK_STORE);
-	event_init(&c->refreshed);
-	c->providers = first;
-	for (p = first; p != NULL && r == -ENOENT; p = p->next) {
-		c->chosen = p;
-		r = fetch(p, &c->set, why);
-	}
-	if (r < 0)
-		creds_close(c);
-	else
-		*out = c;
-	return r;
-}
-
-static void provider_free(struct creds_provider *p)
-{
-	free(p);
-}
-
-static int keep(struct creds *set, const char *key, const char *secret,
-		const char *token)
-{
-	set->access_key = strdup(key);
-	set->secret = strdup(secret);
-	if (token != NULL && *token != '\0')
-		set->token = strdup(token);
-	if (set->access_key == NULL || set->secret == NULL ||
-	    (token != NULL && *token != '\0' && set->token == NULL))
-		return -ENOMEM;
+	c->site =
+	    (struct creds_site){ .region = c->region,
+				 .ca_bundle = c->ca_bundle,
+				 .cancel = conf->cancel != NULL ? conf->cancel
+								: &c->closing };
 	return 0;
 }
 
-/* A key id goes into a header: it must not be able to end the line. */
-static bool printable(const char *s)
+/* A network that is just coming up must not fail a mount. */
+static int first_fetch(struct creds_chain *c, char why[static 256])
 {
-	for (; s != NULL && *s != '\0'; s++)
-		if (*s <= ' ' || *s > '~')
-			return false;
-	return true;
-}
+	int r = -EAGAIN;
 
-static int fetch_environment(struct creds_provider *p, struct creds *set,
-			     char why[static 256])
-{
-	const char *key = awsconf_env("AWS_ACCESS_KEY_ID");
-	const char *secret = awsconf_env("AWS_SECRET_ACCESS_KEY");
-	const char *token = awsconf_env("AWS_SESSION_TOKEN");
-
-	(void)p;
-	if (key == NULL && secret == NULL)
-		return -ENOENT;
-	if (key == NULL || secret == NULL) {
-		snprintf(why, 256, "%s is set but %s is not",
-			 key != NULL ? "AWS_ACCESS_KEY_ID"
-				     : "AWS_SECRET_ACCESS_KEY",
-			 key == NULL ? "AWS_ACCESS_KEY_ID"
-				     : "AWS_SECRET_ACCESS_KEY");
-		return -EINVAL;
+	for (unsigned i = 0; i < OPEN_TRIES && r == -EAGAIN; i++) {
+		if (i > 0)
+			ufs_sleep_until(clock_ns() + OPEN_PAUSE_NS,
+					c->site.cancel);
+		r = fetch(c, c->chosen, &c->set, why);
 	}
-	if (!printable(key) || !printable(token)) {
-		snprintf(why, 256,
-			 "AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN holds "
-			 "spaces or control characters");
-		return -EINVAL;
-	}
-	return keep(set, key, secret, token);
-}
-
-struct profile_provider {
-	struct creds_provider provider;
-	char *profile; /* as asked for, or NULL */
-};
-
-static void profile_close(struct creds_provider *p)
-{
-	struct profile_provider *f =
-	    container_of(p, struct profile_provider, provider);
-
-	free(f->profile);
-	free(f);
-}
-
-/* Ways to keys that a profile may name and that are not served. */
-static const char *unsupported(const struct awsconf *c)
-{
-	static const char *const ways[] = {
-		"role_arn",      "credential_process",      "sso_session",
-		"sso_start_url", "web_identity_token_file",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
-		if (awsconf_get(c, ways[i]) != NULL)
-			return ways[i];
-	return NULL;
-}
-
-static int keys_of(const struct awsconf *c, struct creds *set,
-		   char why[static 256])
-{
-	const char *key = awsconf_get(c, "aws_access_key_id");
-	const char *secret = awsconf_get(c, "aws_secret_access_key");
-	const char *token = awsconf_get(c, "aws_session_token");
-	const char *way = unsupported(c);
-
-	if (key == NULL && secret == NULL && way != NULL) {
-		snprintf(why, 256,
-			 "profile %.80s gets its keys by %s, which is not "
-			 "supported: export them with `aws configure "
-			 "export-credentials`",
-			 c->profile, way);
-		return -EINVAL;
-	}
-	if (key == NULL && secret == NULL && c->profile_asked) {
-		snprintf(why, 256,
-			 "no keys in profile %.60s: neither %.60s nor %.60s "
-			 "has aws_access_key_id in it",
-			 c->profile, c->credentials_path, c->config_path);
-		return -EINVAL;
-	}
-	if (key == NULL && secret == NULL) {
-		snprintf(why, 256,
-			 "no keys found: looked at AWS_ACCESS_KEY_ID and at "
-			 "profile default in %.70s and %.70s; set them, or "
-			 "use anonymous",
-			 c->credentials_path, c->config_path);
-		return -ENOENT;
-	}
-	if (key == NULL || secret == NULL) {
-		snprintf(why, 256, "profile %.80s has no %s", c->profile,
-			 key == NULL ? "aws_access_key_id"
-				     : "aws_secret_access_key");
-		return -EINVAL;
-	}
-	if (!printable(key) || !printable(token)) {
-		snprintf(why, 256,
-			 "the key or token of profile %.80s holds spaces or "
-			 "control characters",
-			 c->profile);
-		return -EINVAL;
-	}
-	return keep(set, key, secret, token);
-}
-
-static int fetch_profile(struct creds_provider *p, struct creds *set,
-			 char why[static 256])
-{
-	struct profile_provider *f =
-	    container_of(p, struct profile_provider, provider);
-	struct awsconf c;
-	int r = awsconf_read(f->profile, &c, why);
-
-	if (r < 0)
-		return r;
-	r = keys_of(&c, set, why);
-	awsconf_fini(&c);
 	return r;
 }
 
-static struct creds_provider *profile_provider(const char *profile)
+int creds_open_with(struct creds_provider *first, const struct creds_conf *conf,
+		    struct creds_chain **out, char why[static 256])
 {
-	struct profile_provider *f = calloc(1, sizeof(*f));
-	const char *env = awsconf_env("AWS_PROFILE");
-	const char *name = profile != NULL ? profile
-			   : env != NULL   ? env
-					   : "default";
-
-	if (f == NULL)
-		return NULL;
-	f->provider.fetch = fetch_profile;
-	f->provider.close = profile_close;
-	if (profile != NULL)
-		f->profile = strdup(profile);
-	if ((profile != NULL && f->profile == NULL) ||
-	    asprintf(&f->provider.source, "profile %s", name) < 0) {
-		free(f->profile);
-		free(f);
-		return NULL;
-	}
-	return &f->provider;
-}
-
-int creds_open(const char *profile, struct creds_chain **out,
-	       char why[static 256])
-{
-	struct creds_provider *env, *file;
+	struct creds_chain *c = calloc(1, sizeof(*c));
 	int r;
 
-	if (profile != NULL && *profile == '\0')
-		profile = NULL;
-	file = profile_provider(profile);
-	if (file == NULL)
-		return -ENOMEM;
-	env = profile == NULL ? calloc(1, sizeof(*env)) : NULL;
-	if (env != NULL) {
-		env->fetch = fetch_environment;
-		env->close = provider_free;
-		env->source = strdup("environment");
-		env->next = file;
-	}
-	if (profile == NULL && (env == NULL || env->source == NULL)) {
-		close_providers(env != NULL ? env : file);
+	if (c == NULL) {
+		creds_providers_close(first);
 		return -ENOMEM;
 	}
-	r = creds_open_with(env != NULL ? env : file, out, why);
-	return r == -ENOENT ? -EINVAL : r;
+	creds_wipe_json();
+	lock_init(&c->lock, RANK_STORE);
+	event_init(&c->wake);
+	event_init(&c->fetched);
+	c->providers = first;
+	r = set_site(c, conf);
+	if (r == 0)
+		r = -ENOENT;
+	for (; first != NULL && r == -ENOENT; first = first->next) {
+		c->chosen = first;
+		r = first_fetch(c, why);
+	}
+	if (r < 0) {
+		creds_close(c);
+		return r;
+	}
+	c->site.cancel = &c->closing;
+	lock_take(&c->lock);
+	c->set_at = clock_ns();
+	if (c->set->renew_at != 0)
+		start_locked(c);
+	lock_drop(&c->lock);
+	*out = c;
+	return 0;
 }

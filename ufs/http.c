@@ -251,6 +251,7 @@ static enum plan try_once(struct run *r, int *err)
 	int64_t begin = clock_ns();
 	enum plan plan;
 
+	op->deadline = r->deadline;
 	*err = http_take(r->h, op->total_timeout > 0, r->deadline, op->cancel,
 			 &handle);
 	if (*err < 0) {

@@ -111,8 +111,9 @@ struct http_op {
 	const char *path;  /* for debug lines: the URL's path */
 
 	/* kept by the engine; the driver may read them */
-	uint64_t got;  /* bytes of the body handed to data() */
-	char code[64]; /* the store's word for the last failure */
+	int64_t deadline; /* now, clock_ns(); a byte of body may move it */
+	uint64_t got;     /* bytes of the body handed to data() */
+	char code[64];    /* the store's word for the last failure */
 };
 
 /* 0 or one of ufs.h's errors, with words for ufs_last_error(). */

@@ -496,29 +496,28 @@ static int s3_list(struct ufs *u, const struct ufs_list *q, char **token,
 static void s3_describe(struct ufs *u, char *buf, size_t size)
 {
 	struct s3 *s3 = s3_of(u);
+	struct creds *set = NULL;
 	char region[S3_REGION_MAX];
 
 	lock_take(&s3->lock);
 	memcpy(region, s3->region, sizeof(region));
 	lock_drop(&s3->lock);
+	if (s3->creds != NULL)
+		set = creds_now(s3->creds);
 	snprintf(buf, size, "%s, region %s, %s%s%s",
 		 s3->host != NULL ? s3->host : "AWS", region,
-		 s3->creds != NULL ? "keys of " : "anonymous",
-		 s3->creds != NULL ? creds_source(s3->creds) : "",
+		 set == NULL ? "anonymous" : "keys of ",
+		 set == NULL ? "" : set->source,
 		 strcmp(s3->scheme, "http") == 0 ? ", plain HTTP" : "");
+	creds_unref(set);
 }
 
 static void s3_reload(struct ufs *u)
 {
 	struct s3 *s3 = s3_of(u);
-	struct creds *set;
 
-	if (s3->creds == NULL || creds_get(s3->creds, &set, NULL) < 0)
-		return;
-	if (creds_refresh(s3->creds, set->generation, NULL))
-		log_info("ufs: %s: new keys of %s", s3->where,
-			 creds_source(s3->creds));
-	creds_unref(set);
+	if (s3->creds != NULL)
+		creds_reload(s3->creds);
 }
 
 static void s3_close(struct ufs *u)

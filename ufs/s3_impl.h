@@ -56,9 +56,10 @@ struct s3_op {
 
 	/* what the last try used, to see what an answer changes */
 	char region[S3_REGION_MAX];
-	unsigned generation;           /* of the credentials */
-	bool moved, skewed, refreshed; /* learnt once each */
-	bool beyond;                   /* 416 */
+	unsigned generation;         /* of the credentials */
+	unsigned renewals;           /* of them, after refusals */
+	bool moved, skewed, doubted; /* learnt once each */
+	bool beyond;                 /* 416 */
 
 	/* of a stat and a get */
 	struct ufs_stat st;

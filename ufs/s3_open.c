@@ -2,7 +2,8 @@
 /*
  * s3_open.c - from options, the environment and AWS's files to a bucket
  *
- * Options beat the environment, which beats the files. No request is made.
+ * Options beat the environment, which beats the files. The store is not asked
+ * for anything, but who gives out keys may be.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -143,21 +144,25 @@ static int choose_style(struct s3 *s3, const struct ufs_conf *conf,
 static int choose_keys(struct s3 *s3, const struct ufs_conf *conf,
 		       char why[static 256])
 {
+	struct creds_conf c = { .profile = given(conf->profile),
+				.region = given(conf->region),
+				.ca_bundle = given(conf->ca_bundle),
+				.cancel = conf->cancel };
 	struct creds *set;
 	int r;
 
-	sigv4_key_init(&s3->key);
 	if (conf->anonymous) {
 		s3->ufs.access = strdup("anonymous");
 		return s3->ufs.access == NULL ? -ENOMEM : 0;
 	}
-	r = creds_open(given(conf->profile), &s3->creds, why);
-	if (r == 0)
-		r = creds_get(s3->creds, &set, NULL);
+	r = creds_open(&c, &s3->creds, why);
 	if (r < 0)
 		return r;
-	if (asprintf(&s3->ufs.access, "%s, key %s", creds_source(s3->creds),
-		     set->access_key) < 0)
+	set = creds_now(s3->creds);
+	if (set->whose != NULL)
+		s3->ufs.access = strdup(set->whose);
+	else if (asprintf(&s3->ufs.access, "%s, key %s", set->source,
+			  set->access_key) < 0)
 		s3->ufs.access = NULL;
 	creds_unref(set);
 	return s3->ufs.access == NULL ? -ENOMEM : 0;
@@ -210,13 +215,12 @@ int ufs_s3_open(const struct ufs_conf *conf, struct ufs **out,
 	if (s3 == NULL)
 		return -ENOMEM;
 	lock_init(&s3->lock, RANK_STORE);
+	sigv4_key_init(&s3->key);
 	s3->ufs.ops = &s3_ops;
 	s3->requester_pays = conf->requester_pays;
 	s3->metadata_timeout = conf->metadata_timeout;
 	s3->read_timeout = conf->read_timeout;
-	r = choose_keys(s3, conf, why);
-	if (r == 0)
-		r = parse_url(s3, conf->url, why);
+	r = parse_url(s3, conf->url, why);
 	if (r == 0)
 		r = awsconf_read(given(conf->profile), &aws, why);
 	/* Not refused: it is how containers are given their files. */
@@ -234,6 +238,9 @@ int ufs_s3_open(const struct ufs_conf *conf, struct ufs **out,
 		r = name_it(s3, conf);
 	if (r == 0)
 		r = start_http(s3, conf, &aws, why);
+	/* Last, as others may have to be asked. */
+	if (r == 0)
+		r = choose_keys(s3, conf, why);
 	awsconf_fini(&aws);
 	if (r < 0)
 		s3->ufs.ops->close(&s3->ufs);

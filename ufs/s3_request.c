@@ -21,6 +21,7 @@
 
 /* AWS allows 15 minutes; an answer's Date is exact to a second. */
 #define SKEW_MIN_NS (5 * 60 * NSEC_PER_SEC)
+#define RENEWALS_AT_ONCE 2
 
 static struct s3_op *of(struct http_op *op)
 {
@@ -66,6 +67,16 @@ static void sign_header(struct sigv4_request *r, const char *name,
 	    (struct sigv4_pair){ str_of(name), str_of(value) };
 }
 
+/* In time; why is a person's to mend. */
+static int no_keys(struct s3_op *op)
+{
+	char why[256];
+
+	creds_trouble(op->s3->creds, why);
+	return ufs_fail(-EACCES, "the credentials have expired%s%s",
+			why[0] != '\0' ? ": " : "", why);
+}
+
 static int authorize(struct s3_op *op, struct sigv4_request *r,
 		     struct text *headers)
 {
@@ -74,7 +85,9 @@ static int authorize(struct s3_op *op, struct sigv4_request *r,
 	char date[17];
 	int err;
 
-	err = creds_get(s3->creds, &set, op->http.cancel);
+	err = creds_get(s3->creds, op->http.deadline, op->http.cancel, &set);
+	if (err == -EACCES)
+		return no_keys(op);
 	if (err < 0)
 		return err;
 	op->generation = set->generation;
@@ -240,14 +253,37 @@ static bool learn_skew(struct s3_op *op, const struct http_answer *a,
 	return true;
 }
 
-static enum http_next learn_keys(struct s3_op *op)
+/*
+ * The store does not take these keys, for certain or maybe. It may not take
+ * the next ones either, when others use them up: then a pause helps.
+ */
+static enum http_next learn_keys(struct s3_op *op, enum creds_doubt doubt)
 {
 	if (op->s3->creds == NULL)
 		return HTTP_DENIED;
-	op->refreshed = true;
-	return creds_refresh(op->s3->creds, op->generation, op->http.cancel)
-		   ? HTTP_AGAIN
-		   : HTTP_RETRY;
+	switch (creds_refresh(op->s3->creds, op->generation, doubt,
+			      op->http.deadline, op->http.cancel)) {
+	case CREDS_OTHER:
+		return op->renewals++ < RENEWALS_AT_ONCE ? HTTP_AGAIN
+							 : HTTP_RETRY;
+	case CREDS_FINAL:
+		return HTTP_DENIED;
+	default:
+		return HTTP_RETRY;
+	}
+}
+
+/*
+ * A HEAD's refusal has no body that could say what it means, and keys that
+ * were taken away are refused like keys that never were.
+ */
+static bool may_mean_keys(const struct s3_op *op, const struct http_answer *a,
+			  const char *code)
+{
+	return op->s3->creds != NULL && !op->doubted &&
+	       (a->status == 400 || a->status == 403) &&
+	       (op->http.method == HTTP_HEAD ||
+		strcmp(code, "InvalidAccessKeyId") == 0);
 }
 
 enum http_next s3_failed(struct http_op *http, const struct http_answer *a)
@@ -280,12 +316,14 @@ enum http_next s3_failed(struct http_op *http, const struct http_answer *a)
 			return HTTP_AGAIN;
 	if ((a->status == 403 || a->status == 400) && learn_skew(op, a, e.code))
 		return HTTP_AGAIN;
-	if (is_one_of(e.code, old_keys, ARRAY_SIZE(old_keys)))
-		return learn_keys(op);
-	if (head && op->s3->creds != NULL && !op->refreshed &&
-	    (a->status == 400 || a->status == 401 || a->status == 403)) {
-		/* It may have meant the keys; it had no body to say so. */
-		if (learn_keys(op) == HTTP_AGAIN)
+	if (a->status == 401 ||
+	    is_one_of(e.code, old_keys, ARRAY_SIZE(old_keys)))
+		return learn_keys(op, CREDS_REFUSED);
+	if (may_mean_keys(op, a, e.code)) {
+		if (creds_expired(op->s3->creds))
+			return learn_keys(op, CREDS_REFUSED);
+		op->doubted = true;
+		if (learn_keys(op, CREDS_DOUBTED) == HTTP_AGAIN)
 			return HTTP_AGAIN;
 	}
 	if (strcmp(e.code, "NoSuchBucket") == 0) {

@@ -144,11 +144,13 @@ struct ufs_conf {
 	int64_t read_timeout;     /* a get: without any byte for this long */
 	int64_t stall_timeout;    /* a connection below 1 KB/s for this long */
 	uint64_t bandwidth_down;  /* bytes a second, 0 = no limit */
+	struct cancel *cancel;    /* ends the open, or NULL */
 };
 
 /*
- * Open the driver that conf->url's scheme names. Makes no request. Returns
- * -EINVAL (with *why set) for what a person can mend.
+ * Open the driver that conf->url's scheme names. The store is not asked for
+ * anything, but keys may have to be fetched. Returns -EINVAL (with *why set)
+ * for what a person can mend, -ECANCELED.
  */
 int ufs_open(const struct ufs_conf *conf, struct ufs **out,
 	     char why[static 256]);

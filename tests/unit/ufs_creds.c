@@ -4,100 +4,15 @@
  */
 #include <check.h>
 #include <errno.h>
-#include <limits.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "base/log.h"
+#include "tests/unit/creds_home.h"
 #include "tests/unit/run.h"
 #include "ufs/awsconf.h"
-#include "ufs/creds.h"
+#include "ufs/creds_impl.h"
 #include "ufs/ini.h"
 #include "ufs/ufs.h"
-
-static char home[64], why[256];
-
-static const char *const variables[] = {
-	"AWS_ACCESS_KEY_ID",   "AWS_SECRET_ACCESS_KEY",
-	"AWS_SESSION_TOKEN",   "AWS_PROFILE",
-	"AWS_DEFAULT_PROFILE", "AWS_REGION",
-	"AWS_DEFAULT_REGION",  "AWS_ENDPOINT_URL",
-	"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_STS",
-	"AWS_CA_BUNDLE",       "AWS_SHARED_CREDENTIALS_FILE",
-	"AWS_CONFIG_FILE",     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-};
-
-static void path_of(const char *name, char out[static 128])
-{
-	snprintf(out, 128, "%s/.aws/%s", home, name);
-}
-
-static void put(const char *name, const char *text)
-{
-	char path[128];
-	FILE *f;
-
-	path_of(name, path);
-	f = fopen(path, "w");
-	ck_assert_ptr_nonnull(f);
-	ck_assert_int_ge(fputs(text, f), 0);
-	ck_assert_int_eq(fclose(f), 0);
-}
-
-static void fresh_home(void)
-{
-	char dir[128];
-
-	for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
-		unsetenv(variables[i]);
-	snprintf(home, sizeof(home), "/tmp/ufs_creds.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(home));
-	snprintf(dir, sizeof(dir), "%s/.aws", home);
-	ck_assert_int_eq(mkdir(dir, 0700), 0);
-	setenv("HOME", home, 1);
-	why[0] = '\0';
-}
-
-static void remove_home(void)
-{
-	char path[128];
-
-	path_of("credentials", path);
-	unlink(path);
-	path_of("config", path);
-	unlink(path);
-	path_of("", path);
-	rmdir(path);
-	rmdir(home);
-}
-
-/* "source key secret token" of what the chain finds, or "-errno". */
-static const char *found(const char *profile)
-{
-	static char out[256];
-	struct creds_chain *c;
-	struct creds *set;
-	int r = creds_open(profile, &c, why);
-
-	if (r < 0) {
-		snprintf(out, sizeof(out), "%d", r);
-		return out;
-	}
-	ck_assert_int_eq(creds_get(c, &set, NULL), 0);
-	snprintf(out, sizeof(out), "%s: %s %s %s", creds_source(c),
-		 set->access_key, set->secret,
-		 set->token != NULL ? set->token : "-");
-	creds_unref(set);
-	creds_close(c);
-	return out;
-}
-
-#define EINVAL_TEXT "-22"
 
 static void put_usual(void)
 {
@@ -125,7 +40,6 @@ static void put_usual(void)
 		      "  addressing_style = path\n"
 		      "[profile role]\n"
 		      "role_arn = arn:aws:iam::1:role/x\n"
-		      "source_profile = default\n"
 		      "[services local]\n"
 		      "s3 = \n"
 		      "  endpoint_url = http://127.0.0.1:9000\n"
@@ -167,8 +81,8 @@ START_TEST(files_may_stand_elsewhere)
 	char from[128], to[128];
 
 	put_usual();
-	path_of("credentials", from);
-	path_of("other", to);
+	home_path("credentials", from);
+	home_path("other", to);
 	ck_assert_int_eq(rename(from, to), 0);
 	ck_assert_str_eq(found(NULL), EINVAL_TEXT);
 	setenv("AWS_SHARED_CREDENTIALS_FILE", to, 1);
@@ -249,7 +163,7 @@ START_TEST(F7_a_file_that_others_can_read_or_change_is_known)
 	char path[128];
 
 	put_usual();
-	path_of("credentials", path);
+	home_path("credentials", path);
 	chmod(path, 0600);
 	ck_assert_int_eq(awsconf_read("work", &c, why), 0);
 	ck_assert(!awsconf_shown_to_others(&c));
@@ -307,99 +221,6 @@ START_TEST(a_file_of_noise_is_no_keys_and_no_crash)
 		ini_get(NULL, "a", "b");
 		ini_free(ini);
 	}
-}
-END_TEST
-
-/* A provider whose keys change when told, and that counts its calls. */
-struct turning {
-	struct creds_provider provider;
-	atomic_uint fetches, version;
-	atomic_bool fail;
-	_Atomic int64_t expiry;
-};
-
-static int turn(struct creds_provider *p, struct creds *set,
-		char words[static 256])
-{
-	struct turning *t = container_of(p, struct turning, provider);
-	char key[32];
-
-	(void)words;
-	atomic_fetch_add(&t->fetches, 1);
-	if (atomic_load(&t->fail))
-		return -EIO;
-	usleep(1000); /* so that others come while it works */
-	snprintf(key, sizeof(key), "K%u", atomic_load(&t->version));
-	set->access_key = strdup(key);
-	set->secret = strdup("s");
-	set->expiry = atomic_load(&t->expiry);
-	return 0;
-}
-
-static void turn_close(struct creds_provider *p)
-{
-	(void)p; /* a local of the test */
-}
-
-static void *refresh_once(void *arg)
-{
-	struct creds_chain *c = arg;
-
-	ck_assert(creds_refresh(c, 0, NULL));
-	return NULL;
-}
-
-START_TEST(A15_one_refresh_serves_all_who_wait)
-{
-	struct turning t = { .provider = { .fetch = turn,
-					   .close = turn_close } };
-	struct creds_chain *c;
-	struct creds *old, *new;
-	pthread_t thread[16];
-
-	t.provider.source = strdup("test");
-	ck_assert_int_eq(creds_open_with(&t.provider, &c, why), 0);
-	ck_assert_int_eq(creds_get(c, &old, NULL), 0);
-	ck_assert(!creds_refresh(c, 0, NULL)); /* the same keys */
-	ck_assert_uint_eq(atomic_load(&t.fetches), 2);
-	atomic_store(&t.version, 1);
-	for (size_t i = 0; i < 16; i++)
-		pthread_create(&thread[i], NULL, refresh_once, c);
-	for (size_t i = 0; i < 16; i++)
-		pthread_join(thread[i], NULL);
-	ck_assert_uint_eq(atomic_load(&t.fetches), 3);
-	ck_assert_int_eq(creds_get(c, &new, NULL), 0);
-	ck_assert_str_eq(old->access_key, "K0");
-	ck_assert_str_eq(new->access_key, "K1");
-	creds_unref(old);
-	creds_unref(new);
-	creds_close(c);
-}
-END_TEST
-
-START_TEST(keys_that_expire_soon_are_fetched_anew_but_serve_meanwhile)
-{
-	struct turning t = { .provider = { .fetch = turn,
-					   .close = turn_close } };
-	struct creds_chain *c;
-	struct creds *set;
-
-	log_open("/dev/null");
-	atomic_store(&t.expiry, clock_wall_ns() + 5 * NSEC_PER_SEC);
-	t.provider.source = strdup("test");
-	ck_assert_int_eq(creds_open_with(&t.provider, &c, why), 0);
-	atomic_store(&t.version, 1);
-	atomic_store(&t.fail, true);
-	ck_assert_int_eq(creds_get(c, &set, NULL), 0);
-	ck_assert_str_eq(set->access_key, "K0");
-	creds_unref(set);
-	ck_assert_uint_eq(atomic_load(&t.fetches), 2);
-	/* It failed: not again for each request. */
-	ck_assert_int_eq(creds_get(c, &set, NULL), 0);
-	creds_unref(set);
-	ck_assert_uint_eq(atomic_load(&t.fetches), 2);
-	creds_close(c);
-	log_open("stderr");
 }
 END_TEST
 
@@ -480,9 +301,6 @@ int main(void)
 	tcase_add_test(t, F7_a_file_that_others_can_read_or_change_is_known);
 	tcase_add_test(t, endpoints_are_those_of_the_service_and_the_partition);
 	tcase_add_test(t, a_file_of_noise_is_no_keys_and_no_crash);
-	tcase_add_test(t, A15_one_refresh_serves_all_who_wait);
-	tcase_add_test(
-	    t, keys_that_expire_soon_are_fetched_anew_but_serve_meanwhile);
 	tcase_add_loop_test(t, a_source_that_cannot_be_is_refused_in_words, 0,
 			    ARRAY_SIZE(sources));
 	tcase_add_loop_test(t,

@@ -497,14 +497,28 @@ static enum server_then expired(struct server *s, int fd, unsigned nth,
 		return SERVER_KEEP;
 	}
 	/* Someone rotates them just now. */
-	if (st.test == 0)
+	if (st.test != 1)
 		write_keys("NEW");
 	if (is_head(request))
 		answer_head(fd, 400, "");
+	else if (st.test == 2)
+		answer(fd, 401, "", "");
 	else
 		answer(fd, 400, "", "<Error><Code>ExpiredToken</Code></Error>");
 	return SERVER_KEEP;
 }
+
+/* Which request, and what it is to end in. */
+static const struct {
+	int test; /* 0, 2: someone rotates the keys */
+	bool head;
+	int wanted;
+} expiries[] = {
+	{ 0, false, 0 },
+	{ 0, true, 0 },
+	{ 1, false, -EACCES },
+	{ 2, false, 0 },
+};
 
 START_TEST(A15_expired_keys_are_read_again)
 {
@@ -519,17 +533,30 @@ START_TEST(A15_expired_keys_are_read_again)
 	unsetenv("AWS_ACCESS_KEY_ID");
 	unsetenv("AWS_SECRET_ACCESS_KEY");
 	start(expired, (struct ufs_conf){ .read_timeout = NSEC_PER_SEC });
-	st.test = _i / 2;
-	if (_i == 0)
-		ck_assert_int_eq(get("a", NULL, 0, 5), 0);
-	else if (_i == 1)
-		ck_assert_int_eq(stat_key("a"), 0);
-	else
-		ck_assert_int_eq(get("a", NULL, 0, 5), -EACCES);
+	st.test = expiries[_i].test;
+	ck_assert_int_eq(expiries[_i].head ? stat_key("a")
+					   : get("a", NULL, 0, 5),
+			 expiries[_i].wanted);
 	ck_assert_uint_ge(requests(), 2);
 	stop();
 	unlink(keys_path);
 	unsetenv("AWS_SHARED_CREDENTIALS_FILE");
+}
+END_TEST
+
+START_TEST(expired_keys_of_the_environment_are_EACCES_at_once)
+{
+	int64_t begin = clock_ns();
+
+	setenv("AWS_ACCESS_KEY_ID", "OLD", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "s", 1);
+	start(expired, (struct ufs_conf){ .read_timeout = 60 * NSEC_PER_SEC });
+	st.test = 1;
+	ck_assert_int_eq(get("a", NULL, 0, 5), -EACCES);
+	ck_assert_ptr_nonnull(strstr(ufs_last_error(), "ExpiredToken"));
+	ck_assert_uint_eq(requests(), 1);
+	ck_assert_int_lt(clock_ns() - begin, 20 * NSEC_PER_SEC);
+	stop();
 }
 END_TEST
 
@@ -771,7 +798,9 @@ int main(void)
 	tcase_add_test(t, A26_a_bucket_that_is_gone_is_EIO_until_it_is_back);
 	tcase_add_test(
 	    t, an_absent_object_is_ENOENT_and_the_bucket_asked_for_once);
-	tcase_add_loop_test(t, A15_expired_keys_are_read_again, 0, 3);
+	tcase_add_loop_test(t, A15_expired_keys_are_read_again, 0,
+			    ARRAY_SIZE(expiries));
+	tcase_add_test(t, expired_keys_of_the_environment_are_EACCES_at_once);
 	tcase_add_test(t, a_range_behind_the_end_is_the_end_if_a_HEAD_says_so);
 	tcase_add_test(t, F8_an_archived_object_is_told_apart);
 	tcase_add_loop_test(t, a_listing_is_right_or_EIO, 0,

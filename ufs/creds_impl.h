@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * creds_impl.h - the parts of the credentials chain
+ *
+ * creds.c: the set in use and its renewal. creds_open.c: who is asked, in
+ * which order. creds_set.c: what all providers do with what they read. One
+ * file each for the places where keys come from: creds_env.c,
+ * creds_profile.c.
+ *
+ * Words for people (why) name the thing and the fix in one sentence and hold
+ * no word of an answer but an error's code: an answer may repeat a secret.
+ */
+#ifndef UFS_CREDS_IMPL_H
+#define UFS_CREDS_IMPL_H
+
+#include <jansson.h>
+
+#include "ufs/awsconf.h"
+#include "ufs/creds.h"
+#include "ufs/encode.h"
+
+/* What the fetches of a chain have in common. */
+struct creds_site {
+	const char *region;    /* or NULL: as the AWS files say */
+	const char *ca_bundle; /* the same */
+	struct cancel *cancel; /* the chain is being closed */
+};
+
+struct creds_provider {
+	/*
+	 * Fetch into set. -ENOENT: it has no keys. -EAGAIN: it failed in a
+	 * way that may pass soon. -EINVAL: someone has to mend something.
+	 * -ECANCELED, -ENOMEM.
+	 */
+	int (*fetch)(struct creds_provider *p, const struct creds_site *site,
+		     struct creds *set, char why[static 256]);
+	void (*close)(struct creds_provider *p);
+	bool fixed; /* what it has can never change in this process */
+	struct creds_provider *next;
+};
+
+void creds_providers_close(struct creds_provider *first);
+
+/* creds_env.c */
+struct creds_provider *creds_env_provider(void);
+int creds_env_fetch(struct creds *set, char why[static 256]);
+
+/* creds_profile.c; profile: as asked for by name, or NULL */
+struct creds_provider *creds_profile_provider(const char *profile);
+
+/* ---- creds_set.c ---- */
+
+struct creds *creds_new(void); /* empty, one reference; or NULL */
+
+/*
+ * Copy what was read. -EINVAL when the id or the token could not stand in a
+ * header; what names them, as in "WHAT holds spaces".
+ */
+int creds_keep(struct creds *set, const char *key, const char *secret,
+	       const char *token, const char *what, char why[static 256]);
+
+/* set->source and, if whose is not NULL, set->whose, printf-like. */
+int creds_name(struct creds *set, const char *whose, const char *source, ...)
+    PRINTF_LIKE(3, 4);
+
+/* "2012-12-03T20:48:03Z", with a fraction or an offset; wall ns. */
+bool creds_time(const char *text, int64_t *out);
+
+/*
+ * All of a small file that holds one secret, without the newlines at its
+ * end. -EINVAL with *why set; what names it, as in "cannot read WHAT".
+ */
+int creds_read_file(const char *path, size_t most, const char *what,
+		    struct text *out, char why[static 256]);
+
+/* How one provider calls the members of an answer. */
+struct creds_members {
+	const char *key, *secret, *token, *expiry;
+	bool temporary; /* there must be a token and an expiry */
+};
+
+/* Keys out of a JSON object. -EINVAL, what as in creds_keep(). */
+int creds_from_json(const json_t *o, const struct creds_members *m,
+		    struct creds *set, const char *what, char why[static 256]);
+
+/*
+ * An error's code if it can be one, else "": a few letters, digits and ".-_".
+ * It is shorter than a secret key, lest one is told where a code belongs.
+ */
+#define CREDS_CODE_MAX 40
+void creds_code(const char *from, char out[static CREDS_CODE_MAX]);
+
+/* Make jansson leave no secret in the memory that it frees. */
+void creds_wipe_json(void);
+
+/* malloc and free that leave none; for expat, too. */
+void creds_wiped_free(void *p);
+void *creds_wiped_realloc(void *p, size_t n);
+
+void creds_free_string(char *s); /* wiped; NULL is allowed */
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * creds_open.c - who is asked for keys, and in which order
+ *
+ * The order of the SDKs:
+ * https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "ufs/creds_impl.h"
+#include "ufs/ufs_impl.h"
+
+/* All said no. */
+static int none_found(const char *profile, char why[static 256])
+{
+	struct awsconf aws;
+	int r = awsconf_read(profile, &aws, why);
+
+	if (r < 0)
+		return r;
+	if (aws.profile_asked)
+		ufs_why(why, 0,
+			"no keys in profile %.60s: neither %.60s nor %.60s has "
+			"aws_access_key_id in it",
+			aws.profile, aws.credentials_path, aws.config_path);
+	else
+		ufs_why(why, 0,
+			"no keys found: looked at AWS_ACCESS_KEY_ID and at "
+			"profile default in %.70s and %.70s; set them, or use "
+			"anonymous",
+			aws.credentials_path, aws.config_path);
+	awsconf_fini(&aws);
+	return -EINVAL;
+}
+
+int creds_open(const struct creds_conf *conf, struct creds_chain **out,
+	       char why[static 256])
+{
+	const char *profile = conf->profile;
+	struct creds_provider *p[2], *first = NULL;
+	size_t n = 0;
+	bool memory = true;
+	char last[256] = "";
+	int r;
+
+	if (profile != NULL && *profile == '\0')
+		profile = NULL;
+	if (profile == NULL)
+		p[n++] = creds_env_provider();
+	p[n++] = creds_profile_provider(profile);
+	while (n-- > 0) {
+		if (p[n] == NULL) {
+			memory = false;
+			continue;
+		}
+		p[n]->next = first;
+		first = p[n];
+	}
+	if (!memory) {
+		creds_providers_close(first);
+		return -ENOMEM;
+	}
+	r = creds_open_with(first, conf, out, last);
+	if (r == -ENOENT)
+		return none_found(profile, why);
+	if (r < 0 && last[0] != '\0')
+		snprintf(why, 256, "%s", last);
+	return r == -EAGAIN ? -EINVAL : r;
+}
