@@ -5,7 +5,7 @@
  * creds.c: the set in use and its renewal. creds_open.c: who is asked, in
  * which order. creds_set.c: what all providers do with what they read. One
  * file each for the places where keys come from: creds_env.c,
- * creds_profile.c.
+ * creds_profile.c, creds_container.c, creds_imds.c.
  *
  * Words for people (why) name the thing and the fix in one sentence and hold
  * no word of an answer but an error's code: an answer may repeat a secret.
@@ -47,6 +47,16 @@ int creds_env_fetch(struct creds *set, char why[static 256]);
 
 /* creds_profile.c; profile: as asked for by name, or NULL */
 struct creds_provider *creds_profile_provider(const char *profile);
+
+/* creds_container.c */
+struct creds_provider *creds_container_provider(void);
+int creds_container_fetch(const struct creds_site *site, struct creds *set,
+			  char why[static 256]);
+
+/* creds_imds.c; profile as above */
+struct creds_provider *creds_imds_provider(const char *profile);
+int creds_imds_fetch(const struct creds_site *site, const struct awsconf *aws,
+		     struct creds *set, char why[static 256]);
 
 /* ---- creds_set.c ---- */
 

@@ -4,6 +4,7 @@
  *
  * The order of the SDKs:
  * https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
+ * Instance metadata comes last, as asking where there is none takes a second.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,8 +12,9 @@
 #include "ufs/creds_impl.h"
 #include "ufs/ufs_impl.h"
 
-/* All said no. */
-static int none_found(const char *profile, char why[static 256])
+/* All said no. last: the words of the last one, instance metadata. */
+static int none_found(const char *profile, const char *last,
+		      char why[static 256])
 {
 	struct awsconf aws;
 	int r = awsconf_read(profile, &aws, why);
@@ -21,15 +23,17 @@ static int none_found(const char *profile, char why[static 256])
 		return r;
 	if (aws.profile_asked)
 		ufs_why(why, 0,
-			"no keys in profile %.60s: neither %.60s nor %.60s has "
-			"aws_access_key_id in it",
-			aws.profile, aws.credentials_path, aws.config_path);
+			"no keys in profile %.40s: neither %.50s nor %.50s has "
+			"aws_access_key_id or another source in it, and %.60s",
+			aws.profile, aws.credentials_path, aws.config_path,
+			last);
 	else
-		ufs_why(why, 0,
-			"no keys found: looked at AWS_ACCESS_KEY_ID and at "
-			"profile default in %.70s and %.70s; set them, or use "
-			"anonymous",
-			aws.credentials_path, aws.config_path);
+		ufs_why(
+		    why, 0,
+		    "no keys found: AWS_ACCESS_KEY_ID is not set, %.50s and "
+		    "%.50s have no profile default with any, and %.40s; "
+		    "set them, or use anonymous",
+		    aws.credentials_path, aws.config_path, last);
 	awsconf_fini(&aws);
 	return -EINVAL;
 }
@@ -38,7 +42,7 @@ int creds_open(const struct creds_conf *conf, struct creds_chain **out,
 	       char why[static 256])
 {
 	const char *profile = conf->profile;
-	struct creds_provider *p[2], *first = NULL;
+	struct creds_provider *p[4], *first = NULL;
 	size_t n = 0;
 	bool memory = true;
 	char last[256] = "";
@@ -49,6 +53,8 @@ int creds_open(const struct creds_conf *conf, struct creds_chain **out,
 	if (profile == NULL)
 		p[n++] = creds_env_provider();
 	p[n++] = creds_profile_provider(profile);
+	p[n++] = creds_container_provider();
+	p[n++] = creds_imds_provider(profile);
 	while (n-- > 0) {
 		if (p[n] == NULL) {
 			memory = false;
@@ -63,7 +69,7 @@ int creds_open(const struct creds_conf *conf, struct creds_chain **out,
 	}
 	r = creds_open_with(first, conf, out, last);
 	if (r == -ENOENT)
-		return none_found(profile, why);
+		return none_found(profile, last, why);
 	if (r < 0 && last[0] != '\0')
 		snprintf(why, 256, "%s", last);
 	return r == -EAGAIN ? -EINVAL : r;

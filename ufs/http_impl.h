@@ -49,6 +49,12 @@ struct http {
 	atomic_bool no_range_said; /* that it ignores Range */
 };
 
+/* libcurl, once for the process. -EIO when it does not start. */
+int http_global_init(void);
+
+/* Free a list of headers and leave no trace of a secret. */
+void http_wipe_headers(struct curl_slist *list);
+
 /*
  * -ECANCELED, or -ETIMEDOUT when none was free until deadline. A few above
  * the limit are kept for metadata, which must not wait for slow bodies.

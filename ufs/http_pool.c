@@ -28,13 +28,19 @@ static void init_global(void)
 	global = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+int http_global_init(void)
+{
+	must(pthread_once(&once, init_global));
+	return global == CURLE_OK ? 0 : -EIO;
+}
+
 int http_new(const struct http_conf *conf, struct http **out)
 {
 	struct http *h;
+	int r = http_global_init();
 
-	must(pthread_once(&once, init_global));
-	if (global != CURLE_OK)
-		return -EIO;
+	if (r < 0)
+		return r;
 	h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return -ENOMEM;

@@ -551,7 +551,7 @@ static void judge(struct attempt *t, CURLcode code)
 					    : curl_easy_strerror(code));
 }
 
-static void header_list_wipe(struct curl_slist *list)
+void http_wipe_headers(struct curl_slist *list)
 {
 	for (struct curl_slist *l = list; l != NULL; l = l->next)
 		explicit_bzero(l->data, strlen(l->data));
@@ -578,7 +578,7 @@ static struct curl_slist *header_list(struct attempt *t, struct http_try *made)
 		*end = '\0';
 		more = curl_slist_append(list, line);
 		if (more == NULL) {
-			header_list_wipe(list);
+			http_wipe_headers(list);
 			return NULL;
 		}
 		list = more;
@@ -658,7 +658,7 @@ void http_try_run(struct http *h, struct http_handle *handle,
 		judge(&t, curl_easy_perform(handle->curl));
 		curl_easy_setopt(handle->curl, CURLOPT_HTTPHEADER, NULL);
 	}
-	header_list_wipe(list);
+	http_wipe_headers(list);
 	text_fini(&made.url);
 	text_wipe(&made.headers);
 }

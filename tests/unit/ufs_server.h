@@ -110,12 +110,16 @@ __attribute__((unused)) static bool server_range(const char *request,
 	return r != NULL && sscanf(r + 15, "%zu-%zu", first, last) == 2;
 }
 
-/* Read up to the blank line. False: the connection has ended. */
+/*
+ * Read up to the blank line, and the body that a length announces. False: the
+ * connection has ended.
+ */
 static bool server_read_request(int fd, char *buf, size_t size)
 {
-	size_t n = 0;
+	size_t n = 0, want = size - 1;
+	const char *length;
 
-	while (n + 1 < size) {
+	while (n < want) {
 		ssize_t r = recv(fd, buf + n, 1, 0);
 
 		if (r < 0 && errno == EINTR)
@@ -123,10 +127,16 @@ static bool server_read_request(int fd, char *buf, size_t size)
 		if (r <= 0)
 			return false;
 		buf[++n] = '\0';
-		if (n >= 4 && memcmp(buf + n - 4, "\r\n\r\n", 4) == 0)
-			return true;
+		if (want < size - 1 || n < 4 ||
+		    memcmp(buf + n - 4, "\r\n\r\n", 4) != 0)
+			continue;
+		length = strcasestr(buf, "\r\nContent-Length:");
+		want =
+		    n + (length != NULL ? strtoul(length + 17, NULL, 10) : 0);
+		if (want > size - 1)
+			return false;
 	}
-	return false;
+	return want < size - 1;
 }
 
 struct server_connection {

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ufs_creds_sources.c - the places that hand out keys, as they behave
+ *
+ * A server in this process answers as a container's endpoint and instance
+ * metadata document it, and in the ways in which they fail.
+ */
+#include "tests/unit/ufs_server.h"
+
+#include <fcntl.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "tests/unit/creds_home.h"
+#include "ufs/creds_http.h"
+#include "ufs/creds_impl.h"
+
+#define SEEN_MAX 16
+
+/* What the next answers are, and what was asked. */
+static struct {
+	struct server server;
+	atomic_int status;
+	const char *body; /* NULL: the right one */
+	const char *headers;
+	const char *path; /* only answers of this path are those above */
+	atomic_bool hold; /* never answer */
+	char seen[SEEN_MAX][8192];
+} at;
+
+#define JSON_OK                                                                \
+	"{\"Code\":\"Success\",\"Type\":\"AWS-HMAC\",\"AccessKeyId\":"         \
+	"\"ASIAJSON\",\"SecretAccessKey\":\"jsonsecret\",\"Token\":"           \
+	"\"jsontoken\",\"Expiration\":\"2099-01-01T00:00:00Z\"}"
+static void answer(int fd, int status, const char *headers, const char *body)
+{
+	server_say(fd,
+		   "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n%s"
+		   "Connection: close\r\n\r\n",
+		   status, strlen(body), headers);
+	server_send(fd, body, strlen(body));
+}
+
+static bool asks(const char *request, const char *method, const char *path)
+{
+	size_t m = strlen(method), p = strlen(path);
+
+	return strncmp(request, method, m) == 0 && request[m] == ' ' &&
+	       strncmp(request + m + 1, path, p) == 0;
+}
+
+/* The right answer of whoever has this path. */
+static void answer_right(int fd, const char *request)
+{
+	if (asks(request, "PUT", "/latest/api/token"))
+		answer(fd,
+		       strstr(request, "token-ttl-seconds: ") != NULL ? 200
+								      : 400,
+		       "", "IMDSTOKEN==");
+	else if (asks(request, "GET", "/latest/") &&
+		 strstr(request, "ec2-metadata-token: IMDSTOKEN==\r\n") == NULL)
+		answer(fd, 401, "", "");
+	else if (asks(request, "GET",
+		      "/latest/meta-data/iam/security-credentials/ "))
+		answer(fd, 200, "", "my-role\n");
+	else if (asks(request, "GET",
+		      "/latest/meta-data/iam/security-credentials/my-role ") ||
+		 asks(request, "GET", "/container"))
+		answer(fd, 200, "", JSON_OK);
+	else
+		answer(fd, 404, "", "");
+}
+
+static enum server_then serve(struct server *s, int fd, unsigned nth,
+			      const char *request)
+{
+	(void)s;
+	if (nth <= SEEN_MAX)
+		snprintf(at.seen[nth - 1], sizeof(at.seen[0]), "%s", request);
+	if (atomic_load(&at.hold))
+		return SERVER_HOLD;
+	if ((at.body != NULL || atomic_load(&at.status) != 0) &&
+	    (at.path == NULL || strstr(request, at.path) != NULL))
+		answer(fd,
+		       atomic_load(&at.status) != 0 ? atomic_load(&at.status)
+						    : 200,
+		       at.headers != NULL ? at.headers : "",
+		       at.body != NULL ? at.body : "");
+	else
+		answer_right(fd, request);
+	return SERVER_CLOSE;
+}
+
+static void start(void)
+{
+	log_open("/dev/null");
+	fresh_home();
+	memset(&at, 0, sizeof(at));
+	server_start(&at.server, serve, NULL);
+	setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", at.server.endpoint, 1);
+}
+
+static void finish(void)
+{
+	server_stop(&at.server);
+	remove_home();
+	log_open("stderr");
+}
+
+static unsigned requests(void)
+{
+	return atomic_load(&at.server.requests);
+}
+
+static void says(const char *words)
+{
+	ck_assert_msg(strstr(why, words) != NULL, "\"%s\" is not in: %s", words,
+		      why);
+	ck_assert_ptr_null(strstr(why, "CANARY"));
+}
+
+/* ---- containers ---- */
+
+static void container_url(const char *path)
+{
+	char url[160];
+
+	snprintf(url, sizeof(url), "%s%s", at.server.endpoint, path);
+	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url, 1);
+}
+
+START_TEST(a_container_has_the_keys_of_its_endpoint)
+{
+	char wanted[256];
+
+	container_url("/container?x=1");
+	snprintf(wanted, sizeof(wanted),
+		 "the container's role, from 127.0.0.1:%d: ASIAJSON "
+		 "jsonsecret jsontoken",
+		 at.server.port);
+	ck_assert_str_eq(found(NULL), wanted);
+	ck_assert(asks(at.seen[0], "GET", "/container?x=1 HTTP/1.1"));
+	ck_assert_ptr_null(strcasestr(at.seen[0], "Authorization"));
+	setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "Basic abc", 1);
+	ck_assert_str_eq(found(NULL), wanted);
+	ck_assert_ptr_nonnull(
+	    strstr(at.seen[1], "\r\nAuthorization: Basic abc\r\n"));
+}
+END_TEST
+
+START_TEST(the_token_of_a_pod_is_read_each_time)
+{
+	const struct creds_conf conf = { 0 };
+	struct creds_chain *c;
+	char path[128];
+
+	container_url("/container");
+	put("token", "first\n");
+	home_path("token", path);
+	setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", path, 1);
+	setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "not this", 1);
+	ck_assert_int_eq(creds_open(&conf, &c, why), 0);
+	ck_assert_ptr_nonnull(
+	    strstr(at.seen[0], "\r\nAuthorization: first\r\n"));
+	put("token", "second");
+	ck_assert_int_eq(creds_refresh(c, 0, CREDS_REFUSED,
+				       clock_ns() + 20 * NSEC_PER_SEC, NULL),
+			 CREDS_SAME);
+	ck_assert_ptr_nonnull(
+	    strstr(at.seen[1], "\r\nAuthorization: second\r\n"));
+	creds_close(c);
+	put("token", "two\nlines CANARY");
+	ck_assert_str_eq(found(NULL), EINVAL_TEXT);
+	says("newline");
+	put("token", "");
+	ck_assert_str_eq(found(NULL), EINVAL_TEXT);
+	says("it is empty");
+	ck_assert_uint_eq(requests(), 2);
+}
+END_TEST
+
+static const struct {
+	const char *variable, *value, *says;
+} bad_containers[] = {
+	{ "FULL", "http://10.0.0.1/x?CANARY", "only a loopback address" },
+	{ "FULL", "http://example.com/CANARY", "only a loopback address" },
+	{ "FULL", "http://169.254.169.254/x", "only a loopback address" },
+	{ "FULL", "http://127.0.0.1.example.com/", "only a loopback address" },
+	{ "FULL", "http://localhost:80@example.com/", "no URL of the form" },
+	{ "FULL", "http://example.com\\@127.0.0.1/", "no URL of the form" },
+	{ "FULL", "http://[::2]/", "only a loopback address" },
+	{ "FULL", "file:///etc/passwd", "no URL of the form" },
+	{ "FULL", "gopher://127.0.0.1/", "no URL of the form" },
+	{ "FULL", "http://127.0.0.1/a b", "no URL of the form" },
+	{ "RELATIVE", "@10.0.0.1/x", "no path that begins with /" },
+	{ "RELATIVE", ".example.com/x", "no path that begins with /" },
+};
+
+START_TEST(only_the_hosts_that_AWS_names_are_asked_without_TLS)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "AWS_CONTAINER_CREDENTIALS_%s_URI",
+		 bad_containers[_i].variable);
+	setenv(name, bad_containers[_i].value, 1);
+	ck_assert_str_eq(found(NULL), EINVAL_TEXT);
+	says(bad_containers[_i].says);
+	ck_assert_uint_eq(requests(), 0);
+}
+END_TEST
+
+static const struct {
+	int status;
+	const char *body, *says;
+	unsigned tries;
+} bad_json[] = {
+	{ 401, "CANARY", "answered 401; check the container's token", 1 },
+	{ 404, "", "404", 1 },
+	{ 500, "", "500", 3 },
+	{ 301, "", "a redirect is not followed", 1 },
+	{ 200, "", "no JSON object", 1 },
+	{ 200, "{\"AccessKeyId\": \"CANARY\"", "no JSON object", 1 },
+	{ 200, "[1]", "no JSON object", 1 },
+	{ 200, "{}", "has no AccessKeyId", 1 },
+	{ 200, "{\"AccessKeyId\":7}", "has no AccessKeyId", 1 },
+	{ 200,
+	  "{\"AccessKeyId\":\"K\",\"SecretAccessKey\":\"CANARY\",\"Token\":"
+	  "\"t\"}",
+	  "has no Expiration", 1 },
+	{ 200,
+	  "{\"AccessKeyId\":\"K\",\"SecretAccessKey\":\"CANARY\",\"Token\":"
+	  "\"t\",\"Expiration\":\"tomorrow\"}",
+	  "Expiration is no time", 1 },
+	{ 200,
+	  "{\"AccessKeyId\":\"K\\nX\",\"SecretAccessKey\":\"CANARY\","
+	  "\"Token\":\"t\",\"Expiration\":\"2099-01-01T00:00:00Z\"}",
+	  "spaces or control characters", 1 },
+};
+
+START_TEST(what_a_container_gets_wrong_is_said_without_a_secret)
+{
+	container_url("/container");
+	atomic_store(&at.status, bad_json[_i].status);
+	at.body = bad_json[_i].body;
+	at.headers = "Location: /container\r\n";
+	ck_assert_str_eq(found(NULL), EINVAL_TEXT);
+	says(bad_json[_i].says);
+	ck_assert_uint_eq(requests(), bad_json[_i].tries);
+}
+END_TEST
+
+/* ---- instance metadata ---- */
+
+START_TEST(an_instance_has_the_keys_of_its_role_by_IMDSv2_only)
+{
+	unsetenv("AWS_EC2_METADATA_DISABLED");
+	ck_assert_str_eq(found(NULL), "role my-role of this EC2 instance: "
+				      "ASIAJSON jsonsecret jsontoken");
+	ck_assert_uint_eq(requests(), 3);
+	ck_assert(asks(at.seen[0], "PUT", "/latest/api/token "));
+	ck_assert_ptr_nonnull(strstr(
+	    at.seen[0], "X-aws-ec2-metadata-token-ttl-seconds: 21600\r\n"));
+	ck_assert_ptr_nonnull(strstr(at.seen[0], "Content-Length: 0\r\n"));
+	/* An IMDS that has no tokens is not asked without one. */
+	at.path = "PUT ";
+	atomic_store(&at.status, 405);
+	ck_assert_str_eq(found(NULL), EINVAL_TEXT);
+	says("answered 405 to the request for a token");
+	ck_assert_uint_eq(requests(), 4);
+}
+END_TEST
+
+START_TEST(where_no_metadata_answers_it_takes_a_second_once)
+{
+	int64_t begin = clock_ns();
+
+	unsetenv("AWS_EC2_METADATA_DISABLED");
+	atomic_store(&at.hold, true);
+	ck_assert_str_eq(found(NULL), EINVAL_TEXT);
+	says("no keys found");
+	says("EC2 metadata does not answer");
+	says("anonymous");
+	ck_assert_uint_eq(requests(), 1);
+	ck_assert_int_ge(clock_ns() - begin, NSEC_PER_SEC);
+	ck_assert_int_lt(clock_ns() - begin, 3 * NSEC_PER_SEC);
+	/* A port that nobody listens on is no error either. */
+	setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1", 1);
+	ck_assert_str_eq(found(NULL), EINVAL_TEXT);
+	says("no keys found");
+}
+END_TEST
+
+static const struct {
+	const char *path;
+	int status;
+	const char *body, *says;
+} bad_imds[] = {
+	{ "credentials/ ", 404, "", "the EC2 instance has no role" },
+	{ "credentials/ ", 200, "\n", "the EC2 instance has no role" },
+	{ "credentials/ ", 307, "", "a redirect is not followed" },
+	{ "PUT ", 302, "", "a redirect is not followed" },
+	{ "PUT ", 200, "two words", "a token that is none" },
+	{ "my-role ", 200,
+	  "{\"Code\":\"AssumeRoleUnauthorizedAccess\",\"Message\":\"CANARY\"}",
+	  "my-role: AssumeRoleUnauthorizedAccess" },
+	{ "my-role ", 200, "CANARY", "no JSON object" },
+	{ "my-role ", 404, "CANARY", "answered 404 to the request for the" },
+};
+
+START_TEST(what_metadata_gets_wrong_is_said_without_a_secret)
+{
+	unsetenv("AWS_EC2_METADATA_DISABLED");
+	at.path = bad_imds[_i].path;
+	atomic_store(&at.status, bad_imds[_i].status);
+	at.body = bad_imds[_i].body;
+	at.headers = "Location: /container\r\n";
+	ck_assert_str_eq(found(NULL), EINVAL_TEXT);
+	says(bad_imds[_i].says);
+	for (unsigned i = 0; i < SEEN_MAX; i++)
+		ck_assert_ptr_null(strstr(at.seen[i], "/container"));
+}
+END_TEST
+
+START_TEST(metadata_is_the_last_that_is_asked)
+{
+	unsetenv("AWS_EC2_METADATA_DISABLED");
+	put("credentials", "[default]\naws_access_key_id = K\n"
+			   "aws_secret_access_key = s\n");
+	ck_assert_str_eq(found(NULL), "profile default: K s -");
+	ck_assert_uint_eq(requests(), 0);
+	/* A profile that says nothing of keys does not end the search. */
+	put("config", "[profile region]\nregion = eu-west-1\n");
+	ck_assert_str_eq(found("region"),
+			 "role my-role of this EC2 instance: ASIAJSON "
+			 "jsonsecret jsontoken");
+	setenv("AWS_EC2_METADATA_DISABLED", "TRUE", 1);
+	ck_assert_str_eq(found("region"), EINVAL_TEXT);
+	says("profile region");
+	says("switched off");
+}
+END_TEST
+
+/* ---- the connection ---- */
+
+START_TEST(a_name_that_leads_elsewhere_gets_nothing_by_plain_HTTP)
+{
+	struct creds_call call = { .method = "GET", .timeout = NSEC_PER_SEC };
+	struct creds_answer a;
+
+	text_adds(&call.url, "http://192.0.2.1/");
+	ck_assert_int_eq(creds_http(&call, &a, why), -EINVAL);
+	says("192.0.2.1: keys are not fetched by plain HTTP");
+	creds_answer_wipe(&a);
+	text_adds(&call.url, "http://[2001:db8::1]/");
+	ck_assert_int_eq(creds_http(&call, &a, why), -EINVAL);
+	creds_answer_wipe(&a);
+	/* Nor does a proxy see it. */
+	setenv("http_proxy", "http://192.0.2.1:3128", 1);
+	text_addf(&call.url, "%s/container", at.server.endpoint);
+	ck_assert_int_eq(creds_http(&call, &a, why), 0);
+	ck_assert_int_eq(a.status, 200);
+	creds_answer_wipe(&a);
+	text_adds(&call.url, "ftp://127.0.0.1/");
+	ck_assert_int_eq(creds_http(&call, &a, why), -EINVAL);
+	creds_answer_wipe(&a);
+}
+END_TEST
+
+START_TEST(an_answer_without_end_is_cut)
+{
+	static char big[KIB(80)];
+	struct creds_call call = { .method = "GET",
+				   .timeout = 5 * NSEC_PER_SEC };
+	struct creds_answer a;
+
+	memset(big, 'x', sizeof(big) - 1);
+	at.body = big;
+	text_addf(&call.url, "%s/", at.server.endpoint);
+	ck_assert_int_eq(creds_http(&call, &a, why), -EINVAL);
+	says("too long");
+	creds_answer_wipe(&a);
+}
+END_TEST
+
+START_TEST(an_endpoint_that_hangs_is_given_up_and_can_be_cancelled)
+{
+	struct cancel cancel = { .set = true };
+	struct creds_call call = { .method = "GET",
+				   .timeout = NSEC_PER_SEC / 2 };
+	struct creds_answer a;
+	int64_t begin = clock_ns();
+
+	atomic_store(&at.hold, true);
+	text_addf(&call.url, "%s/x?CANARY", at.server.endpoint);
+	ck_assert_int_eq(creds_http(&call, &a, why), -EAGAIN);
+	says("did not answer within 0.5 s");
+	ck_assert_int_lt(clock_ns() - begin, 3 * NSEC_PER_SEC);
+	creds_answer_wipe(&a);
+	call.timeout = 60 * NSEC_PER_SEC;
+	call.cancel = &cancel;
+	begin = clock_ns();
+	text_addf(&call.url, "%s/", at.server.endpoint);
+	ck_assert_int_eq(creds_http(&call, &a, why), -ECANCELED);
+	ck_assert_int_lt(clock_ns() - begin, 5 * NSEC_PER_SEC);
+	creds_answer_wipe(&a);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("ufs_creds_sources");
+	TCase *t = tcase_create("all");
+	SRunner *r;
+	int failed;
+
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, start, finish);
+	tcase_add_test(t, a_container_has_the_keys_of_its_endpoint);
+	tcase_add_test(t, the_token_of_a_pod_is_read_each_time);
+	tcase_add_loop_test(t,
+			    only_the_hosts_that_AWS_names_are_asked_without_TLS,
+			    0, ARRAY_SIZE(bad_containers));
+	tcase_add_loop_test(
+	    t, what_a_container_gets_wrong_is_said_without_a_secret, 0,
+	    ARRAY_SIZE(bad_json));
+	tcase_add_test(t, an_instance_has_the_keys_of_its_role_by_IMDSv2_only);
+	tcase_add_test(t, where_no_metadata_answers_it_takes_a_second_once);
+	tcase_add_loop_test(t,
+			    what_metadata_gets_wrong_is_said_without_a_secret,
+			    0, ARRAY_SIZE(bad_imds));
+	tcase_add_test(t, metadata_is_the_last_that_is_asked);
+	tcase_add_test(t,
+		       a_name_that_leads_elsewhere_gets_nothing_by_plain_HTTP);
+	tcase_add_test(t, an_answer_without_end_is_cut);
+	tcase_add_test(t,
+		       an_endpoint_that_hangs_is_given_up_and_can_be_cancelled);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
