@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * creds_env.c - AWS_ACCESS_KEY_ID and its two companions
+ * creds_env.c - keys that the environment holds, or says how to get
+ *
+ * AWS_ACCESS_KEY_ID and its two companions; or AWS_WEB_IDENTITY_TOKEN_FILE
+ * and AWS_ROLE_ARN, which EKS sets for a pod whose service account has a role
+ * (IRSA).
  */
 #include <errno.h>
 
@@ -52,5 +56,61 @@ struct creds_provider *creds_env_provider(void)
 	p->close = provider_free;
 	/* Nobody can set variables of a process that runs. */
 	p->fixed = true;
+	return p;
+}
+
+static int with_files(const struct creds_site *site, const struct awsconf *aws,
+		      const char *file, struct creds *set, char why[static 256])
+{
+	struct creds_role role = {
+		.arn = awsconf_env("AWS_ROLE_ARN"),
+		.session_name = awsconf_env("AWS_ROLE_SESSION_NAME"),
+	};
+	struct text whose = { 0 };
+	int r;
+
+	if (role.arn == NULL)
+		return ufs_why(why, -EINVAL,
+			       "AWS_WEB_IDENTITY_TOKEN_FILE is set but "
+			       "AWS_ROLE_ARN is not");
+	r = creds_sts_web_identity(site, aws, &role, file, set, why);
+	if (r < 0)
+		return r;
+	text_addf(&whose, "role %s by the web identity in %s", role.arn, file);
+	r = whose.failed ? -ENOMEM
+			 : creds_name(set, whose.p, "role %s via web identity",
+				      role.arn);
+	text_fini(&whose);
+	return r;
+}
+
+static int fetch_web_identity(struct creds_provider *p,
+			      const struct creds_site *site, struct creds *set,
+			      char why[static 256])
+{
+	const char *file = awsconf_env("AWS_WEB_IDENTITY_TOKEN_FILE");
+	struct awsconf aws;
+	int r;
+
+	(void)p;
+	if (file == NULL)
+		return -ENOENT;
+	/* For the region and the endpoint of STS. */
+	r = awsconf_read(NULL, &aws, why);
+	if (r < 0)
+		return r;
+	r = with_files(site, &aws, file, set, why);
+	awsconf_fini(&aws);
+	return r;
+}
+
+struct creds_provider *creds_web_identity_provider(void)
+{
+	struct creds_provider *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->fetch = fetch_web_identity;
+	p->close = provider_free;
 	return p;
 }

@@ -5,7 +5,7 @@
  * creds.c: the set in use and its renewal. creds_open.c: who is asked, in
  * which order. creds_set.c: what all providers do with what they read. One
  * file each for the places where keys come from: creds_env.c,
- * creds_profile.c, creds_container.c, creds_imds.c.
+ * creds_profile.c, creds_sts.c, creds_container.c, creds_imds.c.
  *
  * Words for people (why) name the thing and the fix in one sentence and hold
  * no word of an answer but an error's code: an answer may repeat a secret.
@@ -43,6 +43,7 @@ void creds_providers_close(struct creds_provider *first);
 
 /* creds_env.c */
 struct creds_provider *creds_env_provider(void);
+struct creds_provider *creds_web_identity_provider(void);
 int creds_env_fetch(struct creds *set, char why[static 256]);
 
 /* creds_profile.c; profile: as asked for by name, or NULL */
@@ -57,6 +58,26 @@ int creds_container_fetch(const struct creds_site *site, struct creds *set,
 struct creds_provider *creds_imds_provider(const char *profile);
 int creds_imds_fetch(const struct creds_site *site, const struct awsconf *aws,
 		     struct creds *set, char why[static 256]);
+
+/* creds_sts.c */
+struct creds_role {
+	const char *arn;
+	const char *session_name; /* or NULL */
+	const char *external_id;  /* or NULL */
+	const char *duration;     /* seconds, or NULL */
+};
+
+/* With the keys of by; set's source and whose are the caller's to write. */
+int creds_sts_assume_role(const struct creds_site *site,
+			  const struct awsconf *aws,
+			  const struct creds_role *role, const struct creds *by,
+			  struct creds *set, char why[static 256]);
+
+/* With the token in a file. */
+int creds_sts_web_identity(const struct creds_site *site,
+			   const struct awsconf *aws,
+			   const struct creds_role *role, const char *file,
+			   struct creds *set, char why[static 256]);
 
 /* ---- creds_set.c ---- */
 

@@ -42,7 +42,7 @@ int creds_open(const struct creds_conf *conf, struct creds_chain **out,
 	       char why[static 256])
 {
 	const char *profile = conf->profile;
-	struct creds_provider *p[4], *first = NULL;
+	struct creds_provider *p[5], *first = NULL;
 	size_t n = 0;
 	bool memory = true;
 	char last[256] = "";
@@ -50,8 +50,10 @@ int creds_open(const struct creds_conf *conf, struct creds_chain **out,
 
 	if (profile != NULL && *profile == '\0')
 		profile = NULL;
-	if (profile == NULL)
+	if (profile == NULL) {
 		p[n++] = creds_env_provider();
+		p[n++] = creds_web_identity_provider();
+	}
 	p[n++] = creds_profile_provider(profile);
 	p[n++] = creds_container_provider();
 	p[n++] = creds_imds_provider(profile);

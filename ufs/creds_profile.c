@@ -2,12 +2,29 @@
 /*
  * creds_profile.c - keys of a profile in the shared AWS files
  *
- * The files are read anew for each fetch.
+ * https://docs.aws.amazon.com/sdkref/latest/guide/feature-assume-role-credentials.html
+ * The files are read anew for each fetch. What a profile says is taken in the
+ * order in which botocore does: a role with the keys of another profile or
+ * source, a role with a web identity, keys. A profile that is
+ * the source of another and has keys is asked for them only; that is how a
+ * profile may name itself as its source.
  */
 #include <errno.h>
 
 #include "ufs/creds_impl.h"
 #include "ufs/ufs_impl.h"
+
+#define SOURCES_MAX 8 /* roles assumed one by another */
+
+struct lookup {
+	const struct creds_site *site;
+	const struct awsconf *first; /* whose region and endpoints count */
+	const char *seen[SOURCES_MAX];
+	size_t nseen;
+};
+
+static int fetch_profile(struct lookup *l, const struct awsconf *aws,
+			 struct creds *set, char why[static 256]);
 
 static bool has_keys(const struct awsconf *aws)
 {
@@ -35,12 +52,181 @@ static int fetch_keys(const struct awsconf *aws, struct creds *set,
 	return r < 0 ? r : creds_name(set, NULL, "profile %s", aws->profile);
 }
 
+static int fetch_source_profile(struct lookup *l, const struct awsconf *aws,
+				const char *source, struct creds *by,
+				char why[static 256])
+{
+	struct awsconf view;
+	int r;
+
+	if (!awsconf_view(aws, source, &view))
+		return ufs_why(why, -EINVAL,
+			       "source_profile %.60s of profile %.60s is "
+			       "neither in %.60s nor in %.60s",
+			       source, aws->profile, aws->credentials_path,
+			       aws->config_path);
+	if (has_keys(&view))
+		return fetch_keys(&view, by, why);
+	for (size_t i = 0; i < l->nseen; i++)
+		if (strcmp(l->seen[i], source) == 0)
+			return ufs_why(why, -EINVAL,
+				       "source_profile of profile %.80s leads "
+				       "back to profile %.80s",
+				       aws->profile, source);
+	r = fetch_profile(l, &view, by, why);
+	if (r == -ENOENT)
+		r = ufs_why(why, -EINVAL,
+			    "source_profile %.60s of profile %.60s has no keys",
+			    source, aws->profile);
+	return r;
+}
+
+/* Here its absence is a failure, and its own words say more. */
+static int with_imds(struct lookup *l, const struct awsconf *aws,
+		     struct creds *by, char why[static 256])
+{
+	char words[256] = "";
+	int r = creds_imds_fetch(l->site, aws, by, words);
+
+	if (r == -ENOENT)
+		r = -EAGAIN;
+	return r == 0 ? 0
+		      : ufs_why(why, r, "profile %.50s: %.180s", aws->profile,
+				words);
+}
+
+static int fetch_source(struct lookup *l, const struct awsconf *aws,
+			const char *source, struct creds *by,
+			char why[static 256])
+{
+	int r;
+
+	if (strcmp(source, "Environment") == 0)
+		r = creds_env_fetch(by, why);
+	else if (strcmp(source, "EcsContainer") == 0)
+		r = creds_container_fetch(l->site, by, why);
+	else if (strcmp(source, "Ec2InstanceMetadata") == 0)
+		return with_imds(l, aws, by, why);
+	else
+		return ufs_why(why, -EINVAL,
+			       "credential_source of profile %.100s: give "
+			       "Environment, EcsContainer or "
+			       "Ec2InstanceMetadata",
+			       aws->profile);
+	if (r == -ENOENT)
+		r = ufs_why(why, -EINVAL,
+			    "profile %.80s wants the keys of credential_source "
+			    "%s, which has none here",
+			    aws->profile, source);
+	return r;
+}
+
+static int check_role(const struct awsconf *aws, const char *profile,
+		      const char *source, char why[static 256])
+{
+	if ((profile == NULL) == (source == NULL))
+		return ufs_why(why, -EINVAL,
+			       "profile %.100s has role_arn: give it one of "
+			       "source_profile and credential_source",
+			       aws->profile);
+	if (awsconf_get(aws, "mfa_serial") != NULL)
+		return ufs_why(why, -EINVAL,
+			       "profile %.60s needs an MFA code (mfa_serial), "
+			       "which a mount cannot ask for: use a "
+			       "credential_process or keys of `aws sts "
+			       "get-session-token`",
+			       aws->profile);
+	return 0;
+}
+
+static int name_role(const struct awsconf *aws, const char *arn,
+		     const struct creds *by, struct creds *set)
+{
+	const char *whose = by->whose != NULL ? by->whose : by->access_key;
+	struct text t = { 0 };
+	int r;
+
+	/* The ARN alone would do for AWS; other stores do not look at it. */
+	text_addf(&t, "role %s by %s", arn, whose);
+	r = t.failed ? -ENOMEM
+		     : creds_name(set, t.p, "role %s via profile %s", arn,
+				  aws->profile);
+	text_fini(&t);
+	return r;
+}
+
+static struct creds_role role_of(const struct awsconf *aws)
+{
+	return (struct creds_role){
+		.arn = awsconf_get(aws, "role_arn"),
+		.session_name = awsconf_get(aws, "role_session_name"),
+		.external_id = awsconf_get(aws, "external_id"),
+		.duration = awsconf_get(aws, "duration_seconds"),
+	};
+}
+
+static int fetch_role(struct lookup *l, const struct awsconf *aws,
+		      struct creds *set, char why[static 256])
+{
+	const char *profile = awsconf_get(aws, "source_profile");
+	const char *source = awsconf_get(aws, "credential_source");
+	struct creds_role role = role_of(aws);
+	struct creds *by;
+	int r = check_role(aws, profile, source, why);
+
+	if (r < 0)
+		return r;
+	if (l->nseen == SOURCES_MAX)
+		return ufs_why(why, -EINVAL,
+			       "profile %.80s: more than %d roles in a row",
+			       l->seen[0], SOURCES_MAX);
+	l->seen[l->nseen++] = aws->profile;
+	by = creds_new();
+	if (by == NULL)
+		return -ENOMEM;
+	r = profile != NULL ? fetch_source_profile(l, aws, profile, by, why)
+			    : fetch_source(l, aws, source, by, why);
+	if (r == 0)
+		r = creds_sts_assume_role(l->site, l->first, &role, by, set,
+					  why);
+	if (r == 0)
+		r = name_role(aws, role.arn, by, set);
+	creds_unref(by);
+	return r;
+}
+
+static int fetch_web_identity(struct lookup *l, const struct awsconf *aws,
+			      const char *file, struct creds *set,
+			      char why[static 256])
+{
+	struct creds_role role = role_of(aws);
+	struct text whose = { 0 };
+	int r;
+
+	if (role.arn == NULL)
+		return ufs_why(why, -EINVAL,
+			       "profile %.100s has web_identity_token_file but "
+			       "no role_arn",
+			       aws->profile);
+	role.external_id = NULL;
+	r = creds_sts_web_identity(l->site, l->first, &role, file, set, why);
+	if (r < 0)
+		return r;
+	text_addf(&whose, "role %s by the web identity in %s", role.arn, file);
+	r = whose.failed ? -ENOMEM
+			 : creds_name(set, whose.p, "role %s via profile %s",
+				      role.arn, aws->profile);
+	text_fini(&whose);
+	return r;
+}
+
 /* Ways to keys that a profile may name and that are not served. */
 static const char *unsupported(const struct awsconf *c)
 {
 	static const char *const ways[] = {
-		"role_arn",      "credential_process",      "sso_session",
-		"sso_start_url", "web_identity_token_file",
+		"credential_process",
+		"sso_session",
+		"sso_start_url",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
@@ -50,13 +236,19 @@ static const char *unsupported(const struct awsconf *c)
 }
 
 /* -ENOENT: the profile says nothing of keys. */
-static int fetch_profile(const struct awsconf *aws, struct creds *set,
-			 char why[static 256])
+static int fetch_profile(struct lookup *l, const struct awsconf *aws,
+			 struct creds *set, char why[static 256])
 {
-	const char *way = unsupported(aws);
+	const char *token = awsconf_get(aws, "web_identity_token_file");
+	const char *way;
 
+	if (token != NULL)
+		return fetch_web_identity(l, aws, token, set, why);
+	if (awsconf_get(aws, "role_arn") != NULL)
+		return fetch_role(l, aws, set, why);
 	if (has_keys(aws))
 		return fetch_keys(aws, set, why);
+	way = unsupported(aws);
 	if (way != NULL)
 		return ufs_why(why, -EINVAL,
 			       "profile %.80s gets its keys by %s, which is "
@@ -76,13 +268,14 @@ static int fetch(struct creds_provider *p, const struct creds_site *site,
 {
 	struct profile_provider *f =
 	    container_of(p, struct profile_provider, provider);
+	struct lookup l = { .site = site };
 	struct awsconf aws;
 	int r = awsconf_read(f->profile, &aws, why);
 
 	if (r < 0)
 		return r;
-	(void)site;
-	r = fetch_profile(&aws, set, why);
+	l.first = &aws;
+	r = fetch_profile(&l, &aws, set, why);
 	if (r == -ENOENT)
 		ufs_why(why, r, "profile %.60s in %.80s and %.80s has no keys",
 			aws.profile, aws.credentials_path, aws.config_path);

@@ -29,16 +29,33 @@ static bool hmac(const uint8_t *key, size_t key_n, const void *p, size_t n,
 	return HMAC(EVP_sha256(), key, (int)key_n, p, n, out, NULL) != NULL;
 }
 
-static void add_hex(struct text *t, const uint8_t hash[static HASH])
+static void to_hex(const uint8_t hash[static HASH], char out[static 2 * HASH])
 {
 	static const char digits[] = "0123456789abcdef";
-	char hex[2 * HASH];
 
 	for (size_t i = 0; i < HASH; i++) {
-		hex[2 * i] = digits[hash[i] >> 4];
-		hex[2 * i + 1] = digits[hash[i] & 15];
+		out[2 * i] = digits[hash[i] >> 4];
+		out[2 * i + 1] = digits[hash[i] & 15];
 	}
+}
+
+static void add_hex(struct text *t, const uint8_t hash[static HASH])
+{
+	char hex[2 * HASH];
+
+	to_hex(hash, hex);
 	text_add(t, hex, sizeof(hex));
+}
+
+int sigv4_body_hash(const void *p, size_t n, char out[static 65])
+{
+	uint8_t hash[HASH];
+
+	if (!sha256(p, n, hash))
+		return -ENOMEM;
+	to_hex(hash, out);
+	out[64] = '\0';
+	return 0;
 }
 
 void sigv4_key_init(struct sigv4_key *k)

@@ -54,6 +54,9 @@ void sigv4_query(struct sigv4_request *r, struct text *out);
 /* 20130524T000000Z; wall in ns since 1970. */
 void sigv4_date(int64_t wall, char out[static 17]);
 
+/* Hex SHA-256 of a body. -ENOMEM. */
+int sigv4_body_hash(const void *p, size_t n, char out[static 65]);
+
 /*
  * The value of the Authorization header, appended to out. date is as
  * sigv4_date() gave it, and a signed header of its own (x-amz-date). Returns

@@ -108,7 +108,7 @@ static const struct {
 } wrong[] = {
 	{ "none", NULL, NULL, "profile none" },
 	{ "half", NULL, NULL, "aws_secret_access_key" },
-	{ "role", NULL, NULL, "role_arn" },
+	{ "role", NULL, NULL, "source_profile" },
 	{ NULL, "K", NULL, "AWS_SECRET_ACCESS_KEY is not" },
 	{ NULL, NULL, "hunter2", "AWS_ACCESS_KEY_ID is not" },
 	{ NULL, "K\r\nX: y", "hunter2", "control characters" },

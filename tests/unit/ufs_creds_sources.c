@@ -2,8 +2,8 @@
 /*
  * ufs_creds_sources.c - the places that hand out keys, as they behave
  *
- * A server in this process answers as a container's endpoint and instance
- * metadata document it, and in the ways in which they fail.
+ * A server in this process answers as STS, a container's endpoint and
+ * instance metadata document it, and in the ways in which they fail.
  */
 #include "tests/unit/ufs_server.h"
 
@@ -29,6 +29,19 @@ static struct {
 	char seen[SEEN_MAX][8192];
 } at;
 
+#define ROLE "arn:aws:iam::123456789012:role/reader"
+
+#define STS_OK                                                                 \
+	"<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/"           \
+	"2011-06-15/\"><AssumeRoleResult><AssumedRoleUser><AssumedRoleId>"     \
+	"ARO123:me</AssumedRoleId></AssumedRoleUser><Credentials>"             \
+	"<AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>role/sec+ret"     \
+	"</SecretAccessKey><SessionToken>role//token==</SessionToken>"         \
+	"<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>"          \
+	"</AssumeRoleResult></AssumeRoleResponse>"
+#define STS_ERROR(code)                                                        \
+	"<ErrorResponse><Error><Type>Sender</Type><Code>" code                 \
+	"</Code><Message>CANARY</Message></Error></ErrorResponse>"
 #define JSON_OK                                                                \
 	"{\"Code\":\"Success\",\"Type\":\"AWS-HMAC\",\"AccessKeyId\":"         \
 	"\"ASIAJSON\",\"SecretAccessKey\":\"jsonsecret\",\"Token\":"           \
@@ -68,6 +81,8 @@ static void answer_right(int fd, const char *request)
 		      "/latest/meta-data/iam/security-credentials/my-role ") ||
 		 asks(request, "GET", "/container"))
 		answer(fd, 200, "", JSON_OK);
+	else if (asks(request, "POST", "/ "))
+		answer(fd, 200, "", STS_OK);
 	else
 		answer(fd, 404, "", "");
 }
@@ -98,6 +113,7 @@ static void start(void)
 	fresh_home();
 	memset(&at, 0, sizeof(at));
 	server_start(&at.server, serve, NULL);
+	setenv("AWS_ENDPOINT_URL_STS", at.server.endpoint, 1);
 	setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", at.server.endpoint, 1);
 }
 
@@ -119,6 +135,227 @@ static void says(const char *words)
 		      why);
 	ck_assert_ptr_null(strstr(why, "CANARY"));
 }
+
+/* ---- roles ---- */
+
+#define ROLE_FOUND "ASIAROLE role/sec+ret role//token=="
+
+static void put_roles(void)
+{
+	put("credentials", "[base]\naws_access_key_id = BASE\n"
+			   "aws_secret_access_key = CANARYbase\n"
+			   "aws_session_token = basetoken\n");
+	put("config",
+	    "[profile reader]\nrole_arn = " ROLE "\nsource_profile = base\n"
+	    "external_id = a b&c\nrole_session_name = me@work\n"
+	    "duration_seconds = 1800\nregion = eu-west-1\n"
+	    "[profile chain]\nrole_arn = arn:aws:iam::1:role/second\n"
+	    "source_profile = reader\n"
+	    "[profile self]\nrole_arn = " ROLE "\nsource_profile = self\n"
+	    "aws_access_key_id = SELF\naws_secret_access_key = CANARYself\n"
+	    "[profile noself]\nrole_arn = " ROLE "\nsource_profile = noself\n"
+	    "[profile loop1]\nrole_arn = " ROLE "\nsource_profile = loop2\n"
+	    "[profile loop2]\nrole_arn = " ROLE "\nsource_profile = loop1\n"
+	    "[profile both]\nrole_arn = " ROLE "\nsource_profile = base\n"
+	    "credential_source = Environment\n"
+	    "[profile gone]\nrole_arn = " ROLE "\nsource_profile = nowhere\n"
+	    "[profile mfa]\nrole_arn = " ROLE "\nsource_profile = base\n"
+	    "mfa_serial = arn:aws:iam::1:mfa/me\n"
+	    "[profile empty]\nregion = eu-west-1\n"
+	    "[profile ofempty]\nrole_arn = " ROLE "\nsource_profile = empty\n"
+	    "[profile short]\nrole_arn = " ROLE "\nsource_profile = base\n"
+	    "duration_seconds = 60\n"
+	    "[profile name]\nrole_arn = " ROLE "\nsource_profile = base\n"
+	    "role_session_name = two words\n"
+	    "[profile env]\nrole_arn = " ROLE "\n"
+	    "credential_source = Environment\n"
+	    "[profile ecs]\nrole_arn = " ROLE "\n"
+	    "credential_source = EcsContainer\n"
+	    "[profile ec2]\nrole_arn = " ROLE "\n"
+	    "credential_source = Ec2InstanceMetadata\n"
+	    "[profile what]\nrole_arn = " ROLE "\ncredential_source = Moon\n"
+	    "[profile web]\nrole_arn = " ROLE "\n"
+	    "web_identity_token_file = /nowhere/token\n"
+	    "[profile webless]\nweb_identity_token_file = /nowhere/token\n");
+}
+
+START_TEST(a_role_is_assumed_with_the_keys_of_another_profile)
+{
+	put_roles();
+	ck_assert_str_eq(found("reader"),
+			 "role " ROLE " via profile reader: " ROLE_FOUND);
+	ck_assert_uint_eq(requests(), 1);
+	ck_assert_ptr_nonnull(strstr(
+	    at.seen[0],
+	    "\r\n\r\nAction=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3A"
+	    "iam%3A%3A123456789012%3Arole%2Freader&RoleSessionName=me%40work&"
+	    "ExternalId=a%20b%26c&DurationSeconds=1800"));
+	ck_assert_ptr_nonnull(strstr(at.seen[0], "Credential=BASE/"));
+	ck_assert_ptr_nonnull(
+	    strstr(at.seen[0], "/eu-west-1/sts/aws4_request,SignedHeaders="
+			       "content-type;host;x-amz-date;"
+			       "x-amz-security-token,Signature="));
+	ck_assert_ptr_nonnull(
+	    strstr(at.seen[0], "x-amz-security-token: basetoken\r\n"));
+	ck_assert_ptr_null(strstr(at.seen[0], "CANARY"));
+}
+END_TEST
+
+START_TEST(roles_may_be_assumed_one_by_another)
+{
+	put_roles();
+	ck_assert_str_eq(
+	    found("chain"),
+	    "role arn:aws:iam::1:role/second via profile chain: " ROLE_FOUND);
+	ck_assert_uint_eq(requests(), 2);
+	ck_assert_ptr_nonnull(strstr(at.seen[0], "Credential=BASE/"));
+	ck_assert_ptr_nonnull(strstr(at.seen[1], "Credential=ASIAROLE/"));
+	ck_assert_ptr_nonnull(
+	    strstr(at.seen[1], "x-amz-security-token: role//token==\r\n"));
+	/* A profile may be its own source. */
+	ck_assert_str_eq(found("self"),
+			 "role " ROLE " via profile self: " ROLE_FOUND);
+	ck_assert_ptr_nonnull(strstr(at.seen[2], "Credential=SELF/"));
+}
+END_TEST
+
+START_TEST(the_source_of_a_role_may_be_elsewhere)
+{
+	put_roles();
+	setenv("AWS_ACCESS_KEY_ID", "ENVKEY", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "CANARYenv", 1);
+	ck_assert_str_eq(found("env"),
+			 "role " ROLE " via profile env: " ROLE_FOUND);
+	ck_assert_ptr_nonnull(strstr(at.seen[0], "Credential=ENVKEY/"));
+	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/x", 1);
+	ck_assert_str_eq(found("ecs"), EINVAL_TEXT);
+	char url[128];
+	snprintf(url, sizeof(url), "%s/container", at.server.endpoint);
+	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url, 1);
+	ck_assert_str_eq(found("ecs"),
+			 "role " ROLE " via profile ecs: " ROLE_FOUND);
+	unsetenv("AWS_EC2_METADATA_DISABLED");
+	ck_assert_str_eq(found("ec2"),
+			 "role " ROLE " via profile ec2: " ROLE_FOUND);
+	ck_assert_uint_eq(requests(), 1 + 2 + 4);
+	ck_assert_ptr_nonnull(strstr(at.seen[6], "Credential=ASIAJSON/"));
+}
+END_TEST
+
+static const struct {
+	const char *profile, *says;
+} bad_roles[] = {
+	{ "noself", "leads back to profile noself" },
+	{ "loop1", "leads back to profile loop1" },
+	{ "both", "one of source_profile and credential_source" },
+	{ "gone", "source_profile nowhere of profile gone is neither in" },
+	{ "mfa", "MFA" },
+	{ "ofempty", "source_profile empty of profile ofempty has no keys" },
+	{ "short", "duration_seconds of " ROLE ": give 900 to 43200" },
+	{ "name", "role_session_name" },
+	{ "env", "credential_source Environment, which has none here" },
+	{ "ecs", "credential_source EcsContainer, which has none here" },
+	{ "ec2", "profile ec2: EC2 metadata is switched off" },
+	{ "what", "give Environment, EcsContainer or Ec2InstanceMetadata" },
+	{ "web",
+	  "cannot read the web identity token, /nowhere/token: No such" },
+	{ "webless", "but no role_arn" },
+};
+
+START_TEST(a_role_that_cannot_be_is_refused_in_words)
+{
+	put_roles();
+	ck_assert_str_eq(found(bad_roles[_i].profile), EINVAL_TEXT);
+	says(bad_roles[_i].says);
+	ck_assert_uint_eq(requests(), 0);
+}
+END_TEST
+
+START_TEST(a_pod_has_the_role_of_its_web_identity)
+{
+	char path[128];
+
+	put_roles();
+	put("token", "eyJ.to+ken.sig\n");
+	home_path("token", path);
+	setenv("AWS_WEB_IDENTITY_TOKEN_FILE", path, 1);
+	ck_assert_str_eq(found(NULL), EINVAL_TEXT);
+	says("AWS_ROLE_ARN is not");
+	setenv("AWS_ROLE_ARN", ROLE, 1);
+	setenv("AWS_ROLE_SESSION_NAME", "pod-7", 1);
+	ck_assert_str_eq(found(NULL),
+			 "role " ROLE " via web identity: " ROLE_FOUND);
+	ck_assert_ptr_nonnull(strstr(
+	    at.seen[0], "\r\n\r\nAction=AssumeRoleWithWebIdentity&Version=2011-"
+			"06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3A"
+			"role%2Freader&RoleSessionName=pod-7&"
+			"WebIdentityToken=eyJ.to%2Bken.sig"));
+	ck_assert_ptr_null(strstr(at.seen[0], "Authorization"));
+	/* Keys of the environment count more, a profile's do not. */
+	setenv("AWS_ACCESS_KEY_ID", "ENVKEY", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "s", 1);
+	ck_assert_str_eq(found(NULL), "environment: ENVKEY s -");
+}
+END_TEST
+
+static const struct {
+	int status;
+	const char *body, *says;
+} bad_sts[] = {
+	{ 403, STS_ERROR("AccessDenied"), "403 AccessDenied; these keys need" },
+	{ 403, STS_ERROR("ExpiredToken"), "the keys that ask have expired" },
+	{ 400, STS_ERROR("ValidationError"), "check role_arn" },
+	{ 403, STS_ERROR("RegionDisabledException"), "AWS_REGION" },
+	{ 403, STS_ERROR("CANARY <b>"), ": 403; check" },
+	{ 403, "", ": 403; check" },
+	{ 403, "{\"no\": \"XML\"}", ": 403; check" },
+	{ 503, STS_ERROR("ServiceUnavailable"), "503 ServiceUnavailable" },
+	{ 302, "", "302" },
+	{ 200, "", "not what STS answers" },
+	{ 200, "{\"CANARY\": 1}", "not what STS answers" },
+	{ 200, "<html>CANARY</html>", "no keys of a role" },
+	{ 200, "<a><Credentials><AccessKeyId>X</AccessKeyId></Credentials></a>",
+	  "no keys of a role" },
+	{ 200,
+	  "<!DOCTYPE x [<!ENTITY e \"CANARY\">]><a><Credentials><AccessKeyId>"
+	  "&e;</AccessKeyId></Credentials></a>",
+	  "not what STS answers" },
+	{ 200,
+	  "<a><Credentials><AccessKeyId>X Y</AccessKeyId><SecretAccessKey>"
+	  "CANARY</SecretAccessKey><SessionToken>t</SessionToken><Expiration>"
+	  "2099-01-01T00:00:00Z</Expiration></Credentials></a>",
+	  "spaces or control characters" },
+	{ 200,
+	  "<a><Credentials><AccessKeyId>X</AccessKeyId><SecretAccessKey>"
+	  "CANARY</SecretAccessKey><SessionToken>t</SessionToken><Expiration>"
+	  "soon</Expiration></Credentials></a>",
+	  "no keys of a role" },
+};
+
+START_TEST(what_STS_refuses_or_gets_wrong_is_said_without_a_secret)
+{
+	put_roles();
+	atomic_store(&at.status, bad_sts[_i].status);
+	at.body = bad_sts[_i].body;
+	at.headers = "Location: http://127.0.0.1:1/\r\n";
+	ck_assert_str_eq(found("reader"), EINVAL_TEXT);
+	says(bad_sts[_i].says);
+	/* What may pass is tried again, and no redirect is followed. */
+	ck_assert_uint_eq(requests(), bad_sts[_i].status == 503 ? 3 : 1);
+}
+END_TEST
+
+START_TEST(STS_is_asked_again_with_its_own_time)
+{
+	put_roles();
+	at.body = STS_ERROR("SignatureDoesNotMatch");
+	atomic_store(&at.status, 403);
+	at.headers = "Date: Tue, 01 Jan 2036 00:00:00 GMT\r\n";
+	ck_assert_str_eq(found("reader"), EINVAL_TEXT);
+	ck_assert_uint_eq(requests(), 2);
+	ck_assert_ptr_nonnull(strstr(at.seen[1], "x-amz-date: 20360101T0000"));
+}
+END_TEST
 
 /* ---- containers ---- */
 
@@ -416,6 +653,16 @@ int main(void)
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, start, finish);
+	tcase_add_test(t, a_role_is_assumed_with_the_keys_of_another_profile);
+	tcase_add_test(t, roles_may_be_assumed_one_by_another);
+	tcase_add_test(t, the_source_of_a_role_may_be_elsewhere);
+	tcase_add_loop_test(t, a_role_that_cannot_be_is_refused_in_words, 0,
+			    ARRAY_SIZE(bad_roles));
+	tcase_add_test(t, a_pod_has_the_role_of_its_web_identity);
+	tcase_add_loop_test(
+	    t, what_STS_refuses_or_gets_wrong_is_said_without_a_secret, 0,
+	    ARRAY_SIZE(bad_sts));
+	tcase_add_test(t, STS_is_asked_again_with_its_own_time);
 	tcase_add_test(t, a_container_has_the_keys_of_its_endpoint);
 	tcase_add_test(t, the_token_of_a_pod_is_read_each_time);
 	tcase_add_loop_test(t,
