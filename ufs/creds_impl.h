@@ -5,7 +5,8 @@
  * creds.c: the set in use and its renewal. creds_open.c: who is asked, in
  * which order. creds_set.c: what all providers do with what they read. One
  * file each for the places where keys come from: creds_env.c,
- * creds_profile.c, creds_sts.c, creds_container.c, creds_imds.c.
+ * creds_profile.c, creds_sts.c, creds_sso.c with creds_sso_token.c,
+ * creds_container.c, creds_imds.c.
  *
  * Words for people (why) name the thing and the fix in one sentence and hold
  * no word of an answer but an error's code: an answer may repeat a secret.
@@ -78,6 +79,23 @@ int creds_sts_web_identity(const struct creds_site *site,
 			   const struct awsconf *aws,
 			   const struct creds_role *role, const char *file,
 			   struct creds *set, char why[static 256]);
+
+/* creds_sso.c: as aws's profile says */
+int creds_sso_fetch(const struct creds_site *site, const struct awsconf *aws,
+		    struct creds *set, char why[static 256]);
+
+/* creds_sso_token.c: the login that `aws sso login` left */
+struct creds_login {
+	const char *session; /* or NULL: as of old */
+	const char *url, *region, *account, *role;
+};
+int creds_sso_token(const struct creds_site *site, const struct awsconf *aws,
+		    const struct creds_login *l, struct text *token,
+		    char why[static 256]);
+
+/* -EINVAL, and that someone has to log in: the login WHAT ("has expired"). */
+int creds_sso_log_in(const struct awsconf *aws, const char *what,
+		     char why[static 256]);
 
 /* ---- creds_set.c ---- */
 

@@ -5,7 +5,7 @@
  * https://docs.aws.amazon.com/sdkref/latest/guide/feature-assume-role-credentials.html
  * The files are read anew for each fetch. What a profile says is taken in the
  * order in which botocore does: a role with the keys of another profile or
- * source, a role with a web identity, keys. A profile that is
+ * source, a role with a web identity, SSO, keys. A profile that is
  * the source of another and has keys is asked for them only; that is how a
  * profile may name itself as its source.
  */
@@ -220,41 +220,34 @@ static int fetch_web_identity(struct lookup *l, const struct awsconf *aws,
 	return r;
 }
 
-/* Ways to keys that a profile may name and that are not served. */
-static const char *unsupported(const struct awsconf *c)
-{
-	static const char *const ways[] = {
-		"credential_process",
-		"sso_session",
-		"sso_start_url",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
-		if (awsconf_get(c, ways[i]) != NULL)
-			return ways[i];
-	return NULL;
-}
-
 /* -ENOENT: the profile says nothing of keys. */
 static int fetch_profile(struct lookup *l, const struct awsconf *aws,
 			 struct creds *set, char why[static 256])
 {
 	const char *token = awsconf_get(aws, "web_identity_token_file");
-	const char *way;
 
 	if (token != NULL)
 		return fetch_web_identity(l, aws, token, set, why);
 	if (awsconf_get(aws, "role_arn") != NULL)
 		return fetch_role(l, aws, set, why);
+	if (awsconf_get(aws, "sso_account_id") != NULL ||
+	    awsconf_get(aws, "sso_role_name") != NULL)
+		return creds_sso_fetch(l->site, aws, set, why);
 	if (has_keys(aws))
 		return fetch_keys(aws, set, why);
-	way = unsupported(aws);
-	if (way != NULL)
+	if (awsconf_get(aws, "credential_process") != NULL)
 		return ufs_why(why, -EINVAL,
-			       "profile %.80s gets its keys by %s, which is "
-			       "not supported: export them with `aws configure "
-			       "export-credentials`",
-			       aws->profile, way);
+			       "profile %.80s gets its keys by "
+			       "credential_process, which is not supported",
+			       aws->profile);
+	if (awsconf_get(aws, "login_session") != NULL)
+		return ufs_why(why, -EINVAL,
+			       "profile %.40s has its keys of `aws login`, "
+			       "which is not read: make a profile with "
+			       "credential_process = aws configure "
+			       "export-credentials --profile %.40s --format "
+			       "process",
+			       aws->profile, aws->profile);
 	return -ENOENT;
 }
 

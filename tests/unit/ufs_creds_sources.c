@@ -2,7 +2,7 @@
 /*
  * ufs_creds_sources.c - the places that hand out keys, as they behave
  *
- * A server in this process answers as STS, a container's endpoint and
+ * A server in this process answers as STS, SSO, a container's endpoint and
  * instance metadata document it, and in the ways in which they fail.
  */
 #include "tests/unit/ufs_server.h"
@@ -46,6 +46,15 @@ static struct {
 	"{\"Code\":\"Success\",\"Type\":\"AWS-HMAC\",\"AccessKeyId\":"         \
 	"\"ASIAJSON\",\"SecretAccessKey\":\"jsonsecret\",\"Token\":"           \
 	"\"jsontoken\",\"Expiration\":\"2099-01-01T00:00:00Z\"}"
+#define SSO_OK                                                                 \
+	"{\"roleCredentials\":{\"accessKeyId\":\"ASIASSO\","                   \
+	"\"secretAccessKey\":\"ssosecret\",\"sessionToken\":\"ssotoken\","     \
+	"\"expiration\":4070908800000}}"
+
+#define REFRESH_OK                                                             \
+	"{\"accessToken\":\"CANARYnewtoken\",\"tokenType\":\"Bearer\","        \
+	"\"expiresIn\":3600,\"refreshToken\":\"CANARYnewrefresh\"}"
+
 static void answer(int fd, int status, const char *headers, const char *body)
 {
 	server_say(fd,
@@ -81,6 +90,10 @@ static void answer_right(int fd, const char *request)
 		      "/latest/meta-data/iam/security-credentials/my-role ") ||
 		 asks(request, "GET", "/container"))
 		answer(fd, 200, "", JSON_OK);
+	else if (asks(request, "GET", "/federation/credentials?"))
+		answer(fd, 200, "", SSO_OK);
+	else if (asks(request, "POST", "/token "))
+		answer(fd, 200, "", REFRESH_OK);
 	else if (asks(request, "POST", "/ "))
 		answer(fd, 200, "", STS_OK);
 	else
@@ -114,6 +127,8 @@ static void start(void)
 	memset(&at, 0, sizeof(at));
 	server_start(&at.server, serve, NULL);
 	setenv("AWS_ENDPOINT_URL_STS", at.server.endpoint, 1);
+	setenv("AWS_ENDPOINT_URL_SSO", at.server.endpoint, 1);
+	setenv("AWS_ENDPOINT_URL_SSO_OIDC", at.server.endpoint, 1);
 	setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", at.server.endpoint, 1);
 }
 
@@ -578,6 +593,210 @@ START_TEST(metadata_is_the_last_that_is_asked)
 }
 END_TEST
 
+/* ---- SSO ---- */
+
+static void put_sso(void)
+{
+	put("config",
+	    "[sso-session corp]\nsso_region = eu-central-1\n"
+	    "sso_start_url = https://corp.awsapps.com/start\n"
+	    "[profile new]\nsso_session = corp\nsso_account_id = 123456789012\n"
+	    "sso_role_name = Reader One\n"
+	    "[profile old]\nsso_start_url = https://corp.awsapps.com/start\n"
+	    "sso_region = eu-central-1\nsso_account_id = 123456789012\n"
+	    "sso_role_name = Reader\n"
+	    "[profile other]\nsso_session = corp\nsso_region = us-east-1\n"
+	    "sso_account_id = 1\nsso_role_name = R\n"
+	    "[profile lost]\nsso_session = none\nsso_account_id = 1\n"
+	    "sso_role_name = R\n"
+	    "[profile half]\nsso_session = corp\nsso_role_name = R\n");
+}
+
+/* In the file whose name is the SHA-1 of what the login is of. */
+static void put_login(const char *of, const char *text)
+{
+	char command[256], name[128];
+	FILE *p;
+
+	snprintf(command, sizeof(command),
+		 "mkdir -p %s/.aws/sso/cache; printf %%s '%s' | sha1sum", home,
+		 of);
+	p = popen(command, "r");
+	ck_assert_ptr_nonnull(p);
+	ck_assert_int_eq(fscanf(p, "%40s", command), 1);
+	pclose(p);
+	snprintf(name, sizeof(name), "sso/cache/%.40s.json", command);
+	put(name, text);
+}
+
+#define LOGIN(until)                                                           \
+	"{\"accessToken\": \"CANARYtoken\", \"expiresAt\": \"" until           \
+	"\", \"region\": \"eu-central-1\"}"
+
+START_TEST(an_SSO_login_gives_keys_of_a_role)
+{
+	put_sso();
+	put_login("corp", LOGIN("2099-01-01T00:00:00Z"));
+	ck_assert_str_eq(found("new"),
+			 "SSO role Reader One of account 123456789012 via "
+			 "profile new: ASIASSO ssosecret ssotoken");
+	ck_assert(asks(at.seen[0], "GET",
+		       "/federation/credentials?role_name=Reader%20One&"
+		       "account_id=123456789012 "));
+	ck_assert_ptr_nonnull(
+	    strstr(at.seen[0], "x-amz-sso_bearer_token: CANARYtoken\r\n"));
+	/* As of old, with the time as of old. */
+	put_login("https://corp.awsapps.com/start",
+		  LOGIN("2099-01-01T00:00:00UTC"));
+	ck_assert_str_eq(found("old"),
+			 "SSO role Reader of account 123456789012 via "
+			 "profile old: ASIASSO ssosecret ssotoken");
+}
+END_TEST
+
+static const struct {
+	const char *profile, *login;
+	int status;
+	const char *says;
+} bad_sso[] = {
+	{ "new", NULL, 0, "is not there; run `aws sso login --profile new`" },
+	{ "new", LOGIN("2001-01-01T00:00:00Z"), 0,
+	  "of profile new has expired; run `aws sso login --profile new`" },
+	{ "new", LOGIN("never"), 0, "cannot be read; run `aws sso login" },
+	{ "new", "{\"CANARY", 0, "cannot be read; run `aws sso login" },
+	{ "new", LOGIN("2099-01-01T00:00:00Z"), 401,
+	  "is not valid any more; run `aws sso login --profile new`" },
+	{ "new", LOGIN("2099-01-01T00:00:00Z"), 403, "assigned to you" },
+	{ "new", LOGIN("2099-01-01T00:00:00Z"), 200, "no roleCredentials" },
+	{ "other", NULL, 0, "sso_region of profile other and of sso-session" },
+	{ "lost", NULL, 0, "sso-session none has no sso_start_url" },
+	{ "half", NULL, 0, "profile half has no sso_account_id" },
+};
+
+START_TEST(what_is_wrong_with_an_SSO_login_is_said)
+{
+	put_sso();
+	if (bad_sso[_i].login != NULL)
+		put_login("corp", bad_sso[_i].login);
+	atomic_store(&at.status, bad_sso[_i].status);
+	at.body = bad_sso[_i].status != 0 ? "{\"message\": \"CANARY\"}" : NULL;
+	ck_assert_str_eq(found(bad_sso[_i].profile), EINVAL_TEXT);
+	says(bad_sso[_i].says);
+}
+END_TEST
+
+/* A login of the session that ends in so many seconds, as the CLI has it. */
+static void put_session(int seconds, const char *registration)
+{
+	char text[640], until[40];
+	time_t end = time(NULL) + seconds;
+	struct tm tm;
+
+	gmtime_r(&end, &tm);
+	strftime(until, sizeof(until), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	snprintf(
+	    text, sizeof(text),
+	    "{\"startUrl\": \"https://corp.awsapps.com/start\", "
+	    "\"region\": \"eu-central-1\", \"accessToken\": "
+	    "\"CANARYold\", \"expiresAt\": \"%s\", \"clientId\": \"client\", "
+	    "\"clientSecret\": \"CANARYclient\", "
+	    "\"registrationExpiresAt\": \"%s\", \"refreshToken\": "
+	    "\"CANARYrefresh\"}",
+	    until, registration);
+	put_login("corp", text);
+}
+
+#define SSO_FOUND                                                              \
+	"SSO role Reader One of account 123456789012 via profile new: "        \
+	"ASIASSO ssosecret ssotoken"
+
+static json_t *session_file(void)
+{
+	struct stat st;
+	char path[256];
+	json_t *o;
+	FILE *p;
+
+	snprintf(path, sizeof(path), "ls %s/.aws/sso/cache/*", home);
+	p = popen(path, "r");
+	ck_assert_ptr_nonnull(p);
+	ck_assert_int_eq(fscanf(p, "%255s", path), 1);
+	pclose(p);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_mode & 0777, 0600);
+	o = json_load_file(path, 0, NULL);
+	ck_assert_ptr_nonnull(o);
+	return o;
+}
+
+static const char *text_of(const json_t *o, const char *name)
+{
+	return json_string_value(json_object_get(o, name));
+}
+
+START_TEST(an_SSO_session_is_refreshed_and_kept_for_all)
+{
+	json_t *o;
+	int64_t end = 0;
+
+	put_sso();
+	/* Already over, or soon. */
+	put_session(_i == 0 ? -10 : 600, "2099-01-01T00:00:00Z");
+	ck_assert_str_eq(found("new"), SSO_FOUND);
+	ck_assert_uint_eq(requests(), 2);
+	ck_assert(asks(at.seen[0], "POST", "/token "));
+	ck_assert_ptr_nonnull(
+	    strstr(at.seen[0], "\r\nContent-Type: application/json\r\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(at.seen[0], "{\"grantType\":\"refresh_token\",\"clientId\":"
+			       "\"client\",\"clientSecret\":\"CANARYclient\","
+			       "\"refreshToken\":\"CANARYrefresh\"}"));
+	ck_assert_ptr_nonnull(
+	    strstr(at.seen[1], "x-amz-sso_bearer_token: CANARYnewtoken\r\n"));
+	o = session_file();
+	ck_assert_str_eq(text_of(o, "accessToken"), "CANARYnewtoken");
+	ck_assert_str_eq(text_of(o, "refreshToken"), "CANARYnewrefresh");
+	ck_assert_str_eq(text_of(o, "clientSecret"), "CANARYclient");
+	ck_assert_str_eq(text_of(o, "startUrl"),
+			 "https://corp.awsapps.com/start");
+	ck_assert(creds_time(text_of(o, "expiresAt"), &end));
+	ck_assert_int_gt(end, clock_wall_ns() + 3500 * NSEC_PER_SEC);
+	json_decref(o);
+	/* The next one finds it fresh. */
+	ck_assert_str_eq(found("new"), SSO_FOUND);
+	ck_assert_uint_eq(requests(), 3);
+}
+END_TEST
+
+START_TEST(an_SSO_session_that_cannot_be_refreshed_serves_to_its_end)
+{
+	put_sso();
+	at.path = "POST /token";
+	atomic_store(&at.status, 400);
+	at.body = "{\"error\": \"invalid_grant\", \"x\": \"CANARY\"}";
+	put_session(600, "2099-01-01T00:00:00Z");
+	ck_assert_str_eq(found("new"), SSO_FOUND);
+	ck_assert_ptr_nonnull(
+	    strstr(at.seen[1], "x-amz-sso_bearer_token: CANARYold\r\n"));
+	ck_assert_uint_eq(requests(), 2);
+	put_session(-10, "2099-01-01T00:00:00Z");
+	ck_assert_str_eq(found("new"), EINVAL_TEXT);
+	says("has expired; run `aws sso login --profile new`");
+	ck_assert_uint_eq(requests(), 3);
+	/* A registration that is over is not tried. */
+	put_session(-10, "2001-01-01T00:00:00Z");
+	ck_assert_str_eq(found("new"), EINVAL_TEXT);
+	says("has expired; run `aws sso login --profile new`");
+	ck_assert_uint_eq(requests(), 3);
+	/* A failure that may pass is tried again. */
+	atomic_store(&at.status, 503);
+	put_session(-10, "2099-01-01T00:00:00Z");
+	ck_assert_str_eq(found("new"), EINVAL_TEXT);
+	says("cannot be refreshed now");
+	ck_assert_uint_eq(requests(), 6);
+}
+END_TEST
+
 /* ---- the connection ---- */
 
 START_TEST(a_name_that_leads_elsewhere_gets_nothing_by_plain_HTTP)
@@ -677,6 +896,13 @@ int main(void)
 			    what_metadata_gets_wrong_is_said_without_a_secret,
 			    0, ARRAY_SIZE(bad_imds));
 	tcase_add_test(t, metadata_is_the_last_that_is_asked);
+	tcase_add_test(t, an_SSO_login_gives_keys_of_a_role);
+	tcase_add_loop_test(t, what_is_wrong_with_an_SSO_login_is_said, 0,
+			    ARRAY_SIZE(bad_sso));
+	tcase_add_loop_test(t, an_SSO_session_is_refreshed_and_kept_for_all, 0,
+			    2);
+	tcase_add_test(
+	    t, an_SSO_session_that_cannot_be_refreshed_serves_to_its_end);
 	tcase_add_test(t,
 		       a_name_that_leads_elsewhere_gets_nothing_by_plain_HTTP);
 	tcase_add_test(t, an_answer_without_end_is_cut);
