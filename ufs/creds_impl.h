@@ -5,8 +5,8 @@
  * creds.c: the set in use and its renewal. creds_open.c: who is asked, in
  * which order. creds_set.c: what all providers do with what they read. One
  * file each for the places where keys come from: creds_env.c,
- * creds_profile.c, creds_sts.c, creds_sso.c with creds_sso_token.c,
- * creds_container.c, creds_imds.c.
+ * creds_profile.c, creds_sts.c, creds_process.c, creds_sso.c with
+ * creds_sso_token.c, creds_container.c, creds_imds.c.
  *
  * Words for people (why) name the thing and the fix in one sentence and hold
  * no word of an answer but an error's code: an answer may repeat a secret.
@@ -25,6 +25,7 @@ struct creds_site {
 	const char *region;    /* or NULL: as the AWS files say */
 	const char *ca_bundle; /* the same */
 	struct cancel *cancel; /* the chain is being closed */
+	int64_t patience;      /* with a program, ns; 0: a minute */
 };
 
 struct creds_provider {
@@ -80,7 +81,16 @@ int creds_sts_web_identity(const struct creds_site *site,
 			   const struct creds_role *role, const char *file,
 			   struct creds *set, char why[static 256]);
 
-/* creds_sso.c: as aws's profile says */
+/*
+ * Cut a command into at most most - 1 words, which are kept in words (as long
+ * as the command). -EINVAL: a quote is open, or there is no word; -E2BIG.
+ */
+int creds_split(const char *command, char *words, char **argv, size_t most);
+
+/* creds_process.c, creds_sso.c: as aws's profile says */
+int creds_process_fetch(const struct creds_site *site,
+			const struct awsconf *aws, struct creds *set,
+			char why[static 256]);
 int creds_sso_fetch(const struct creds_site *site, const struct awsconf *aws,
 		    struct creds *set, char why[static 256]);
 

@@ -5,7 +5,7 @@
  * https://docs.aws.amazon.com/sdkref/latest/guide/feature-assume-role-credentials.html
  * The files are read anew for each fetch. What a profile says is taken in the
  * order in which botocore does: a role with the keys of another profile or
- * source, a role with a web identity, SSO, keys. A profile that is
+ * source, a role with a web identity, SSO, keys, a program. A profile that is
  * the source of another and has keys is asked for them only; that is how a
  * profile may name itself as its source.
  */
@@ -236,10 +236,7 @@ static int fetch_profile(struct lookup *l, const struct awsconf *aws,
 	if (has_keys(aws))
 		return fetch_keys(aws, set, why);
 	if (awsconf_get(aws, "credential_process") != NULL)
-		return ufs_why(why, -EINVAL,
-			       "profile %.80s gets its keys by "
-			       "credential_process, which is not supported",
-			       aws->profile);
+		return creds_process_fetch(l->site, aws, set, why);
 	if (awsconf_get(aws, "login_session") != NULL)
 		return ufs_why(why, -EINVAL,
 			       "profile %.40s has its keys of `aws login`, "
