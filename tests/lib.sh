@@ -30,6 +30,10 @@ export AWS_EC2_METADATA_DISABLED=true AWS_REGION=us-east-1
 export HOME="$W/home" XDG_RUNTIME_DIR="$W/run" XDG_CONFIG_HOME="$W/config"
 export XDG_CACHE_HOME="$W/xdg-cache" XDG_STATE_HOME="$W/state"
 unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ENDPOINT_URL AWS_CA_BUNDLE
+unset AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN AWS_CONFIG_FILE
+unset AWS_CONTAINER_CREDENTIALS_RELATIVE_URI AWS_SHARED_CREDENTIALS_FILE
+unset AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN
+unset AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE
 unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
 
 fail() {
@@ -339,6 +343,29 @@ refused_each() {
 	cmp -n "$(stat -c %s "$W/out")" "$W/out" "$MNT/$key"
 }
 
+# The places that hand out keys: STS and the rest; see tests/python/awssim.py.
+start_awssim() { # [HOST [PORT]]: sets AWSSIM (its URL); ends with this shell
+	mkfifo "$W/aws.in"
+	python3 "$HELPERS/awssim.py" "$@" <"$W/aws.in" >"$W/aws.port" \
+		2>"$W/aws.log" 9>&- &
+	exec 8>"$W/aws.in"
+	wait_for 20 test -s "$W/aws.port"
+	AWSSIM=http://${1:-127.0.0.1}:$(cat "$W/aws.port")
+	at_exit 'exec 8>&-'
+}
+
+aws_set() { # NAME=VALUE...: how it behaves from now on
+	for a in "$@"; do
+		set -- "$@" --data-urlencode "$a"
+		shift
+	done
+	curl -fsS --max-time 60 -X POST -G "$@" "$AWSSIM/_aws/set"
+}
+
+aws_count() { # grants | calls[?of=sts]
+	curl -fsS --max-time 60 "$AWSSIM/_aws/$1"
+}
+
 start_versitygw() { # sets S3 (its URL) and S3_LOG
 	need_command versitygw
 	mkdir -p "$W/vgw/data" "$W/vgw/versions"
@@ -461,7 +488,7 @@ mount_tarn() {
 	# shellcheck disable=SC2086 # TARN_WRAP is words
 	${TARN_WRAP-} "$TARN" mount "$SOURCE" "$W/$mount_name" \
 		-o "cache-dir=${CACHE_DIR:-$CACHE},log=$W/$mount_name.log,log-level=debug${STORE_OPTS:+,$STORE_OPTS}${1:+,$1}" \
-		>"$W/$mount_name.out" 2>&1 9>&- ||
+		>"$W/$mount_name.out" 2>&1 8>&- 9>&- ||
 		fail "mount: $(cat "$W/$mount_name.out")"
 }
 

@@ -19,6 +19,8 @@
  *   POST /_sim/settings (JSON: access, secret, token, region, anonymous,
  *        check, clock_offset_s), /_sim/forget (the journal),
  *        /_sim/reset (everything)
+ *   POST /_sim/key?access=A&secret=S[&token=T][&uses=N]   one more key, which
+ *        after N requests is ExpiredToken
  */
 #include "sim.h"
 
@@ -181,8 +183,22 @@ static const char *add_rules(const struct request *r)
 	return why;
 }
 
+static const char *put_key(const struct request *r)
+{
+	const struct bytes *access = request_param(r, "access");
+	const struct bytes *secret = request_param(r, "secret");
+	const struct bytes *token = request_param(r, "token");
+
+	if (access == NULL || secret == NULL)
+		return "access and secret are needed";
+	keys_put(access->p, secret->p, token != NULL ? token->p : "",
+		 param_int(r, "uses", -1));
+	return NULL;
+}
+
 static void reset(void)
 {
+	keys_clear();
 	rules_remove(NULL);
 	journal_clear();
 	objects_lock();
@@ -208,6 +224,8 @@ static const char *post(struct request *r, const char *what)
 		return add_rules(r);
 	if (strcmp(what, "settings") == 0)
 		return change_settings(r);
+	if (strcmp(what, "key") == 0)
+		return put_key(r);
 	if (strcmp(what, "clear") == 0)
 		rules_remove(rule == NULL ? NULL : rule->p);
 	else if (strcmp(what, "release") == 0 && rule != NULL)

@@ -7,6 +7,7 @@
  */
 #include "sim.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -18,6 +19,15 @@
 struct settings settings = { .access = "tarn",
 			     .secret = "tarnsecret",
 			     .check = true };
+
+/* Keys beside those of the settings: of sessions that end. */
+struct key {
+	struct key *next;
+	char access[128], secret[128], token[2048];
+	int64_t uses; /* that are left, -1: no limit */
+};
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct key *keys;
 
 struct scope {
 	char access[128], date[16], region[64], signed_headers[1024];
@@ -153,8 +163,69 @@ static void hmac(unsigned char key[static 32], size_t key_len, const char *text)
 	memcpy(key, out, 32);
 }
 
+void keys_put(const char *access, const char *secret, const char *token,
+	      int64_t uses)
+{
+	struct key *k;
+
+	pthread_mutex_lock(&lock);
+	for (k = keys; k != NULL && strcmp(k->access, access) != 0;)
+		k = k->next;
+	if (k == NULL) {
+		k = need(calloc(1, sizeof(*k)));
+		k->next = keys;
+		keys = k;
+	}
+	snprintf(k->access, sizeof(k->access), "%s", access);
+	snprintf(k->secret, sizeof(k->secret), "%s", secret);
+	snprintf(k->token, sizeof(k->token), "%s", token);
+	k->uses = uses;
+	pthread_mutex_unlock(&lock);
+}
+
+void keys_clear(void)
+{
+	struct key *k;
+
+	pthread_mutex_lock(&lock);
+	while ((k = keys) != NULL) {
+		keys = k->next;
+		free(k);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* The secret of this key, and what is wrong with it if it is not NULL. */
+static const char *key_check(const char *access, const char *token,
+			     char secret[static 128])
+{
+	const char *code = "InvalidAccessKeyId";
+	const char *wanted = settings.token;
+	struct key *k;
+
+	pthread_mutex_lock(&lock);
+	for (k = keys; k != NULL && strcmp(k->access, access) != 0;)
+		k = k->next;
+	if (k != NULL || strcmp(access, settings.access) == 0) {
+		snprintf(secret, 128, "%s",
+			 k != NULL ? k->secret : settings.secret);
+		if (k != NULL)
+			wanted = k->token;
+		code = NULL;
+		if (wanted[0] != 0 &&
+		    (token == NULL || strcmp(token, wanted) != 0))
+			code = "InvalidToken";
+		else if (k != NULL && k->uses == 0)
+			code = "ExpiredToken";
+		else if (k != NULL && k->uses > 0)
+			k->uses--;
+	}
+	pthread_mutex_unlock(&lock);
+	return code;
+}
+
 static bool signature_is_right(const struct request *r, const struct scope *s,
-			       const char *date)
+			       const char *date, const char *secret)
 {
 	unsigned char key[160];
 	char hash[65], text[400], out[65];
@@ -163,7 +234,7 @@ static bool signature_is_right(const struct request *r, const struct scope *s,
 	snprintf(text, sizeof(text),
 		 "AWS4-HMAC-SHA256\n%.20s\n%s/%s/s3/aws4_request\n%s", date,
 		 s->date, s->region, hash);
-	snprintf((char *)key, sizeof(key), "AWS4%s", settings.secret);
+	snprintf((char *)key, sizeof(key), "AWS4%s", secret);
 	hmac(key, strlen((char *)key), s->date);
 	hmac(key, 32, s->region);
 	hmac(key, 32, "s3");
@@ -192,6 +263,7 @@ int sign_check(const struct request *r, const char **code)
 	const char *date = request_header(r, "x-amz-date");
 	const char *sha = request_header(r, "x-amz-content-sha256");
 	const char *token = request_header(r, "x-amz-security-token");
+	char secret[128];
 	struct scope s;
 	struct tm tm = { 0 };
 	int64_t skew;
@@ -207,13 +279,9 @@ int sign_check(const struct request *r, const char **code)
 	    date == NULL || strptime(date, "%Y%m%dT%H%M%SZ", &tm) == NULL ||
 	    sha == NULL || strstr(s.signed_headers, "host") == NULL)
 		return 400;
-	*code = "InvalidAccessKeyId";
-	if (strcmp(s.access, settings.access) != 0)
-		return 403;
-	*code = "InvalidToken";
-	if (settings.token[0] != 0 &&
-	    (token == NULL || strcmp(token, settings.token) != 0))
-		return 400;
+	*code = key_check(s.access, token, secret);
+	if (*code != NULL)
+		return strcmp(*code, "InvalidAccessKeyId") == 0 ? 403 : 400;
 	*code = "RequestTimeTooSkewed";
 	skew = (int64_t)timegm(&tm) - (time(NULL) + settings.clock_offset_s);
 	if (skew > 900 || skew < -900)
@@ -222,7 +290,7 @@ int sign_check(const struct request *r, const char **code)
 	if (settings.region[0] != 0 && strcmp(settings.region, s.region) != 0)
 		return 400;
 	*code = "SignatureDoesNotMatch";
-	if (!signature_is_right(r, &s, date))
+	if (!signature_is_right(r, &s, date, secret))
 		return 403;
 	*code = "XAmzContentSHA256Mismatch";
 	return payload_is_right(r, sha) ? 0 : 400;

@@ -181,6 +181,11 @@ struct settings {
 };
 extern struct settings settings;
 
+/* One more key, good for so many requests (-1: any number). */
+void keys_put(const char *access, const char *secret, const char *token,
+	      int64_t uses);
+void keys_clear(void);
+
 /* 0 when the request may go on, else the status with *code set. */
 int sign_check(const struct request *r, const char **code);
 
