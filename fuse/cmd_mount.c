@@ -34,6 +34,7 @@
 #include "fuse/options.h"
 #include "fuse/service.h"
 #include "fuse/signals.h"
+#include "ufs/awsconf.h"
 
 /* LeakSanitizer looks into the process as a debugger does. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -120,8 +121,6 @@ static int serve(const struct request *q, int fd)
 	int r;
 
 	limits_raise_files();
-	if (!MAY_BE_DEBUGGED)
-		prctl(PR_SET_DUMPABLE, 0);
 	signals_block();
 	if (service_open(q->options, q->config, q->source, q->dir, &s, why) < 0)
 		return cli_fail("%s", why);
@@ -242,6 +241,11 @@ static int run(struct request *q, const char *source, const char *dir)
 	r = open_log(q);
 	if (r != CLI_DONE || q->fake)
 		return r;
+	/* Before there are two of us that hold the keys. */
+	if (!MAY_BE_DEBUGGED)
+		prctl(PR_SET_DUMPABLE, 0);
+	if (awsconf_hide_keys() < 0)
+		return cli_fail("out of memory");
 	return q->foreground ? serve(q, -1) : in_background(q);
 }
 

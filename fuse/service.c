@@ -225,10 +225,13 @@ static int open_source(struct service *s, char why[static WHY_MAX])
 		.stall_timeout = options_number(o, OPT_STALL_TIMEOUT),
 		.bandwidth_down =
 		    (uint64_t)options_number(o, OPT_BANDWIDTH_DOWN),
+		.cancel = &s->stopping,
 	};
 	int r = ufs_open(&conf, &s->ufs, words);
 
-	if (r < 0)
+	if (r == -ECANCELED)
+		snprintf(why, WHY_MAX, "interrupted; nothing is mounted");
+	else if (r < 0)
 		snprintf(why, WHY_MAX, "%.200s: %s", s->source,
 			 words[0] != '\0' ? words : strerror(-r));
 	return r;
@@ -255,6 +258,10 @@ static const char *fix_for(int err, const char *words, bool s3)
 	    strstr(words, "SignatureDoesNotMatch") != NULL)
 		return "check the keys in AWS_ACCESS_KEY_ID and "
 		       "AWS_SECRET_ACCESS_KEY or the profile";
+	if (strstr(words, "ExpiredToken") != NULL ||
+	    strstr(words, "InvalidToken") != NULL ||
+	    strstr(words, "credentials have expired") != NULL)
+		return "renew the keys: these have expired or were revoked";
 	if (err == -EACCES && strcasestr(words, "credential") != NULL)
 		return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name "
 		       "a profile=, or use anonymous for a public bucket";
@@ -416,7 +423,7 @@ static void on_reload(void *arg)
 	struct service *s = arg;
 
 	reload_level(s);
-	if (s->ufs != NULL && s->ufs->ops->reload != NULL)
+	if (atomic_load(&s->mounted) != NULL && s->ufs->ops->reload != NULL)
 		s->ufs->ops->reload(s->ufs);
 	log_info("tarn: read credentials and log level again");
 }
@@ -436,14 +443,15 @@ static int open_all(struct service *s, char why[static WHY_MAX])
 	};
 	int r = fill_defaults(s->options, why);
 
-	if (r == 0)
-		r = open_source(s, why);
+	/* First of all, as from here on others are waited for. */
 	if (r == 0) {
 		r = signals_start(&what, &s->signals);
 		if (r < 0)
 			snprintf(why, WHY_MAX, "cannot start a thread: %s",
 				 strerror(-r));
 	}
+	if (r == 0)
+		r = open_source(s, why);
 	if (r == 0)
 		r = ask_source(s, why);
 	if (r == 0)

@@ -17,11 +17,42 @@
 #define CREDENTIALS_FILE "AWS_SHARED_CREDENTIALS_FILE"
 #define CONFIG_FILE "AWS_CONFIG_FILE"
 
+static struct {
+	const char *name;
+	char *value; /* owned; NULL: not hidden */
+} hidden[] = {
+	{ "AWS_ACCESS_KEY_ID", NULL },
+	{ "AWS_SECRET_ACCESS_KEY", NULL },
+	{ "AWS_SESSION_TOKEN", NULL },
+	{ "AWS_SECURITY_TOKEN", NULL },
+	{ "AWS_CONTAINER_AUTHORIZATION_TOKEN", NULL },
+};
+
 const char *awsconf_env(const char *name)
 {
 	const char *v = getenv(name);
 
+	for (size_t i = 0; v == NULL && i < ARRAY_SIZE(hidden); i++)
+		if (strcmp(name, hidden[i].name) == 0)
+			v = hidden[i].value;
 	return v != NULL && *v != '\0' ? v : NULL;
+}
+
+int awsconf_hide_keys(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
+		char *v = getenv(hidden[i].name);
+
+		if (v == NULL || *v == '\0')
+			continue;
+		hidden[i].value = strdup(v);
+		if (hidden[i].value == NULL)
+			return -ENOMEM;
+		/* The kernel shows the memory that it put them in. */
+		explicit_bzero(v, strlen(v));
+		unsetenv(hidden[i].name);
+	}
+	return 0;
 }
 
 char *awsconf_home_file(const char *name)

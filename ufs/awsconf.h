@@ -67,7 +67,13 @@ bool awsconf_region_ok(const char *region);
 /* ~/name (heap), or NULL. */
 char *awsconf_home_file(const char *name);
 
-/* getenv(), with "" as unset. */
+/* getenv(), with "" as unset; also what was hidden. */
 const char *awsconf_env(const char *name);
+
+/*
+ * Keep keys of the environment for ourselves: they are no longer to be seen
+ * in /proc/PID/environ, nor by the programs that we run. Before threads start.
+ */
+int awsconf_hide_keys(void);
 
 #endif

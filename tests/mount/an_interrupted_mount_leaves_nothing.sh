@@ -49,3 +49,26 @@ start
 kill -KILL $pid
 wait $pid || true
 nothing_left
+
+# While a program is waited for that shall give keys: it ends as well.
+mkdir -p "$HOME/.aws"
+printf '[profile slow]\ncredential_process = "%s"\n' "$W/slow" >"$HOME/.aws/config"
+cat >"$W/slow" <<EOF
+#!/bin/sh
+echo \$\$ >"$W/slow.pid"
+exec tail -f /dev/null
+EOF
+chmod +x "$W/slow"
+for flag in -f ''; do
+	rm -f "$W/slow.pid"
+	# shellcheck disable=SC2086 # none or one
+	"$TARN" mount "$SOURCE" "$MNT" $flag \
+		-o "cache-dir=$CACHE,log=$W/mnt.log,$STORE_OPTS,profile=slow" \
+		>"$W/out" 2>"$W/err" 9>&- &
+	pid=$!
+	wait_for 20 test -s "$W/slow.pid"
+	kill -TERM $pid
+	wait $pid || true
+	nothing_left
+	wait_for 20 no_process "$(cat "$W/slow.pid")"
+done

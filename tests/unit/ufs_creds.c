@@ -181,6 +181,26 @@ START_TEST(F7_a_file_that_others_can_read_or_change_is_known)
 }
 END_TEST
 
+START_TEST(keys_are_hidden_from_the_environment_but_not_from_us)
+{
+	char *secret;
+
+	setenv("AWS_ACCESS_KEY_ID", "ENVKEY", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "envsecret", 1);
+	secret = getenv("AWS_SECRET_ACCESS_KEY");
+	ck_assert_int_eq(awsconf_hide_keys(), 0);
+	ck_assert_str_eq(secret, "");
+	ck_assert_ptr_null(getenv("AWS_SECRET_ACCESS_KEY"));
+	ck_assert_ptr_null(getenv("AWS_ACCESS_KEY_ID"));
+	ck_assert_str_eq(found(NULL), "environment: ENVKEY envsecret -");
+	/* What is set later counts more. */
+	setenv("AWS_ACCESS_KEY_ID", "", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "", 1);
+	put_usual();
+	ck_assert_str_eq(found(NULL), "profile default: DEFAULTKEY a/b+c= -");
+}
+END_TEST
+
 START_TEST(endpoints_are_those_of_the_service_and_the_partition)
 {
 	struct awsconf c;
@@ -306,5 +326,7 @@ int main(void)
 	tcase_add_loop_test(t,
 			    a_store_is_named_by_its_normal_endpoint_and_bucket,
 			    0, ARRAY_SIZE(stores));
+	/* Last: what it hides stays hidden in this process. */
+	tcase_add_test(t, keys_are_hidden_from_the_environment_but_not_from_us);
 	return RUN_CASES(t);
 }
