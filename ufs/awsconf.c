@@ -203,7 +203,7 @@ const char *awsconf_sso_session(const struct awsconf *c, const char *name,
 	return v != NULL && *v != '\0' ? v : NULL;
 }
 
-static bool is_true(const char *v)
+bool awsconf_true(const char *v)
 {
 	return v != NULL && strcasecmp(v, "true") == 0;
 }
@@ -216,7 +216,7 @@ const char *awsconf_endpoint(const struct awsconf *c, const char *service)
 
 	if (v == NULL)
 		v = awsconf_get(c, "ignore_configured_endpoint_urls");
-	if (is_true(v))
+	if (awsconf_true(v))
 		return NULL;
 	snprintf(name, sizeof(name), "AWS_ENDPOINT_URL_%s", service);
 	v = awsconf_env(name);

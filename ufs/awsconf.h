@@ -64,6 +64,9 @@ const char *awsconf_domain(const char *region);
 /* A region can stand in a host name. */
 bool awsconf_region_ok(const char *region);
 
+/* "true", in any case; v may be NULL. */
+bool awsconf_true(const char *v);
+
 /* ~/name (heap), or NULL. */
 char *awsconf_home_file(const char *name);
 

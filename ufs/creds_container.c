@@ -135,8 +135,7 @@ static int refusal(const struct creds_answer *a, const char *host,
 	    : a->status >= 300 && a->status < 400 ? "a redirect is not followed"
 						  : "it may answer later";
 
-	return ufs_why(why,
-		       a->status >= 500 || a->status == 429 ? -EAGAIN : -EINVAL,
+	return ufs_why(why, creds_status(a->status),
 		       "the container's endpoint %.100s answered %d; %s", host,
 		       a->status, fix);
 }
@@ -147,10 +146,8 @@ static int take(const struct creds_answer *a, const char *host,
 	static const struct creds_members members = {
 		"AccessKeyId", "SecretAccessKey", "Token", "Expiration", true
 	};
-	json_t *o =
-	    json_loadb(a->body.p != NULL ? a->body.p : "", a->body.n, 0, NULL);
+	json_t *o = creds_json(&a->body);
 	const char *role = json_string_value(json_object_get(o, "RoleArn"));
-	struct text whose = { 0 };
 	int r;
 
 	if (!json_is_object(o)) {
@@ -162,13 +159,11 @@ static int take(const struct creds_answer *a, const char *host,
 	}
 	r = creds_from_json(o, &members, set, "the container's endpoint", why);
 	set->issuer_now = a->now;
-	text_addf(&whose, "container %s %s", host, role != NULL ? role : "");
 	if (r == 0)
-		r = whose.failed
-			? -ENOMEM
-			: creds_name(set, whose.p,
-				     "the container's role, from %s", host);
-	text_fini(&whose);
+		r = creds_whose(set, "container %s %s", host,
+				role != NULL ? role : "");
+	if (r == 0)
+		r = creds_source(set, "the container's role, from %s", host);
 	json_decref(o);
 	return r;
 }
@@ -200,25 +195,10 @@ int creds_container_fetch(const struct creds_site *site, struct creds *set,
 	return r;
 }
 
-static int fetch(struct creds_provider *p, const struct creds_site *site,
-		 struct creds *set, char why[static 256])
+int creds_from_container(struct creds_provider *p,
+			 const struct creds_site *site, struct creds *set,
+			 char why[static 256])
 {
 	(void)p;
 	return creds_container_fetch(site, set, why);
-}
-
-static void provider_free(struct creds_provider *p)
-{
-	free(p);
-}
-
-struct creds_provider *creds_container_provider(void)
-{
-	struct creds_provider *p = calloc(1, sizeof(*p));
-
-	if (p == NULL)
-		return NULL;
-	p->fetch = fetch;
-	p->close = provider_free;
-	return p;
 }

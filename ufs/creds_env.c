@@ -11,11 +11,6 @@
 #include "ufs/creds_impl.h"
 #include "ufs/ufs_impl.h"
 
-static void provider_free(struct creds_provider *p)
-{
-	free(p);
-}
-
 int creds_env_fetch(struct creds *set, char why[static 256])
 {
 	const char *key = awsconf_env("AWS_ACCESS_KEY_ID");
@@ -36,27 +31,14 @@ int creds_env_fetch(struct creds *set, char why[static 256])
 					   : "AWS_SECRET_ACCESS_KEY");
 	r = creds_keep(set, key, secret, token,
 		       "AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN", why);
-	return r < 0 ? r : creds_name(set, NULL, "environment");
+	return r < 0 ? r : creds_source(set, "environment");
 }
 
-static int fetch_env(struct creds_provider *p, const struct creds_site *site,
-		     struct creds *set, char why[static 256])
+int creds_from_env(struct creds_provider *p, const struct creds_site *site,
+		   struct creds *set, char why[static 256])
 {
 	(void)p, (void)site;
 	return creds_env_fetch(set, why);
-}
-
-struct creds_provider *creds_env_provider(void)
-{
-	struct creds_provider *p = calloc(1, sizeof(*p));
-
-	if (p == NULL)
-		return NULL;
-	p->fetch = fetch_env;
-	p->close = provider_free;
-	/* Nobody can set variables of a process that runs. */
-	p->fixed = true;
-	return p;
 }
 
 static int with_files(const struct creds_site *site, const struct awsconf *aws,
@@ -66,7 +48,6 @@ static int with_files(const struct creds_site *site, const struct awsconf *aws,
 		.arn = awsconf_env("AWS_ROLE_ARN"),
 		.session_name = awsconf_env("AWS_ROLE_SESSION_NAME"),
 	};
-	struct text whose = { 0 };
 	int r;
 
 	if (role.arn == NULL)
@@ -74,19 +55,17 @@ static int with_files(const struct creds_site *site, const struct awsconf *aws,
 			       "AWS_WEB_IDENTITY_TOKEN_FILE is set but "
 			       "AWS_ROLE_ARN is not");
 	r = creds_sts_web_identity(site, aws, &role, file, set, why);
-	if (r < 0)
-		return r;
-	text_addf(&whose, "role %s by the web identity in %s", role.arn, file);
-	r = whose.failed ? -ENOMEM
-			 : creds_name(set, whose.p, "role %s via web identity",
-				      role.arn);
-	text_fini(&whose);
+	if (r == 0)
+		r = creds_whose(set, "role %s by the web identity in %s",
+				role.arn, file);
+	if (r == 0)
+		r = creds_source(set, "role %s via web identity", role.arn);
 	return r;
 }
 
-static int fetch_web_identity(struct creds_provider *p,
-			      const struct creds_site *site, struct creds *set,
-			      char why[static 256])
+int creds_from_web_identity(struct creds_provider *p,
+			    const struct creds_site *site, struct creds *set,
+			    char why[static 256])
 {
 	const char *file = awsconf_env("AWS_WEB_IDENTITY_TOKEN_FILE");
 	struct awsconf aws;
@@ -102,15 +81,4 @@ static int fetch_web_identity(struct creds_provider *p,
 	r = with_files(site, &aws, file, set, why);
 	awsconf_fini(&aws);
 	return r;
-}
-
-struct creds_provider *creds_web_identity_provider(void)
-{
-	struct creds_provider *p = calloc(1, sizeof(*p));
-
-	if (p == NULL)
-		return NULL;
-	p->fetch = fetch_web_identity;
-	p->close = provider_free;
-	return p;
 }

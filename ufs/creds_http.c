@@ -42,6 +42,11 @@ void creds_answer_wipe(struct creds_answer *a)
 	text_wipe(&a->body);
 }
 
+int creds_status(int status)
+{
+	return status >= 500 || status == 429 ? -EAGAIN : -EINVAL;
+}
+
 void creds_host(const char *url, char out[static 128])
 {
 	const char *begin = strstr(url, "://");

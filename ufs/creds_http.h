@@ -39,6 +39,9 @@ struct creds_answer {
 int creds_http(struct creds_call *call, struct creds_answer *out,
 	       char why[static 256]);
 
+/* What a status that is no success means: -EAGAIN if it may pass, -EINVAL. */
+int creds_status(int status);
+
 void creds_call_wipe(struct creds_call *call);
 void creds_answer_wipe(struct creds_answer *a);
 

@@ -34,11 +34,6 @@ struct imds {
 	struct text token;
 };
 
-static bool is_true(const char *v)
-{
-	return v != NULL && strcasecmp(v, "true") == 0;
-}
-
 static int choose_endpoint(struct imds *i, const struct awsconf *aws,
 			   char why[static 256])
 {
@@ -80,13 +75,13 @@ static int ask(struct imds *i, const char *method, const char *path,
 static int unexpected(const struct imds *i, const struct creds_answer *a,
 		      const char *what, char why[static 256])
 {
-	return ufs_why(
-	    why, a->status >= 500 || a->status == 429 ? -EAGAIN : -EINVAL,
-	    "EC2 metadata at %.100s answered %d to the request for "
-	    "%s%s",
-	    i->at.host, a->status, what,
-	    a->status >= 300 && a->status < 400 ? "; a redirect is not followed"
-						: "");
+	return ufs_why(why, creds_status(a->status),
+		       "EC2 metadata at %.100s answered %d to the request for "
+		       "%s%s",
+		       i->at.host, a->status, what,
+		       a->status >= 300 && a->status < 400
+			   ? "; a redirect is not followed"
+			   : "");
 }
 
 static int get_token(struct imds *i, char why[static 256])
@@ -105,12 +100,10 @@ static int get_token(struct imds *i, char why[static 256])
 		ufs_why(why, r, "EC2 metadata: %.200s", words);
 	else if (r == 0 && (a.status != 200 || a.body.n == 0))
 		r = unexpected(i, &a, "a token", why);
-	for (size_t c = 0; r == 0 && c < a.body.n; c++)
-		if (a.body.p[c] <= ' ' || a.body.p[c] > '~')
-			r = ufs_why(why, -EINVAL,
-				    "EC2 metadata at %.100s gave a token that "
-				    "is none",
-				    i->at.host);
+	else if (r == 0 && !creds_printable(a.body.p))
+		r = ufs_why(why, -EINVAL,
+			    "EC2 metadata at %.100s gave a token that is none",
+			    i->at.host);
 	if (r == 0)
 		text_add(&i->token, a.body.p, a.body.n);
 	creds_answer_wipe(&a);
@@ -146,11 +139,9 @@ static int take(struct imds *i, const struct creds_answer *a, const char *role,
 	static const struct creds_members members = {
 		"AccessKeyId", "SecretAccessKey", "Token", "Expiration", true
 	};
-	json_t *o =
-	    json_loadb(a->body.p != NULL ? a->body.p : "", a->body.n, 0, NULL);
+	json_t *o = creds_json(&a->body);
 	const char *said = json_string_value(json_object_get(o, "Code"));
 	char code[CREDS_CODE_MAX];
-	struct text whose = { 0 };
 	int r;
 
 	creds_code(said, code);
@@ -167,13 +158,10 @@ static int take(struct imds *i, const struct creds_answer *a, const char *role,
 	else
 		r = creds_from_json(o, &members, set, "EC2 metadata", why);
 	set->issuer_now = a->now;
-	text_addf(&whose, "instance role %s", role);
 	if (r == 0)
-		r = whose.failed
-			? -ENOMEM
-			: creds_name(set, whose.p,
-				     "role %s of this EC2 instance", role);
-	text_fini(&whose);
+		r = creds_whose(set, "instance role %s", role);
+	if (r == 0)
+		r = creds_source(set, "role %s of this EC2 instance", role);
 	json_decref(o);
 	return r;
 }
@@ -198,7 +186,7 @@ int creds_imds_fetch(const struct creds_site *site, const struct awsconf *aws,
 	struct text role = { 0 };
 	int r;
 
-	if (is_true(awsconf_env("AWS_EC2_METADATA_DISABLED")))
+	if (awsconf_true(awsconf_env("AWS_EC2_METADATA_DISABLED")))
 		return ufs_why(why, -ENOENT, "EC2 metadata is switched off");
 	r = choose_endpoint(&i, aws, why);
 	if (r == 0)
@@ -213,46 +201,15 @@ int creds_imds_fetch(const struct creds_site *site, const struct awsconf *aws,
 	return r;
 }
 
-struct imds_provider {
-	struct creds_provider provider;
-	char *profile; /* as asked for, or NULL */
-};
-
-static int fetch(struct creds_provider *p, const struct creds_site *site,
-		 struct creds *set, char why[static 256])
+int creds_from_imds(struct creds_provider *p, const struct creds_site *site,
+		    struct creds *set, char why[static 256])
 {
-	struct imds_provider *i =
-	    container_of(p, struct imds_provider, provider);
 	struct awsconf aws;
-	int r = awsconf_read(i->profile, &aws, why);
+	int r = awsconf_read(p->profile, &aws, why);
 
 	if (r < 0)
 		return r;
 	r = creds_imds_fetch(site, &aws, set, why);
 	awsconf_fini(&aws);
 	return r;
-}
-
-static void provider_close(struct creds_provider *p)
-{
-	struct imds_provider *i =
-	    container_of(p, struct imds_provider, provider);
-
-	free(i->profile);
-	free(i);
-}
-
-struct creds_provider *creds_imds_provider(const char *profile)
-{
-	struct imds_provider *i = calloc(1, sizeof(*i));
-
-	if (i == NULL)
-		return NULL;
-	i->provider.fetch = fetch;
-	i->provider.close = provider_close;
-	if (profile != NULL && (i->profile = strdup(profile)) == NULL) {
-		free(i);
-		return NULL;
-	}
-	return &i->provider;
 }

@@ -28,36 +28,36 @@ struct creds_site {
 	int64_t patience;      /* with a program, ns; 0: a minute */
 };
 
+/*
+ * Fetch into set. -ENOENT: it has no keys. -EAGAIN: it failed in a way that
+ * may pass soon. -EINVAL: someone has to mend something. -ECANCELED, -ENOMEM.
+ */
+struct creds_provider;
+typedef int creds_fetch(struct creds_provider *p, const struct creds_site *site,
+			struct creds *set, char why[static 256]);
+
 struct creds_provider {
-	/*
-	 * Fetch into set. -ENOENT: it has no keys. -EAGAIN: it failed in a
-	 * way that may pass soon. -EINVAL: someone has to mend something.
-	 * -ECANCELED, -ENOMEM.
-	 */
-	int (*fetch)(struct creds_provider *p, const struct creds_site *site,
-		     struct creds *set, char why[static 256]);
+	creds_fetch *fetch;
 	void (*close)(struct creds_provider *p);
-	bool fixed; /* what it has can never change in this process */
+	char *profile; /* as asked for by name, or NULL; owned */
+	bool fixed;    /* what it has can never change in this process */
 	struct creds_provider *next;
 };
 
 void creds_providers_close(struct creds_provider *first);
 
-/* creds_env.c */
-struct creds_provider *creds_env_provider(void);
-struct creds_provider *creds_web_identity_provider(void);
+/* The links of the chain, one function each. */
+creds_fetch creds_from_env;          /* creds_env.c */
+creds_fetch creds_from_web_identity; /* creds_env.c */
+creds_fetch creds_from_profile;      /* creds_profile.c */
+creds_fetch creds_from_container;    /* creds_container.c */
+creds_fetch creds_from_imds;         /* creds_imds.c */
+
+/* Where a profile may lead, too. */
 int creds_env_fetch(struct creds *set, char why[static 256]);
-
-/* creds_profile.c; profile: as asked for by name, or NULL */
-struct creds_provider *creds_profile_provider(const char *profile);
-
-/* creds_container.c */
-struct creds_provider *creds_container_provider(void);
 int creds_container_fetch(const struct creds_site *site, struct creds *set,
 			  char why[static 256]);
 
-/* creds_imds.c; profile as above */
-struct creds_provider *creds_imds_provider(const char *profile);
 int creds_imds_fetch(const struct creds_site *site, const struct awsconf *aws,
 		     struct creds *set, char why[static 256]);
 
@@ -118,9 +118,12 @@ struct creds *creds_new(void); /* empty, one reference; or NULL */
 int creds_keep(struct creds *set, const char *key, const char *secret,
 	       const char *token, const char *what, char why[static 256]);
 
-/* set->source and, if whose is not NULL, set->whose, printf-like. */
-int creds_name(struct creds *set, const char *whose, const char *source, ...)
-    PRINTF_LIKE(3, 4);
+/* Write set->source and set->whose. 0 or -ENOMEM. */
+int creds_source(struct creds *set, const char *fmt, ...) PRINTF_LIKE(2, 3);
+int creds_whose(struct creds *set, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* It can stand in a header, and is not empty. s may be NULL. */
+bool creds_printable(const char *s);
 
 /* "2012-12-03T20:48:03Z", with a fraction or an offset; wall ns. */
 bool creds_time(const char *text, int64_t *out);
@@ -137,6 +140,9 @@ struct creds_members {
 	const char *key, *secret, *token, *expiry;
 	bool temporary; /* there must be a token and an expiry */
 };
+
+/* What came as JSON; NULL when it is none. */
+json_t *creds_json(const struct text *t);
 
 /* Keys out of a JSON object. -EINVAL, what as in creds_keep(). */
 int creds_from_json(const json_t *o, const struct creds_members *m,

@@ -38,37 +38,66 @@ static int none_found(const char *profile, const char *last,
 	return -EINVAL;
 }
 
+static void provider_free(struct creds_provider *p)
+{
+	free(p->profile);
+	free(p);
+}
+
+/* In front of next, which goes with it when memory is out. */
+static struct creds_provider *ask_first(creds_fetch *fetch, const char *profile,
+					struct creds_provider *next)
+{
+	struct creds_provider *p = calloc(1, sizeof(*p));
+
+	if (p == NULL) {
+		creds_providers_close(next);
+		return NULL;
+	}
+	p->fetch = fetch;
+	p->close = provider_free;
+	p->next = next;
+	if (profile == NULL)
+		return p;
+	p->profile = strdup(profile);
+	if (p->profile != NULL)
+		return p;
+	creds_providers_close(p);
+	return NULL;
+}
+
+static struct creds_provider *usual_chain(const char *profile)
+{
+	struct creds_provider *p = ask_first(creds_from_imds, profile, NULL);
+
+	if (p != NULL)
+		p = ask_first(creds_from_container, NULL, p);
+	if (p != NULL)
+		p = ask_first(creds_from_profile, profile, p);
+	if (p != NULL && profile == NULL)
+		p = ask_first(creds_from_web_identity, NULL, p);
+	if (p != NULL && profile == NULL) {
+		p = ask_first(creds_from_env, NULL, p);
+		/* Nobody can set variables of a process that runs. */
+		if (p != NULL)
+			p->fixed = true;
+	}
+	return p;
+}
+
 int creds_open(const struct creds_conf *conf, struct creds_chain **out,
 	       char why[static 256])
 {
 	const char *profile = conf->profile;
-	struct creds_provider *p[5], *first = NULL;
-	size_t n = 0;
-	bool memory = true;
+	struct creds_provider *first;
 	char last[256] = "";
 	int r;
 
 	if (profile != NULL && *profile == '\0')
 		profile = NULL;
-	if (profile == NULL) {
-		p[n++] = creds_env_provider();
-		p[n++] = creds_web_identity_provider();
-	}
-	p[n++] = creds_profile_provider(profile);
-	p[n++] = creds_container_provider();
-	p[n++] = creds_imds_provider(profile);
-	while (n-- > 0) {
-		if (p[n] == NULL) {
-			memory = false;
-			continue;
-		}
-		p[n]->next = first;
-		first = p[n];
-	}
-	if (!memory) {
-		creds_providers_close(first);
+	first = usual_chain(profile);
+	if (first == NULL)
 		return -ENOMEM;
-	}
 	r = creds_open_with(first, conf, out, last);
 	if (r == -ENOENT)
 		return none_found(profile, last, why);

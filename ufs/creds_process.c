@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -21,6 +20,7 @@
 
 #include "base/clock.h"
 #include "ufs/creds_impl.h"
+#include "ufs/sigv4.h"
 #include "ufs/ufs_impl.h"
 
 #define PATIENCE_NS (60 * NSEC_PER_SEC)
@@ -245,7 +245,7 @@ static int take(const char *profile, const struct text *out, struct creds *set,
 						      "SecretAccessKey",
 						      "SessionToken",
 						      "Expiration", false };
-	json_t *o = json_loadb(out->p != NULL ? out->p : "", out->n, 0, NULL);
+	json_t *o = creds_json(out);
 	json_int_t version = json_integer_value(json_object_get(o, "Version"));
 	char what[128];
 	int r;
@@ -267,18 +267,15 @@ static int take(const char *profile, const struct text *out, struct creds *set,
 /* A command that was changed may be of another identity. */
 static int name_it(const char *profile, const char *command, struct creds *set)
 {
-	unsigned char hash[EVP_MAX_MD_SIZE];
-	char whose[64] = "process ";
-	size_t n = strlen(whose);
+	char hash[65];
+	int r = sigv4_body_hash(command, strlen(command), hash);
 
-	if (EVP_Digest(command, strlen(command), hash, NULL, EVP_sha256(),
-		       NULL) != 1)
-		return -ENOMEM;
-	for (size_t i = 0; i < 16; i++)
-		n += (size_t)snprintf(whose + n, sizeof(whose) - n, "%02x",
-				      hash[i]);
-	return creds_name(set, set->token != NULL ? whose : NULL,
-			  "profile %s (credential_process)", profile);
+	if (r == 0 && set->token != NULL)
+		r = creds_whose(set, "process %s", hash);
+	if (r == 0)
+		r = creds_source(set, "profile %s (credential_process)",
+				 profile);
+	return r;
 }
 
 int creds_process_fetch(const struct creds_site *site,

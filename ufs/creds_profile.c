@@ -49,7 +49,7 @@ static int fetch_keys(const struct awsconf *aws, struct creds *set,
 	if (token == NULL)
 		token = awsconf_get(aws, "aws_security_token");
 	r = creds_keep(set, key, secret, token, aws->profile, why);
-	return r < 0 ? r : creds_name(set, NULL, "profile %s", aws->profile);
+	return r < 0 ? r : creds_source(set, "profile %s", aws->profile);
 }
 
 static int fetch_source_profile(struct lookup *l, const struct awsconf *aws,
@@ -143,16 +143,12 @@ static int name_role(const struct awsconf *aws, const char *arn,
 		     const struct creds *by, struct creds *set)
 {
 	const char *whose = by->whose != NULL ? by->whose : by->access_key;
-	struct text t = { 0 };
-	int r;
-
 	/* The ARN alone would do for AWS; other stores do not look at it. */
-	text_addf(&t, "role %s by %s", arn, whose);
-	r = t.failed ? -ENOMEM
-		     : creds_name(set, t.p, "role %s via profile %s", arn,
-				  aws->profile);
-	text_fini(&t);
-	return r;
+	int r = creds_whose(set, "role %s by %s", arn, whose);
+
+	return r < 0 ? r
+		     : creds_source(set, "role %s via profile %s", arn,
+				    aws->profile);
 }
 
 static struct creds_role role_of(const struct awsconf *aws)
@@ -200,7 +196,6 @@ static int fetch_web_identity(struct lookup *l, const struct awsconf *aws,
 			      char why[static 256])
 {
 	struct creds_role role = role_of(aws);
-	struct text whose = { 0 };
 	int r;
 
 	if (role.arn == NULL)
@@ -210,13 +205,12 @@ static int fetch_web_identity(struct lookup *l, const struct awsconf *aws,
 			       aws->profile);
 	role.external_id = NULL;
 	r = creds_sts_web_identity(l->site, l->first, &role, file, set, why);
-	if (r < 0)
-		return r;
-	text_addf(&whose, "role %s by the web identity in %s", role.arn, file);
-	r = whose.failed ? -ENOMEM
-			 : creds_name(set, whose.p, "role %s via profile %s",
-				      role.arn, aws->profile);
-	text_fini(&whose);
+	if (r == 0)
+		r = creds_whose(set, "role %s by the web identity in %s",
+				role.arn, file);
+	if (r == 0)
+		r = creds_source(set, "role %s via profile %s", role.arn,
+				 aws->profile);
 	return r;
 }
 
@@ -248,19 +242,12 @@ static int fetch_profile(struct lookup *l, const struct awsconf *aws,
 	return -ENOENT;
 }
 
-struct profile_provider {
-	struct creds_provider provider;
-	char *profile; /* as asked for, or NULL */
-};
-
-static int fetch(struct creds_provider *p, const struct creds_site *site,
-		 struct creds *set, char why[static 256])
+int creds_from_profile(struct creds_provider *p, const struct creds_site *site,
+		       struct creds *set, char why[static 256])
 {
-	struct profile_provider *f =
-	    container_of(p, struct profile_provider, provider);
 	struct lookup l = { .site = site };
 	struct awsconf aws;
-	int r = awsconf_read(f->profile, &aws, why);
+	int r = awsconf_read(p->profile, &aws, why);
 
 	if (r < 0)
 		return r;
@@ -271,28 +258,4 @@ static int fetch(struct creds_provider *p, const struct creds_site *site,
 			aws.profile, aws.credentials_path, aws.config_path);
 	awsconf_fini(&aws);
 	return r;
-}
-
-static void provider_close(struct creds_provider *p)
-{
-	struct profile_provider *f =
-	    container_of(p, struct profile_provider, provider);
-
-	free(f->profile);
-	free(f);
-}
-
-struct creds_provider *creds_profile_provider(const char *profile)
-{
-	struct profile_provider *f = calloc(1, sizeof(*f));
-
-	if (f == NULL)
-		return NULL;
-	f->provider.fetch = fetch;
-	f->provider.close = provider_close;
-	if (profile != NULL && (f->profile = strdup(profile)) == NULL) {
-		free(f);
-		return NULL;
-	}
-	return &f->provider;
 }

@@ -77,9 +77,11 @@ void creds_unref(struct creds *set)
 }
 
 /* What goes into a header must not be able to end the line. */
-static bool printable(const char *s)
+bool creds_printable(const char *s)
 {
-	for (; s != NULL && *s != '\0'; s++)
+	if (s == NULL || *s == '\0')
+		return false;
+	for (; *s != '\0'; s++)
 		if (*s <= ' ' || *s > '~')
 			return false;
 	return true;
@@ -90,7 +92,7 @@ int creds_keep(struct creds *set, const char *key, const char *secret,
 {
 	bool has_token = token != NULL && *token != '\0';
 
-	if (!printable(key) || !printable(token)) {
+	if (!creds_printable(key) || (has_token && !creds_printable(token))) {
 		return ufs_why(
 		    why, -EINVAL,
 		    "%.120s: the key's id or the token holds spaces or "
@@ -106,24 +108,38 @@ int creds_keep(struct creds *set, const char *key, const char *secret,
 		   : 0;
 }
 
-int creds_name(struct creds *set, const char *whose, const char *source, ...)
+static int write_words(char **to, const char *fmt, va_list ap)
+    PRINTF_LIKE(2, 0);
+
+static int write_words(char **to, const char *fmt, va_list ap)
+{
+	free(*to);
+	if (vasprintf(to, fmt, ap) >= 0)
+		return 0;
+	*to = NULL;
+	return -ENOMEM;
+}
+
+int creds_source(struct creds *set, const char *fmt, ...)
 {
 	va_list ap;
-	int n;
+	int r;
 
-	free(set->source);
-	va_start(ap, source);
-	n = vasprintf(&set->source, source, ap);
+	va_start(ap, fmt);
+	r = write_words(&set->source, fmt, ap);
 	va_end(ap);
-	if (n < 0) {
-		set->source = NULL;
-		return -ENOMEM;
-	}
-	if (whose == NULL)
-		return 0;
-	free(set->whose);
-	set->whose = strdup(whose);
-	return set->whose == NULL ? -ENOMEM : 0;
+	return r;
+}
+
+int creds_whose(struct creds *set, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = write_words(&set->whose, fmt, ap);
+	va_end(ap);
+	return r;
 }
 
 static bool two_digits(const char **p, int *out)
@@ -221,6 +237,11 @@ int creds_read_file(const char *path, size_t most, const char *what,
 		       r == 0        ? "it is empty or no text"
 		       : r == -EFBIG ? "it is too long"
 				     : strerror(-r));
+}
+
+json_t *creds_json(const struct text *t)
+{
+	return json_loadb(t->p != NULL ? t->p : "", t->n, 0, NULL);
 }
 
 /* A time as text, or as milliseconds since 1970 (SSO). */

@@ -97,8 +97,7 @@ static int refusal(const struct awsconf *aws, const struct creds_login *l,
 {
 	if (a->status == 401)
 		return creds_sso_log_in(aws, "is not valid any more", why);
-	return ufs_why(why,
-		       a->status >= 500 || a->status == 429 ? -EAGAIN : -EINVAL,
+	return ufs_why(why, creds_status(a->status),
 		       "SSO answered %d for role %.60s of account %.20s; %s",
 		       a->status, l->role, l->account,
 		       a->status == 403 || a->status == 404
@@ -114,10 +113,8 @@ static int take(const struct awsconf *aws, const struct creds_login *l,
 						      "secretAccessKey",
 						      "sessionToken",
 						      "expiration", true };
-	json_t *o =
-	    json_loadb(a->body.p != NULL ? a->body.p : "", a->body.n, 0, NULL);
+	json_t *o = creds_json(&a->body);
 	json_t *keys = json_object_get(o, "roleCredentials");
-	struct text whose = { 0 };
 	int r;
 
 	if (!json_is_object(keys))
@@ -128,15 +125,13 @@ static int take(const struct awsconf *aws, const struct creds_login *l,
 	else
 		r = creds_from_json(keys, &members, set, "SSO", why);
 	set->issuer_now = a->now;
-	text_addf(&whose, "SSO role %s of account %s at %s", l->role,
-		  l->account, l->url);
 	if (r == 0)
-		r = whose.failed
-			? -ENOMEM
-			: creds_name(set, whose.p,
-				     "SSO role %s of account %s via profile %s",
-				     l->role, l->account, aws->profile);
-	text_fini(&whose);
+		r = creds_whose(set, "SSO role %s of account %s at %s", l->role,
+				l->account, l->url);
+	if (r == 0)
+		r = creds_source(set,
+				 "SSO role %s of account %s via profile %s",
+				 l->role, l->account, aws->profile);
 	json_decref(o);
 	return r;
 }

@@ -67,14 +67,6 @@ static int64_t time_of(const json_t *login, const char *name)
 	return text != NULL && creds_time(text, &t) ? t : 0;
 }
 
-static bool token_ok(const char *s)
-{
-	for (; s != NULL && *s != '\0'; s++)
-		if (*s <= ' ' || *s > '~')
-			return false;
-	return s != NULL;
-}
-
 static int read_login(const struct awsconf *aws, const char *path, json_t **out,
 		      char why[static 256])
 {
@@ -86,8 +78,8 @@ static int read_login(const struct awsconf *aws, const char *path, json_t **out,
 		return creds_sso_log_in(aws, "is not there", why);
 	r = creds_read_file(path, CACHE_MAX, "the SSO login", &file, why);
 	if (r == 0)
-		o = json_loadb(file.p, file.n, 0, NULL);
-	if (r == 0 && (!token_ok(member(o, "accessToken")) ||
+		o = creds_json(&file);
+	if (r == 0 && (!creds_printable(member(o, "accessToken")) ||
 		       time_of(o, "expiresAt") == 0)) {
 		json_decref(o);
 		r = creds_sso_log_in(aws, "cannot be read", why);
@@ -165,8 +157,7 @@ static int set_member(json_t *login, const char *name, const char *value)
 /* The answer's token and time in place of those of the login. */
 static int take(const struct creds_answer *a, json_t *login)
 {
-	json_t *o =
-	    json_loadb(a->body.p != NULL ? a->body.p : "", a->body.n, 0, NULL);
+	json_t *o = creds_json(&a->body);
 	const char *token = member(o, "accessToken");
 	const char *refresh = member(o, "refreshToken");
 	json_int_t life = json_integer_value(json_object_get(o, "expiresIn"));
@@ -175,7 +166,7 @@ static int take(const struct creds_answer *a, json_t *login)
 	struct tm tm;
 	int r = -EINVAL;
 
-	if (token_ok(token) && life > 0 && life < 1 << 30 &&
+	if (creds_printable(token) && life > 0 && life < 1 << 30 &&
 	    gmtime_r(&end, &tm) != NULL) {
 		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
 		r = set_member(login, "accessToken", token);
@@ -232,7 +223,7 @@ static int refresh(const struct creds_site *site, const struct awsconf *aws,
 	int r = ask(site, aws, l, login, &a, why);
 
 	if (r == 0 && a.status != 200)
-		r = a.status >= 500 || a.status == 429 ? -EAGAIN : -EINVAL;
+		r = creds_status(a.status);
 	if (r == 0)
 		r = take(&a, login);
 	creds_answer_wipe(&a);

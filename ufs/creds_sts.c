@@ -174,7 +174,7 @@ static int refusal(const struct creds_answer *a, const struct reader *r,
 	bool passes;
 
 	creds_code(got(r, F_CODE), code);
-	passes = a->status >= 500 || a->status == 429 ||
+	passes = creds_status(a->status) == -EAGAIN ||
 		 strcmp(code, "Throttling") == 0 ||
 		 strcmp(code, "IDPCommunicationError") == 0;
 	return ufs_why(why, passes ? -EAGAIN : -EINVAL,

@@ -53,7 +53,7 @@ static int fetch(struct creds_provider *p, const struct creds_site *site,
 		set->issuer_now = clock_wall_ns() + ahead;
 	snprintf(key, sizeof(key), "K%u", atomic_load(&s->version));
 	ck_assert_int_eq(creds_keep(set, key, "s", NULL, "test", words), 0);
-	return creds_name(set, NULL, "test");
+	return creds_source(set, "test");
 }
 
 static void no_close(struct creds_provider *p)
