@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "tests/unit/creds_home.h"
+#include "tests/unit/run.h"
 #include "ufs/creds_impl.h"
 
 /* What Python's shlex.split() makes of it, as botocore uses that. */
@@ -292,10 +293,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ufs_creds_process");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, start, finish);
@@ -314,10 +312,5 @@ int main(void)
 	tcase_add_test(t, a_program_whose_end_is_not_told_is_believed);
 	tcase_add_loop_test(t, times_are_read_as_the_providers_write_them, 0,
 			    ARRAY_SIZE(times));
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

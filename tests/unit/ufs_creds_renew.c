@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "tests/unit/run.h"
 #include "ufs/creds_impl.h"
 
 #define READERS 16
@@ -385,10 +386,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ufs_creds_renew");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, quiet, loud);
@@ -409,10 +407,5 @@ int main(void)
 	tcase_add_test(t, a_life_is_measured_by_the_issuers_clock);
 	tcase_add_test(t, keys_that_arrive_expired_are_used_and_fetched_again);
 	tcase_add_test(t, closing_does_not_wait_for_a_fetch_that_hangs);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "tests/unit/creds_home.h"
+#include "tests/unit/run.h"
 #include "ufs/creds_http.h"
 #include "ufs/creds_impl.h"
 
@@ -865,10 +866,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ufs_creds_sources");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, start, finish);
@@ -908,10 +906,5 @@ int main(void)
 	tcase_add_test(t, an_answer_without_end_is_cut);
 	tcase_add_test(t,
 		       an_endpoint_that_hangs_is_given_up_and_can_be_cancelled);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return RUN_CASES(t);
 }
