@@ -26,6 +26,8 @@
 	X(COUNTER, store_delete, "DELETE requests sent")                       \
 	X(COUNTER, store_errors, "requests that failed for good")              \
 	X(COUNTER, store_retries, "requests sent again")                       \
+	X(COUNTER, store_throttled, "answers that said the store is busy")     \
+	X(COUNTER, store_retry_waits, "retries held back to spare the store")  \
 	X(COUNTER, store_resumes, "transfers resumed at the received offset")  \
 	X(COUNTER, store_bad_answers, "answers refused: length, range, ETag")  \
 	X(COUNTER, store_bytes_in, "body bytes received from the store")       \
@@ -45,6 +47,7 @@
 	X(COUNTER, ssd_unadmitted, "pages not written to the SSD")             \
 	X(COUNTER, memory_waits, "fetches that waited for memory")             \
 	X(COUNTER, interrupted, "requests ended by a signal")                  \
+	X(GAUGE, store_limit, "requests that the store is asked at a time")    \
 	X(GAUGE, inodes, "inodes the kernel knows")                            \
 	X(GAUGE, handles, "open files and directories")                        \
 	X(GAUGE, memory_bytes, "bytes of the memory budget in use")

@@ -62,6 +62,8 @@ struct run {
 	unsigned tries; /* since the last fair piece, for the backoff */
 	unsigned wrong, again, stalls;
 	bool fresh;
+	bool paid; /* this try is a retry that cost a token */
+	bool busy; /* the last answer said that the store is */
 	struct try_result result;
 };
 
@@ -98,6 +100,25 @@ static int table_errno(const struct http_op *op, int status)
 	}
 }
 
+static bool say_again(_Atomic int64_t *said)
+{
+	int64_t now = clock_ns(), last = atomic_load(said);
+
+	return (last == 0 || now - last > SAY_EVERY) &&
+	       atomic_compare_exchange_strong(said, &last, now);
+}
+
+static void note_busy(struct run *r)
+{
+	r->busy = true;
+	stat_inc(STAT_store_throttled);
+	if (say_again(&r->h->busy_said))
+		log_warn("ufs: %s says that it is busy (%d%s%s): it is asked "
+			 "less at a time",
+			 r->op->where, r->result.answer.status,
+			 r->op->code[0] != '\0' ? " " : "", r->op->code);
+}
+
 /* An answer that is no success: the driver knows its words. */
 static enum plan after_status(struct run *r, int *err)
 {
@@ -109,6 +130,8 @@ static enum plan after_status(struct run *r, int *err)
 	next = op->ops->failed(op, a);
 	ufs_fail(0, "%d%s%s from %s", a->status, op->code[0] ? " " : "",
 		 op->code, op->where);
+	if (next == HTTP_SLOWER || a->status == 503 || a->status == 429)
+		note_busy(r);
 	switch (next) {
 	case HTTP_AGAIN:
 		*err = -EIO;
@@ -117,6 +140,7 @@ static enum plan after_status(struct run *r, int *err)
 		*err = -EACCES;
 		return PLAN_LATER;
 	case HTTP_BUSY:
+	case HTTP_SLOWER:
 		*err = -ETIMEDOUT;
 		return PLAN_LATER;
 	case HTTP_DENIED:
@@ -140,10 +164,7 @@ static enum plan after_status(struct run *r, int *err)
 
 static void say_tls(struct run *r)
 {
-	int64_t now = clock_ns(), last = atomic_load(&r->h->tls_said);
-
-	if ((last == 0 || now - last > SAY_EVERY) &&
-	    atomic_compare_exchange_strong(&r->h->tls_said, &last, now))
+	if (say_again(&r->h->tls_said))
 		log_err("ufs: %s: the TLS connection was refused: %s",
 			r->op->where, r->result.words);
 }
@@ -208,19 +229,27 @@ static int64_t jitter(int64_t most)
 	return (int64_t)(x % (uint64_t)MAX(most, 1));
 }
 
-/* Wait before the next try. False: there is no time for one; *err is told. */
+/*
+ * Wait before the next try: longer each time, as long as the store asked for
+ * at least, and until the budget of retries allows it. Never for more than
+ * half of the time that is left: rather a last try in time than none. False:
+ * there is no time for one; *err is told.
+ */
 static bool wait_to_retry(struct run *r, int *err)
 {
 	int64_t now = clock_ns(), left = r->deadline - now;
 	int64_t most =
 	    MIN(BACKOFF_FIRST_NS << MIN(r->tries, 10), BACKOFF_MAX_NS);
-	int64_t wait = MAX(jitter(most), r->result.retry_after);
+	int64_t wait = r->result.retry_after + jitter(most);
 	int s;
 
 	if (left < LEAST_LEFT_NS)
 		return false;
-	/* Rather a last try in time than none. */
 	s = ufs_sleep_until(now + MIN(wait, left / 2), r->op->cancel);
+	/* After a fair piece it is no retry but the rest. */
+	r->paid = r->tries > 0;
+	if (s == 0 && r->paid)
+		s = limit_pay(&r->h->limit, now + left / 2, r->op->cancel);
 	if (s < 0)
 		*err = s;
 	return s == 0;
@@ -237,16 +266,6 @@ static void say_debug(const struct run *r, int64_t begin)
 		  (uintmax_t)((clock_ns() - begin) / NSEC_PER_MSEC));
 }
 
-static enum http_load load_of(const struct try_result *t)
-{
-	if (t->end == TRY_DONE)
-		return HTTP_LOAD_RIGHT;
-	return t->end == TRY_STATUS &&
-		       (t->answer.status == 503 || t->answer.status == 429)
-		   ? HTTP_LOAD_BUSY
-		   : HTTP_LOAD_UNKNOWN;
-}
-
 /* One request, and what to do then. */
 static enum plan try_once(struct run *r, int *err)
 {
@@ -260,10 +279,12 @@ static enum plan try_once(struct run *r, int *err)
 	struct http_handle *handle;
 	uint64_t before = op->got;
 	int64_t begin = clock_ns();
+	enum limit_load load = LOAD_UNKNOWN;
 	enum plan plan;
 
-	*err = http_take(r->h, op->total_timeout > 0, r->deadline, op->cancel,
-			 &handle);
+	*err =
+	    http_take(r->h, op->total_timeout > 0 ? LANE_METADATA : LANE_DATA,
+		      r->deadline, op->cancel, &handle);
 	if (*err < 0) {
 		ufs_fail(0, "no connection to %s was free", op->where);
 		return PLAN_END;
@@ -272,7 +293,7 @@ static enum plan try_once(struct run *r, int *err)
 		stat_inc(STAT_store_resumes);
 	http_try_run(r->h, handle, op, &limits, &r->total, &r->result);
 	say_debug(r, begin);
-	r->fresh = false;
+	r->fresh = r->busy = false;
 	if (op->got > before && op->idle_timeout > 0)
 		r->deadline = clock_ns() + op->idle_timeout;
 	r->tries++;
@@ -285,7 +306,12 @@ static enum plan try_once(struct run *r, int *err)
 		*err = 0;
 		plan = PLAN_END;
 	}
-	http_put(r->h, handle, load_of(&r->result));
+	if (r->busy)
+		load = LOAD_BUSY;
+	else if (r->result.end == TRY_DONE ||
+		 (r->result.end == TRY_STATUS && plan == PLAN_END))
+		load = LOAD_RIGHT; /* a 404 is a good answer, too */
+	http_put(r->h, handle, load, r->paid);
 	return plan;
 }
 
@@ -308,6 +334,7 @@ int http_run(struct http *h, struct http_op *op)
 		plan = try_once(&r, &err);
 		if (plan == PLAN_END)
 			break;
+		r.paid = false;
 		if (plan == PLAN_LATER && !wait_to_retry(&r, &err))
 			break;
 		stat_inc(STAT_store_retries);

@@ -68,7 +68,8 @@ enum http_next {
 	HTTP_AS_TABLE,    /* what the status means */
 	HTTP_AGAIN,       /* something was learnt: at once (counted, bounded) */
 	HTTP_RETRY,       /* like a 503, but -EACCES at the deadline */
-	HTTP_BUSY,        /* like a 503, whatever the status */
+	HTTP_BUSY,        /* like a 500, whatever the status */
+	HTTP_SLOWER,      /* like a 503: and it is asked less at a time */
 	HTTP_DENIED,      /* -EACCES */
 	HTTP_ABSENT,      /* -ENOENT, for an open handle -ESTALE */
 	HTTP_BROKEN,      /* -EIO */

@@ -4,6 +4,7 @@
  *
  * http.c: the tries of an operation and their errno. http_try.c: one request
  * and the checks of its answer. http_pool.c: handles, and the rate limit.
+ * http_limit.c: how many requests at a time, and how many retries.
  */
 #ifndef UFS_HTTP_IMPL_H
 #define UFS_HTTP_IMPL_H
@@ -13,6 +14,7 @@
 
 #include "base/lock.h"
 #include "ufs/http.h"
+#include "ufs/http_limit.h"
 #include "ufs/ufs_impl.h"
 
 #define HTTP_HEADERS_MAX KIB(64) /* bytes of all headers of an answer */
@@ -23,6 +25,7 @@
 struct http_handle {
 	struct http_handle *next; /* on the stack of free ones */
 	CURL *curl;
+	int64_t entered; /* when this request took its place */
 	int64_t used_at; /* clock_ns() when it was put back */
 	char error[CURL_ERROR_SIZE];
 	struct text headers; /* of the answer */
@@ -34,31 +37,23 @@ struct http {
 	struct http_conf conf;
 	char *ca_bundle;
 	long buffer;
+	struct limit limit; /* has a lock of its own */
 	/* under lock */
 	struct lock lock;
-	struct event freed;
 	struct http_handle *free;
-	unsigned used;
-	unsigned limit; /* of used: max_connections or less */
-	unsigned good;  /* answers since limit was changed */
-	int64_t cut_at;
 	int64_t trimmed_at;
 	/* atomic */
 	_Atomic int64_t rate_next; /* clock_ns(): when the line is free */
 	_Atomic int64_t tls_said;  /* when a TLS refusal was last logged */
+	_Atomic int64_t busy_said; /* when a refusal of load was */
 	atomic_bool no_range_said; /* that it ignores Range */
 };
 
-/*
- * -ECANCELED, or -ETIMEDOUT when none was free until deadline. A few above
- * the limit are kept for metadata, which must not wait for slow bodies.
- */
-int http_take(struct http *h, bool metadata, int64_t deadline,
+/* A handle that counts as a request in its lane; see limit_enter(). */
+int http_take(struct http *h, enum limit_lane lane, int64_t deadline,
 	      struct cancel *cancel, struct http_handle **out);
-
-/* What the answer says of how much the store bears. */
-enum http_load { HTTP_LOAD_RIGHT, HTTP_LOAD_BUSY, HTTP_LOAD_UNKNOWN };
-void http_put(struct http *h, struct http_handle *handle, enum http_load load);
+void http_put(struct http *h, struct http_handle *handle, enum limit_load load,
+	      bool again);
 
 /* Wait for the turn of n bytes; how long it took, in ns, or -ECANCELED. */
 int64_t http_throttle(struct http *h, size_t n, struct cancel *cancel);

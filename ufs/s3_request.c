@@ -277,6 +277,13 @@ enum http_next s3_failed(struct http_op *http, const struct http_answer *a)
 		"IncorrectEndpoint",
 		"IllegalLocationConstraintException",
 	};
+	/* A 503 and a 429 say it without words. */
+	static const char *const slower[] = {
+		"SlowDown",           "ThrottlingException",
+		"Throttling",         "RequestLimitExceeded",
+		"TooManyRequests",    "RequestThrottled",
+		"ServiceUnavailable",
+	};
 	struct s3_op *op = of(http);
 	bool head = http->method == HTTP_HEAD;
 	struct s3_error e;
@@ -306,8 +313,9 @@ enum http_next s3_failed(struct http_op *http, const struct http_answer *a)
 	}
 	if (strcmp(e.code, "NotImplemented") == 0)
 		return HTTP_UNSUPPORTED;
-	if (strcmp(e.code, "SlowDown") == 0 ||
-	    strcmp(e.code, "RequestTimeout") == 0)
+	if (is_one_of(e.code, slower, ARRAY_SIZE(slower)))
+		return HTTP_SLOWER;
+	if (strcmp(e.code, "RequestTimeout") == 0)
 		return HTTP_BUSY;
 	if (a->status == 416)
 		op->beyond = true;
