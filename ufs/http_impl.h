@@ -2,9 +2,10 @@
 /*
  * http_impl.h - the parts of the HTTP engine
  *
- * http.c: the tries of an operation and their errno. http_try.c: one request
- * and the checks of its answer. http_pool.c: handles, and the rate limit.
- * http_limit.c: how many requests at a time, and how many retries.
+ * http.c: the tries of an operation and their errno. http_send.c: one try,
+ * of one request or two that race. http_try.c: the checks of an answer.
+ * http_pool.c: handles, and the rate limit. http_limit.c: how many requests
+ * at a time, and how many retries. http_hedge.c: when a request is late.
  */
 #ifndef UFS_HTTP_IMPL_H
 #define UFS_HTTP_IMPL_H
@@ -14,6 +15,7 @@
 
 #include "base/lock.h"
 #include "ufs/http.h"
+#include "ufs/http_hedge.h"
 #include "ufs/http_limit.h"
 #include "ufs/ufs_impl.h"
 
@@ -25,6 +27,7 @@
 struct http_handle {
 	struct http_handle *next; /* on the stack of free ones */
 	CURL *curl;
+	CURLM *multi;    /* holds the connection between requests */
 	int64_t entered; /* when this request took its place */
 	int64_t used_at; /* clock_ns() when it was put back */
 	char error[CURL_ERROR_SIZE];
@@ -38,6 +41,7 @@ struct http {
 	char *ca_bundle;
 	long buffer;
 	struct limit limit; /* has a lock of its own */
+	struct hedge hedge; /* atomic */
 	/* under lock */
 	struct lock lock;
 	struct http_handle *free;
@@ -87,7 +91,7 @@ struct http_limits {
 	bool fresh;       /* not on a connection that was used before */
 };
 
-/* Send once. *total: the object's size, once known (UINT64_MAX before). */
+/* One try. *total: the object's size, once known (UINT64_MAX before). */
 void http_try_run(struct http *h, struct http_handle *handle,
 		  struct http_op *op, const struct http_limits *limits,
 		  uint64_t *total, struct try_result *out);

@@ -26,6 +26,7 @@
 #define LEAST 4
 #define STEPS 50
 #define METADATA_MORE 8
+#define CALM_NS (30 * NSEC_PER_SEC) /* since the last refusal */
 #define WAIT_STEP_NS (100 * NSEC_PER_MSEC)
 
 #define TOKEN 1000 /* thousandths */
@@ -187,4 +188,14 @@ int limit_pay(struct limit *l, int64_t until, struct cancel *cancel)
 	give_locked(l, 0); /* and who waits behind us */
 	lock_drop(&l->lock);
 	return r;
+}
+
+bool limit_calm(struct limit *l)
+{
+	int64_t busy_at;
+
+	lock_take(&l->lock);
+	busy_at = l->busy_at;
+	lock_drop(&l->lock);
+	return busy_at == 0 || clock_ns() - busy_at > CALM_NS;
 }

@@ -68,4 +68,7 @@ void limit_leave(struct limit *l, enum limit_load load, int64_t entered,
  */
 int limit_pay(struct limit *l, int64_t until, struct cancel *cancel);
 
+/* The store did not say for a while that it was busy. */
+bool limit_calm(struct limit *l);
+
 #endif

@@ -61,6 +61,8 @@ static void handle_free(struct http_handle *handle)
 {
 	if (handle->curl != NULL)
 		curl_easy_cleanup(handle->curl);
+	if (handle->multi != NULL)
+		curl_multi_cleanup(handle->multi);
 	text_fini(&handle->headers);
 	text_fini(&handle->body);
 	free(handle);
@@ -106,7 +108,6 @@ static int configure(const struct http *h, struct http_handle *handle)
 	SET(CURLOPT_PATH_AS_IS, 1L); /* "a/../b" is a key like any other */
 	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L); /* gzip as it is stored */
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-	SET(CURLOPT_MAXCONNECTS, 1L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_USERAGENT, "tarn/" TARN_VERSION);
 	/* Do not wait for a name server that no one waits for any more. */
@@ -122,7 +123,11 @@ static int handle_new(const struct http *h, struct http_handle **out)
 	if (handle == NULL)
 		return -ENOMEM;
 	handle->curl = curl_easy_init();
-	if (handle->curl != NULL)
+	handle->multi = curl_multi_init();
+	/* The handle's own, and that of a hedge that won. */
+	if (handle->curl != NULL && handle->multi != NULL &&
+	    curl_multi_setopt(handle->multi, CURLMOPT_MAXCONNECTS, 2L) ==
+		CURLM_OK)
 		r = configure(h, handle);
 	if (r < 0)
 		handle_free(handle);

@@ -29,7 +29,7 @@ sim_rule "[$far]"
 pause 30
 : >"$W/stop"
 wait $readers
-read -r reads errors longest why <"$W/pressure"
+read -r reads errors _ longest why <"$W/pressure"
 expect_eq "$errors" 0 "reads that failed ($why) of $reads, the longest $longest s"
 sim 'journal?op=GET' >"$W/journal"
 python3 - "$W/journal" <<'PY'

@@ -3,7 +3,8 @@
 
 pressure.py FILE THREADS STOP-FILE
 Reads until STOP-FILE exists; prints how many reads there were, how many
-failed, the longest one in seconds, and the first error.
+failed, how many took more than a second, the longest one in seconds, and the
+first error.
 """
 import os
 import random
@@ -15,11 +16,11 @@ PAGE = 64 << 10
 path, threads, stop = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 pages = os.stat(path).st_size // PAGE
 lock = threading.Lock()
-reads, errors, longest, first = 0, 0, 0.0, ""
+reads, errors, slow, longest, first = 0, 0, 0, 0.0, ""
 
 
 def run(seed):
-    global reads, errors, longest, first
+    global reads, errors, slow, longest, first
     rnd = random.Random(seed)
     fd = os.open(path, os.O_RDONLY)
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
@@ -37,6 +38,7 @@ def run(seed):
         took = time.monotonic() - began
         with lock:
             reads += 1
+            slow += took > 1
             longest = max(longest, took)
             if not ok:
                 errors += 1
@@ -49,4 +51,4 @@ for t in all_of_them:
     t.start()
 for t in all_of_them:
     t.join()
-print(reads, errors, "%.1f" % longest, first)
+print(reads, errors, slow, "%.1f" % longest, first)
