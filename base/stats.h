@@ -30,6 +30,7 @@
 	X(COUNTER, store_retry_waits, "retries held back to spare the store")  \
 	X(COUNTER, store_hedges, "slow requests sent a second time")           \
 	X(COUNTER, store_hedge_wins, "of these, answered first")               \
+	X(COUNTER, store_dns_fallbacks, "connections without a name server")   \
 	X(COUNTER, store_resumes, "transfers resumed at the received offset")  \
 	X(COUNTER, store_bad_answers, "answers refused: length, range, ETag")  \
 	X(COUNTER, store_bytes_in, "body bytes received from the store")       \

@@ -62,8 +62,10 @@ struct run {
 	unsigned tries; /* since the last fair piece, for the backoff */
 	unsigned wrong, again, stalls;
 	bool fresh;
-	bool paid; /* this try is a retry that cost a token */
-	bool busy; /* the last answer said that the store is */
+	bool resolve;   /* where the name led no connection came about */
+	bool elsewhere; /* known addresses were tried in its place */
+	bool paid;      /* this try is a retry that cost a token */
+	bool busy;      /* the last answer said that the store is */
 	struct try_result result;
 };
 
@@ -169,6 +171,14 @@ static void say_tls(struct run *r)
 			r->op->where, r->result.words);
 }
 
+static void say_no_name(struct run *r)
+{
+	if (say_again(&r->h->dns_said))
+		log_warn("ufs: %s: its name cannot be resolved: it is asked "
+			 "where it was before",
+			 r->op->where);
+}
+
 static enum plan after_try(struct run *r, int *err)
 {
 	const struct try_result *t = &r->result;
@@ -204,6 +214,12 @@ static enum plan after_try(struct run *r, int *err)
 		return PLAN_END;
 	case TRY_CONNECT:
 		*err = t->err == -ENFILE ? -ENFILE : -EHOSTUNREACH;
+		if (t->elsewhere && !r->elsewhere) {
+			say_no_name(r);
+			r->elsewhere = true;
+			return PLAN_AGAIN;
+		}
+		r->resolve = true;
 		return PLAN_LATER;
 	case TRY_BROKEN:
 		r->stalls += t->stalled;
@@ -275,6 +291,7 @@ static enum plan try_once(struct run *r, int *err)
 		/* A store that thinks for long is given longer each time. */
 		.stall = r->h->conf.stall_timeout << MIN(r->stalls, 4),
 		.fresh = r->fresh,
+		.resolve = r->resolve,
 	};
 	struct http_handle *handle;
 	uint64_t before = op->got;
@@ -293,7 +310,7 @@ static enum plan try_once(struct run *r, int *err)
 		stat_inc(STAT_store_resumes);
 	http_try_run(r->h, handle, op, &limits, &r->total, &r->result);
 	say_debug(r, begin);
-	r->fresh = r->busy = false;
+	r->fresh = r->resolve = r->busy = false;
 	if (op->got > before && op->idle_timeout > 0)
 		r->deadline = clock_ns() + op->idle_timeout;
 	r->tries++;

@@ -20,7 +20,9 @@ struct attempt {
 	uint64_t *total;
 	struct attempt **winner; /* of the operation: NULL, one of them */
 	struct try_result result;
-	struct curl_slist *list; /* owned: the request's headers */
+	struct curl_slist *list;  /* owned: the request's headers */
+	struct curl_slist *route; /* owned: for CURLOPT_RESOLVE */
+	struct addr_host host;
 	int64_t begun;
 
 	/* the head */

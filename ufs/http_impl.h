@@ -6,6 +6,7 @@
  * of one request or two that race. http_try.c: the checks of an answer.
  * http_pool.c: handles, and the rate limit. http_limit.c: how many requests
  * at a time, and how many retries. http_hedge.c: when a request is late.
+ * http_addr.c: where the store was last reached.
  */
 #ifndef UFS_HTTP_IMPL_H
 #define UFS_HTTP_IMPL_H
@@ -15,6 +16,7 @@
 
 #include "base/lock.h"
 #include "ufs/http.h"
+#include "ufs/http_addr.h"
 #include "ufs/http_hedge.h"
 #include "ufs/http_limit.h"
 #include "ufs/ufs_impl.h"
@@ -40,8 +42,9 @@ struct http {
 	struct http_conf conf;
 	char *ca_bundle;
 	long buffer;
-	struct limit limit; /* has a lock of its own */
-	struct hedge hedge; /* atomic */
+	struct limit limit;         /* has a lock of its own */
+	struct addr_book addresses; /* the same */
+	struct hedge hedge;         /* atomic */
 	/* under lock */
 	struct lock lock;
 	struct http_handle *free;
@@ -50,6 +53,7 @@ struct http {
 	_Atomic int64_t rate_next; /* clock_ns(): when the line is free */
 	_Atomic int64_t tls_said;  /* when a TLS refusal was last logged */
 	_Atomic int64_t busy_said; /* when a refusal of load was */
+	_Atomic int64_t dns_said;  /* when a name was not found */
 	atomic_bool no_range_said; /* that it ignores Range */
 };
 
@@ -82,6 +86,8 @@ struct try_result {
 	char words[160];     /* what happened, without secrets */
 	int64_t retry_after; /* ns, 0 = not said */
 	bool stalled;
+	bool by_address; /* known addresses stood in for the name server */
+	bool elsewhere;  /* the name was not resolved, but some are known */
 	struct http_answer answer; /* valid until http_put() */
 };
 
@@ -89,6 +95,7 @@ struct http_limits {
 	int64_t deadline; /* of the operation now, clock_ns() */
 	int64_t stall;    /* cut when slower than 1 KB/s for this long */
 	bool fresh;       /* not on a connection that was used before */
+	bool resolve;     /* not to where the name was found before */
 };
 
 /* One try. *total: the object's size, once known (UINT64_MAX before). */

@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "ufs/http_impl.h"
 
-#define CONNECT_TIMEOUT_MS 5000
 #define COLD_NS (60 * NSEC_PER_SEC)
 #define BURST_NS (100 * NSEC_PER_MSEC)
 #define BUFFER_MAX KIB(512)
@@ -39,6 +38,7 @@ int http_new(const struct http_conf *conf, struct http **out)
 	h->conf = *conf;
 	h->conf.max_connections = MAX(conf->max_connections, 1);
 	limit_init(&h->limit, h->conf.max_connections);
+	addr_init(&h->addresses);
 	h->buffer = BUFFER_MAX;
 	/* An eighth of the memory, if all connections are in use. */
 	if (conf->memory > 0) {
@@ -78,6 +78,7 @@ void http_free(struct http *h)
 		h->free = handle->next;
 		handle_free(handle);
 	}
+	addr_fini(&h->addresses);
 	limit_fini(&h->limit);
 	lock_fini(&h->lock);
 	free(h->ca_bundle);
@@ -107,7 +108,6 @@ static int configure(const struct http *h, struct http_handle *handle)
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PATH_AS_IS, 1L); /* "a/../b" is a key like any other */
 	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L); /* gzip as it is stored */
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_USERAGENT, "tarn/" TARN_VERSION);
 	/* Do not wait for a name server that no one waits for any more. */

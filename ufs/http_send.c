@@ -22,6 +22,7 @@
 #include "base/stats.h"
 #include "ufs/http_attempt.h"
 
+#define CONNECT_TIMEOUT_MS 5000L /* the name and the handshakes */
 #define POLL_MS 1000 /* cancel and deadlines are looked at this often */
 
 struct race {
@@ -71,6 +72,61 @@ static struct curl_slist *header_list(struct attempt *t, struct http_try *made)
 	return list;
 }
 
+/*
+ * Where a new connection will go: to where libcurl resolves the name, or
+ * while that fails, to where the store was before.
+ */
+static bool choose_route(struct attempt *t, const char *url)
+{
+	char line[ADDR_LINE_MAX];
+
+	addr_host_of(url, &t->host);
+	if (t->host.name[0] == '\0')
+		return true;
+	if (addr_line(&t->h->addresses, &t->host, line))
+		t->result.by_address = true;
+	else if (t->limits->resolve)
+		snprintf(line, sizeof(line), "-%s:%s", t->host.name,
+			 t->host.port);
+	else
+		return true;
+	t->route = curl_slist_append(NULL, line);
+	return t->route != NULL;
+}
+
+/* What the way it went says of the name server and of the addresses. */
+static void note_route(struct attempt *t, CURLcode code)
+{
+	CURL *c = t->handle->curl;
+	struct addr_book *book = &t->h->addresses;
+	char *address = NULL;
+	double resolved = 0;
+	long n = 0, port = 0;
+
+	if (t->host.name[0] == '\0')
+		return;
+	curl_easy_getinfo(c, CURLINFO_NUM_CONNECTS, &n);
+	if (t->connected && n > 0) {
+		curl_easy_getinfo(c, CURLINFO_PRIMARY_IP, &address);
+		curl_easy_getinfo(c, CURLINFO_PRIMARY_PORT, &port);
+		/* Another port is a proxy's. */
+		if (address != NULL && port == atol(t->host.port))
+			addr_learn(book, &t->host, address,
+				   !t->result.by_address);
+		if (t->result.by_address)
+			stat_inc(STAT_store_dns_fallbacks);
+		return;
+	}
+	if (t->result.end != TRY_CONNECT)
+		return;
+	curl_easy_getinfo(c, CURLINFO_NAMELOOKUP_TIME, &resolved);
+	if (code == CURLE_COULDNT_RESOLVE_HOST ||
+	    (code == CURLE_OPERATION_TIMEDOUT && resolved == 0))
+		t->result.elsewhere = addr_unresolved(book, &t->host);
+	else if (t->result.by_address)
+		addr_unreachable(book);
+}
+
 static bool prepare(struct attempt *t, const struct http_try *made)
 {
 	CURL *c = t->handle->curl;
@@ -83,9 +139,14 @@ static bool prepare(struct attempt *t, const struct http_try *made)
 				1L) == CURLE_OK &&
 	       curl_easy_setopt(c, CURLOPT_URL, made->url.p) == CURLE_OK &&
 	       curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->list) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_RESOLVE, t->route) == CURLE_OK &&
 	       attempt_listen(t) &&
 	       curl_easy_setopt(c, CURLOPT_FRESH_CONNECT,
 				t->limits->fresh ? 1L : 0L) == CURLE_OK &&
+	       /* Before the deadline there is to be another try. */
+	       curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
+				MAX(MIN(left / 2, CONNECT_TIMEOUT_MS), 100L)) ==
+		   CURLE_OK &&
 	       /* What moves with each byte is watched by on_progress(). */
 	       curl_easy_setopt(c, CURLOPT_TIMEOUT_MS,
 				t->op->idle_timeout > 0 ? 0L : MAX(left, 1L)) ==
@@ -110,7 +171,8 @@ static int begin(struct race *race, struct attempt *t)
 		r = -ENOMEM;
 	if (r == 0) {
 		t->list = header_list(t, &made);
-		if (t->list == NULL || !prepare(t, &made))
+		if (t->list == NULL || !choose_route(t, made.url.p) ||
+		    !prepare(t, &made))
 			r = -ENOMEM;
 	}
 	text_fini(&made.url); /* libcurl has a copy */
@@ -131,10 +193,13 @@ static void end(struct race *race, struct attempt *t)
 	if (*running(race, t))
 		curl_multi_remove_handle(race->multi, t->handle->curl);
 	*running(race, t) = false;
-	if (t->handle != NULL)
+	if (t->handle != NULL) {
 		curl_easy_setopt(t->handle->curl, CURLOPT_HTTPHEADER, NULL);
+		curl_easy_setopt(t->handle->curl, CURLOPT_RESOLVE, NULL);
+	}
 	header_list_wipe(t->list);
-	t->list = NULL;
+	curl_slist_free_all(t->route);
+	t->list = t->route = NULL;
 }
 
 static struct attempt *other(struct race *race, const struct attempt *t)
@@ -155,6 +220,7 @@ static bool is_final(const struct try_result *r)
 static void finished(struct race *race, struct attempt *t, CURLcode code)
 {
 	attempt_judge(t, code);
+	note_route(t, code);
 	end(race, t);
 	if (race->winner == t || is_final(&t->result) ||
 	    !*running(race, other(race, t)))
