@@ -33,6 +33,8 @@
 	X(COUNTER, store_dns_fallbacks, "connections without a name server")   \
 	X(COUNTER, store_resumes, "transfers resumed at the received offset")  \
 	X(COUNTER, store_bad_answers, "answers refused: length, range, ETag")  \
+	X(COUNTER, store_verified, "objects as the store's checksum says")     \
+	X(COUNTER, store_checksum_errors, "objects that differed from it")     \
 	X(COUNTER, store_bytes_in, "body bytes received from the store")       \
 	X(COUNTER, store_bytes_out, "body bytes sent to the store")            \
 	X(COUNTER, saved_get, "GET requests a cache answered")                 \

@@ -314,7 +314,7 @@ static enum plan try_once(struct run *r, int *err)
 	if (op->got > before && op->idle_timeout > 0)
 		r->deadline = clock_ns() + op->idle_timeout;
 	r->tries++;
-	if (op->got - before >= FAIR_PIECE)
+	if (op->got > before && op->got - before >= FAIR_PIECE)
 		r->tries = r->wrong = r->stalls = 0;
 	plan = after_try(r, err); /* the answer lives in the handle */
 	/* It broke when there was nothing left to come. */
@@ -340,7 +340,7 @@ int http_run(struct http *h, struct http_op *op)
 		.deadline =
 		    clock_ns() + (op->total_timeout > 0 ? op->total_timeout
 							: op->idle_timeout),
-		.total = UINT64_MAX,
+		.total = op->whole ? op->len : UINT64_MAX,
 	};
 	enum plan plan;
 	int err;

@@ -48,13 +48,15 @@ static void header_list_wipe(struct curl_slist *list)
 static struct curl_slist *header_list(struct attempt *t, struct http_try *made)
 {
 	const struct http_op *op = t->op;
+	uint64_t last = op->off + op->len - 1;
 	struct curl_slist *list = NULL, *more;
 	char *line = made->headers.p, *end, range[80];
 
-	if (op->ranged) {
+	if (*t->total != UINT64_MAX && *t->total > 0)
+		last = MIN(last, *t->total - 1);
+	if (op->ranged && (!op->whole || op->got > 0)) {
 		snprintf(range, sizeof(range), "Range: bytes=%ju-%ju",
-			 (uintmax_t)(op->off + op->got),
-			 (uintmax_t)(op->off + op->len - 1));
+			 (uintmax_t)(op->off + op->got), (uintmax_t)last);
 		list = curl_slist_append(NULL, range);
 		if (list == NULL)
 			return NULL;

@@ -212,6 +212,8 @@ static bool whole_right(struct attempt *t)
 	uint64_t from = op->off + op->got;
 
 	if (!a->length_known) {
+		/* The answer to a range says it, if anything does. */
+		op->whole = false;
 		verdict(t, TRY_WRONG, "200 without a length");
 		return false;
 	}
@@ -489,8 +491,12 @@ static void body_complete(struct attempt *t)
 	}
 	if (op->ops->done != NULL)
 		r = op->ops->done(t->op);
-	if (go_on(t, r, "the answer is not what was asked for"))
+	if (r == HTTP_AFRESH) {
+		t->op->got = 0;
+		verdict(t, TRY_WRONG, "the bytes differ from the checksum");
+	} else if (go_on(t, r, "the answer is not what was asked for")) {
 		verdict(t, TRY_DONE, "done");
+	}
 }
 
 void attempt_judge(struct attempt *t, CURLcode code)

@@ -151,6 +151,10 @@ int s3_make(struct http_op *http, struct http_try *t)
 		text_adds(&t->headers, "x-amz-request-payer: requester\n");
 		sign_header(&r, "x-amz-request-payer", "requester");
 	}
+	if (http->whole && http->got == 0) {
+		text_adds(&t->headers, "x-amz-checksum-mode: ENABLED\n");
+		sign_header(&r, "x-amz-checksum-mode", "ENABLED");
+	}
 	if (op->want != NULL)
 		add_condition(&t->headers, op->want);
 	if (s3->creds != NULL)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# A9: a 206 whose Content-Range is absent, shifted, too large or garbage.
+# A9: a 206 whose Content-Range is absent, shifted, too large or garbage (small
+# objects are asked for without a range).
 # shellcheck shell=sh source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need_fuse
@@ -7,7 +8,7 @@ start_store
 mount_tarn consistency=strict,read-timeout=2s,metadata-timeout=2s,stall-timeout=500ms
 # Each once (the retry is right) and for ever (an error, and nothing kept).
 try() { # NAME RULE-MEMBERS
-	for size in 900000 9000000; do
+	for size in 1100000 9000000; do
 		key=$1-$size
 		sim_put "$key" "size=$size&seed=$size" >"$W/o"
 		sim_put "$key-ever" "size=$size&seed=$size" >"$W/o"

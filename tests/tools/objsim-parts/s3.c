@@ -156,6 +156,8 @@ static void read_answer(const struct request *r, struct object *o,
 			const struct fault *f, struct answer *a)
 {
 	const char *range = request_header(r, "range");
+	const char *mode = request_header(r, "x-amz-checksum-mode");
+	char name[40];
 	int ranged;
 
 	if (!conditions(r, o, a))
@@ -190,6 +192,17 @@ static void read_answer(const struct request *r, struct object *o,
 		answer_header(a, "x-amz-storage-class", o->storage_class);
 	if (o->encoding[0] != 0)
 		answer_header(a, "Content-Encoding", o->encoding);
+	if (o->sse[0] != 0)
+		answer_header(a, "x-amz-server-side-encryption", o->sse);
+	if (o->checksum[0] != 0 && ranged == 0 && mode != NULL &&
+	    strcmp(mode, "ENABLED") == 0) {
+		snprintf(name, sizeof(name), "x-amz-checksum-%s", o->checksum);
+		answer_header(a, name, o->checksum_text);
+		answer_header(a, "x-amz-checksum-type",
+			      strchr(o->checksum_text, '-') != NULL
+				  ? "COMPOSITE"
+				  : "FULL_OBJECT");
+	}
 	a->object = object_ref(o);
 }
 

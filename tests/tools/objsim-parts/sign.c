@@ -192,10 +192,15 @@ int sign_check(const struct request *r, const char **code)
 	const char *date = request_header(r, "x-amz-date");
 	const char *sha = request_header(r, "x-amz-content-sha256");
 	const char *token = request_header(r, "x-amz-security-token");
+	const char *payer = request_header(r, "x-amz-request-payer");
 	struct scope s;
 	struct tm tm = { 0 };
 	int64_t skew;
 
+	*code = "AccessDenied";
+	if (settings.payer &&
+	    (payer == NULL || strcmp(payer, "requester") != 0))
+		return 403;
 	if (!settings.check)
 		return 0;
 	if (auth == NULL) {
