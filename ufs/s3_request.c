@@ -213,6 +213,7 @@ static bool learn_region(struct s3_op *op, const struct http_answer *a,
 	const char *location = http_header(a, "location");
 	struct s3 *s3 = op->s3;
 	char from_host[S3_REGION_MAX];
+	bool known;
 
 	if (region == NULL)
 		region = e->region;
@@ -224,9 +225,11 @@ static bool learn_region(struct s3_op *op, const struct http_answer *a,
 		return false;
 	op->moved = true;
 	lock_take(&s3->lock);
+	known = strcmp(s3->region, region) == 0;
 	snprintf(s3->region, sizeof(s3->region), "%s", region);
 	lock_drop(&s3->lock);
-	log_info("ufs: %s is in region %s", s3->where, region);
+	if (!known) /* by another request meanwhile */
+		log_info("ufs: %s is in region %s", s3->where, region);
 	return true;
 }
 
