@@ -10,6 +10,8 @@
  *        etag: none, weak, or literal without quotes; checksum: crc32,
  *        crc32c, crc64nvme, sha1, sha256, sha512 or md5, given to GETs of
  *        the whole that ask for it, with another value if one is named
+ *   POST /_sim/many?bucket=B&prefix=P&n=N[&size=N]
+ *        N objects, P0000000 and so on
  *   POST /_sim/delete?bucket=B&key=K, /_sim/bucket?name=B,
  *        /_sim/rmbucket?name=B
  *   GET  /_sim/get?bucket=B&key=K     the bytes, uncounted
@@ -115,6 +117,29 @@ static const char *change_object(struct request *r, bool put)
 	return NULL;
 }
 
+static const char *many_objects(const struct request *r)
+{
+	const struct bytes *name = request_param(r, "bucket");
+	const struct bytes *prefix = request_param(r, "prefix");
+	int64_t n = param_int(r, "n", 0);
+	uint64_t size = (uint64_t)param_int(r, "size", 1);
+	char key[1100];
+
+	if (name == NULL || prefix == NULL || prefix->n > 1000)
+		return "bucket and prefix are needed";
+	objects_lock();
+	for (int64_t i = 0; i < n; i++) {
+		int len = snprintf(key, sizeof(key), "%s%07jd", prefix->p,
+				   (intmax_t)i);
+
+		bucket_put(bucket_find(name->p, true),
+			   object_new(bytes_copy(key, (size_t)len), NULL, size,
+				      (uint64_t)i));
+	}
+	objects_unlock();
+	return NULL;
+}
+
 static const char *change_bucket(const struct request *r, bool make)
 {
 	const struct bytes *name = request_param(r, "name");
@@ -186,6 +211,8 @@ static const char *post(struct request *r, const char *what)
 		return change_object(r, true);
 	if (strcmp(what, "delete") == 0)
 		return change_object(r, false);
+	if (strcmp(what, "many") == 0)
+		return many_objects(r);
 	if (strcmp(what, "bucket") == 0)
 		return change_bucket(r, true);
 	if (strcmp(what, "rmbucket") == 0)

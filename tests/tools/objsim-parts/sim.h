@@ -147,7 +147,7 @@ const char *rules_add(json_t *spec);
 void rules_remove(const char *name); /* NULL: all; releases holds */
 void rules_release(const char *name);
 bool rules_match(const char *op, const char *bucket, struct bytes key,
-		 uint64_t offset, struct fault *out);
+		 uint64_t offset, const char *token, struct fault *out);
 int64_t rules_fired(const char *name); /* NULL: all together */
 json_t *rules_dump(void);
 /* Wait until the rule is released or gone, or the peer hung up (false). */
