@@ -335,19 +335,34 @@ static void swap_texts(struct text *a, struct text *b)
 	*b = c;
 }
 
+/* A refusal that is not the result of the try: it counts all the same. */
+static bool refused_aside(const struct race *race, const struct attempt *t)
+{
+	int status = t->result.answer.status;
+
+	if (race->over == t || (status != 503 && status != 429))
+		return false;
+	stat_inc(STAT_store_throttled);
+	return true;
+}
+
 /* The spare handle goes back; what its answer was stays in the first. */
 static void second_fini(struct race *race)
 {
 	struct http_handle *spare = race->second.handle;
+	bool busy;
 
 	if (spare == NULL)
 		return;
+	busy = refused_aside(race, &race->first);
+	if (refused_aside(race, &race->second))
+		busy = true;
 	if (race->over == &race->second) {
 		stat_inc(STAT_store_hedge_wins);
 		swap_texts(&spare->headers, &race->first.handle->headers);
 		swap_texts(&spare->body, &race->first.handle->body);
 	}
-	http_put(race->h, spare, LOAD_UNKNOWN, false);
+	http_put(race->h, spare, busy ? LOAD_BUSY : LOAD_UNKNOWN, false);
 }
 
 static enum hedge_kind kind_of(const struct http_op *op)

@@ -52,12 +52,12 @@ for d, bodies in pages.items():
         rule = {"name": d, "op": "LIST", "key": d + "/", "token": token,
                 "status": 200, "body": body}
         if d == "text":
-            rule["fill"] = 200 << 20
+            rule["fill"] = 50 << 20
         rules.append(rule)
 json.dump(rules, sys.stdout)
 PY
 sim_rule "$(cat "$W/rules")"
-mount_tarn metadata-timeout=10s
+mount_tarn
 shows() { # DIR NAME...
 	dir=$1
 	shift
@@ -79,9 +79,14 @@ done
 # What stops a listing that goes round: soon.
 expect_le "$(sim 'count?op=LIST&key=token/')" 20 "LISTs with one token"
 expect_le "$(sim 'count?op=LIST&key=circle/')" 60 "LISTs in a circle"
-# A text of 200 MB was not taken in, nor kept.
-expect_le "$(sim 'bytes?op=LIST&key=text/')" 200000000 "bytes of it that were taken"
-expect_le "$(awk '/^VmHWM/ { print $2 }' "/proc/$(mount_pid)/status")" 200000 "KiB of memory"
+# A text of 50 MB was not taken in, nor kept.
+taken=$(sim 'bytes?op=LIST&key=text/')
+memory=$(awk '/^VmHWM/ { print $2 }' "/proc/$(mount_pid)/status")
+echo "of a name of 50 MB: $taken bytes sent, $memory KiB of memory at most"
+expect_le "$taken" 40000000 "bytes of it that were taken"
+case $BUILD in # a sanitizer keeps what was freed
+*/plain) expect_le "$memory" 50000 "KiB of memory" ;;
+esac
 # Names that half a listing did not tell of are asked for.
 expect_eq "$(sha "$MNT/half/real")" "$(sim_sha half/real)" "half/real"
 expect_eq "$(sha "$MNT/bomb/real")" "$(sim_sha bomb/real)" "bomb/real"
@@ -92,15 +97,20 @@ for d in token circle other bomb extern text half; do
 done
 umount_tarn
 
-# A million keys in one directory, as a stream: no request more than pages,
-# and no memory for them all.
+# A million keys in one directory, as a stream: no more requests than pages,
+# and each name once. Sanitizers make that slow: a tenth of it.
+n=1000000
+case $BUILD in
+*/plain) ;;
+*) n=100000 ;;
+esac
 sim reset ''
-sim 'many?bucket=bucket&prefix=big/&n=1000000' ''
+sim "many?bucket=bucket&prefix=big/&n=$n" ''
 mount_tarn
 ls -U "$MNT/big" >"$W/names"
-expect_eq "$(wc -l <"$W/names")" 1000000 "names"
-expect_eq "$(sort -u "$W/names" | wc -l)" 1000000 "different names"
-expect_le "$(sim 'count?op=LIST&key=big/')" 1010 "LISTs"
+expect_eq "$(wc -l <"$W/names")" $n "names"
+expect_eq "$(sort -u "$W/names" | wc -l)" $n "different names"
+expect_le "$(sim 'count?op=LIST&key=big/')" $((n / 1000 + 10)) "LISTs"
 expect_le "$(sim 'count?op=HEAD')" 1 "HEADs, of the directory's name"
-echo "1 M keys: $(awk '/^VmHWM/ { print $2 }' "/proc/$(mount_pid)/status") KiB of memory at most"
+echo "$n keys: $(awk '/^VmHWM/ { print $2 }' "/proc/$(mount_pid)/status") KiB of memory at most"
 umount_tarn

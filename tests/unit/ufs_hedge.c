@@ -273,9 +273,12 @@ END_TEST
 START_TEST(a_second_request_that_is_refused_does_not_count)
 {
 	int64_t wins = stat_read(STAT_store_hedge_wins);
+	int64_t throttled = stat_read(STAT_store_throttled);
 
 	start(HEDGE_REFUSED, HEDGE_GET, false);
 	ck_assert_int_eq(ask(HEDGE_GET), 0);
+	/* But the store is asked less. */
+	ck_assert_int_eq(stat_read(STAT_store_throttled), throttled + 1);
 	ck_assert_uint_eq(atomic_load(&st.server.requests), st.odd + 1);
 	ck_assert_int_eq(stat_read(STAT_store_hedge_wins), wins);
 	stop();
