@@ -26,8 +26,15 @@
 	X(COUNTER, store_delete, "DELETE requests sent")                       \
 	X(COUNTER, store_errors, "requests that failed for good")              \
 	X(COUNTER, store_retries, "requests sent again")                       \
+	X(COUNTER, store_throttled, "answers that said the store is busy")     \
+	X(COUNTER, store_retry_waits, "retries held back to spare the store")  \
+	X(COUNTER, store_hedges, "slow requests sent a second time")           \
+	X(COUNTER, store_hedge_wins, "of these, answered first")               \
+	X(COUNTER, store_dns_fallbacks, "connections without a name server")   \
 	X(COUNTER, store_resumes, "transfers resumed at the received offset")  \
 	X(COUNTER, store_bad_answers, "answers refused: length, range, ETag")  \
+	X(COUNTER, store_verified, "objects as the store's checksum says")     \
+	X(COUNTER, store_checksum_errors, "objects that differed from it")     \
 	X(COUNTER, store_bytes_in, "body bytes received from the store")       \
 	X(COUNTER, store_bytes_out, "body bytes sent to the store")            \
 	X(COUNTER, saved_get, "GET requests a cache answered")                 \
@@ -49,6 +56,7 @@
 	X(COUNTER, prefetch_read_bytes, "of those bytes, opened since")        \
 	X(COUNTER, memory_waits, "fetches that waited for memory")             \
 	X(COUNTER, interrupted, "requests ended by a signal")                  \
+	X(GAUGE, store_limit, "requests that the store is asked at a time")    \
 	X(GAUGE, inodes, "inodes the kernel knows")                            \
 	X(GAUGE, handles, "open files and directories")                        \
 	X(GAUGE, memory_bytes, "bytes of the memory budget in use")

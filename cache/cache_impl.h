@@ -46,7 +46,8 @@ struct fill {
 	unsigned n;            /* pages */
 	struct cancel cancel;
 	struct fill_waiter *waiter; /* told once when it has ended, or NULL */
-	bool whole; /* all of a small object: written in one piece */
+	/* All of a small object: verified, shown and written in one piece. */
+	bool whole;
 	bool ahead; /* of a stream whose reader is still to come */
 
 	struct disk *pinned; /* keeps its extent from eviction, or NULL */
@@ -54,6 +55,7 @@ struct fill {
 
 	/* the fetching thread's alone */
 	size_t got;      /* bytes received */
+	unsigned held;   /* pages of a whole object, until it is verified */
 	int64_t started; /* when the store was asked */
 	void *page;      /* being filled */
 

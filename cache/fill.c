@@ -533,6 +533,10 @@ static int fill_data(void *arg, const void *bytes, size_t len)
 		f->got += n;
 		if (in + n < PAGE_BYTES && f->got < want)
 			continue;
+		if (f->whole) {
+			f->pages[f->held++] = take_ptr(f->page);
+			continue;
+		}
 		lock_take(&o->lock);
 		f->pages[f->done++] = f->page;
 		f->page = NULL;
@@ -542,6 +546,44 @@ static int fill_data(void *arg, const void *bytes, size_t len)
 		go_on(o, ready);
 	}
 	return 0;
+}
+
+/* What came of a whole object is not to be shown. */
+static void drop_held(struct fill *f)
+{
+	struct buffers *b = f->object->cache->buffers;
+
+	while (f->held > 0)
+		buffers_put(b, f->pages[--f->held]);
+	if (f->page != NULL)
+		buffers_put(b, take_ptr(f->page));
+}
+
+/* The store's checksum says that all of it is wrong. */
+static int fill_again(void *arg)
+{
+	struct fill *f = arg;
+
+	drop_held(f);
+	f->got = 0;
+	return 0;
+}
+
+/* The store has sent all: whole objects are shown now. */
+static void fetch_done(struct fill *f)
+{
+	struct object *o = f->object;
+	struct object_read *ready = NULL;
+
+	lock_take(&o->lock);
+	f->done += f->held;
+	f->held = 0;
+	f->state = FILL_FETCHED;
+	if (f->whole && o->waiting != NULL)
+		ready = take_ready_locked(o);
+	lock_drop(&o->lock);
+	go_on(o, ready);
+	fill_store(f);
 }
 
 /* The reads that wait for pages [first, first+n), out of the queue. */
@@ -605,8 +647,7 @@ static void fetch_failed(struct fill *f, int err)
 	if (err != -ECANCELED)
 		log_warn("cache: fetch %s at %ju: %s", o->key,
 			 (uintmax_t)f->first * PAGE_BYTES, strerror(-err));
-	if (f->page != NULL)
-		buffers_put(o->cache->buffers, take_ptr(f->page));
+	drop_held(f);
 	object_ref(o);
 	lock_take(&o->lock);
 	lost = f->n - f->done;
@@ -642,7 +683,8 @@ static void fetch_run(struct job *job)
 	struct ufs *u = o->cache->ufs;
 	struct ufs_sink sink = { .arg = f,
 				 .head = fill_head,
-				 .data = fill_data };
+				 .data = fill_data,
+				 .again = f->whole ? fill_again : NULL };
 	int err;
 
 	lock_take(&o->lock);
@@ -656,14 +698,10 @@ static void fetch_run(struct job *job)
 				  fill_bytes(f), &sink, &f->cancel);
 	if (err == 0 && f->got != fill_bytes(f))
 		err = -EIO;
-	if (err == 0) {
-		lock_take(&o->lock);
-		f->state = FILL_FETCHED;
-		lock_drop(&o->lock);
-		fill_store(f);
-		return;
-	}
-	fetch_failed(f, err);
+	if (err == 0)
+		fetch_done(f);
+	else
+		fetch_failed(f, err);
 }
 
 /* Pages still to be fetched of [first, first+n), cut into fills. */

@@ -185,14 +185,15 @@ need_command() { # NAME...
 	done
 }
 
-# Run the whole test again in a network namespace of its own, with loopback.
-own_network() {
+# Run the whole test again in a network namespace of its own, with loopback;
+# with --mount also with mounts of its own.
+own_network() { # [--mount]
 	need_root "a network namespace"
 	need_command unshare ip
 	if [ -z "${IN_OWN_NETWORK-}" ]; then
-		unshare --net true 2>/dev/null || skip "no network namespaces"
+		unshare --net "$@" true 2>/dev/null || skip "no namespaces"
 		trap - EXIT
-		IN_OWN_NETWORK=1 TEST_DIR=$W exec unshare --net sh "$0"
+		IN_OWN_NETWORK=1 TEST_DIR=$W exec unshare --net "$@" sh "$0"
 	fi
 	ip link set lo up
 }

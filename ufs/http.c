@@ -61,6 +61,10 @@ struct run {
 	unsigned tries; /* since the last fair piece, for the backoff */
 	unsigned wrong, again, stalls;
 	bool fresh;
+	bool resolve;   /* where the name led no connection came about */
+	bool elsewhere; /* known addresses were tried in its place */
+	bool paid;      /* this try is a retry that cost a token */
+	bool busy;      /* the last answer said that the store is */
 	struct try_result result;
 };
 
@@ -97,6 +101,25 @@ static int table_errno(const struct http_op *op, int status)
 	}
 }
 
+static bool say_again(_Atomic int64_t *said)
+{
+	int64_t now = clock_ns(), last = atomic_load(said);
+
+	return (last == 0 || now - last > SAY_EVERY) &&
+	       atomic_compare_exchange_strong(said, &last, now);
+}
+
+static void note_busy(struct run *r)
+{
+	r->busy = true;
+	stat_inc(STAT_store_throttled);
+	if (say_again(&r->h->busy_said))
+		log_warn("ufs: %s says that it is busy (%d%s%s): it is asked "
+			 "less at a time",
+			 r->op->where, r->result.answer.status,
+			 r->op->code[0] != '\0' ? " " : "", r->op->code);
+}
+
 /* An answer that is no success: the driver knows its words. */
 static enum plan after_status(struct run *r, int *err)
 {
@@ -108,6 +131,8 @@ static enum plan after_status(struct run *r, int *err)
 	next = op->ops->failed(op, a);
 	ufs_fail(0, "%d%s%s from %s", a->status, op->code[0] ? " " : "",
 		 op->code, op->where);
+	if (next == HTTP_SLOWER || a->status == 503 || a->status == 429)
+		note_busy(r);
 	switch (next) {
 	case HTTP_AGAIN:
 		*err = -EIO;
@@ -116,6 +141,7 @@ static enum plan after_status(struct run *r, int *err)
 		*err = -EACCES;
 		return PLAN_LATER;
 	case HTTP_BUSY:
+	case HTTP_SLOWER:
 		*err = -ETIMEDOUT;
 		return PLAN_LATER;
 	case HTTP_DENIED:
@@ -139,12 +165,17 @@ static enum plan after_status(struct run *r, int *err)
 
 static void say_tls(struct run *r)
 {
-	int64_t now = clock_ns(), last = atomic_load(&r->h->tls_said);
-
-	if ((last == 0 || now - last > SAY_EVERY) &&
-	    atomic_compare_exchange_strong(&r->h->tls_said, &last, now))
+	if (say_again(&r->h->tls_said))
 		log_err("ufs: %s: the TLS connection was refused: %s",
 			r->op->where, r->result.words);
+}
+
+static void say_no_name(struct run *r)
+{
+	if (say_again(&r->h->dns_said))
+		log_warn("ufs: %s: its name cannot be resolved: it is asked "
+			 "where it was before",
+			 r->op->where);
 }
 
 static enum plan after_try(struct run *r, int *err)
@@ -182,6 +213,12 @@ static enum plan after_try(struct run *r, int *err)
 		return PLAN_END;
 	case TRY_CONNECT:
 		*err = t->err == -ENFILE ? -ENFILE : -EHOSTUNREACH;
+		if (t->elsewhere && !r->elsewhere) {
+			say_no_name(r);
+			r->elsewhere = true;
+			return PLAN_AGAIN;
+		}
+		r->resolve = true;
 		return PLAN_LATER;
 	case TRY_BROKEN:
 		r->stalls += t->stalled;
@@ -197,19 +234,27 @@ static enum plan after_try(struct run *r, int *err)
 	}
 }
 
-/* Wait before the next try. False: there is no time for one; *err is told. */
+/*
+ * Wait before the next try: longer each time, as long as the store asked for
+ * at least, and until the budget of retries allows it. Never for more than
+ * half of the time that is left: rather a last try in time than none. False:
+ * there is no time for one; *err is told.
+ */
 static bool wait_to_retry(struct run *r, int *err)
 {
 	int64_t now = clock_ns(), left = r->deadline - now;
 	int64_t most =
 	    MIN(BACKOFF_FIRST_NS << MIN(r->tries, 10), BACKOFF_MAX_NS);
-	int64_t wait = MAX(ufs_jitter(most), r->result.retry_after);
+	int64_t wait = r->result.retry_after + ufs_jitter(most);
 	int s;
 
 	if (left < LEAST_LEFT_NS)
 		return false;
-	/* Rather a last try in time than none. */
 	s = ufs_sleep_until(now + MIN(wait, left / 2), r->op->cancel);
+	/* After a fair piece it is no retry but the rest. */
+	r->paid = r->tries > 0;
+	if (s == 0 && r->paid)
+		s = limit_pay(&r->h->limit, now + left / 2, r->op->cancel);
 	if (s < 0)
 		*err = s;
 	return s == 0;
@@ -226,16 +271,6 @@ static void say_debug(const struct run *r, int64_t begin)
 		  (uintmax_t)((clock_ns() - begin) / NSEC_PER_MSEC));
 }
 
-static enum http_load load_of(const struct try_result *t)
-{
-	if (t->end == TRY_DONE)
-		return HTTP_LOAD_RIGHT;
-	return t->end == TRY_STATUS &&
-		       (t->answer.status == 503 || t->answer.status == 429)
-		   ? HTTP_LOAD_BUSY
-		   : HTTP_LOAD_UNKNOWN;
-}
-
 /* One request, and what to do then. */
 static enum plan try_once(struct run *r, int *err)
 {
@@ -245,15 +280,18 @@ static enum plan try_once(struct run *r, int *err)
 		/* A store that thinks for long is given longer each time. */
 		.stall = r->h->conf.stall_timeout << MIN(r->stalls, 4),
 		.fresh = r->fresh,
+		.resolve = r->resolve,
 	};
 	struct http_handle *handle;
 	uint64_t before = op->got;
 	int64_t begin = clock_ns();
+	enum limit_load load = LOAD_UNKNOWN;
 	enum plan plan;
 
 	op->deadline = r->deadline;
-	*err = http_take(r->h, op->total_timeout > 0, r->deadline, op->cancel,
-			 &handle);
+	*err =
+	    http_take(r->h, op->total_timeout > 0 ? LANE_METADATA : LANE_DATA,
+		      r->deadline, op->cancel, &handle);
 	if (*err < 0) {
 		ufs_fail(0, "no connection to %s was free", op->where);
 		return PLAN_END;
@@ -262,11 +300,11 @@ static enum plan try_once(struct run *r, int *err)
 		stat_inc(STAT_store_resumes);
 	http_try_run(r->h, handle, op, &limits, &r->total, &r->result);
 	say_debug(r, begin);
-	r->fresh = false;
+	r->fresh = r->resolve = r->busy = false;
 	if (op->got > before && op->idle_timeout > 0)
 		r->deadline = clock_ns() + op->idle_timeout;
 	r->tries++;
-	if (op->got - before >= FAIR_PIECE)
+	if (op->got > before && op->got - before >= FAIR_PIECE)
 		r->tries = r->wrong = r->stalls = 0;
 	plan = after_try(r, err); /* the answer lives in the handle */
 	/* It broke when there was nothing left to come. */
@@ -275,7 +313,12 @@ static enum plan try_once(struct run *r, int *err)
 		*err = 0;
 		plan = PLAN_END;
 	}
-	http_put(r->h, handle, load_of(&r->result));
+	if (r->busy)
+		load = LOAD_BUSY;
+	else if (r->result.end == TRY_DONE ||
+		 (r->result.end == TRY_STATUS && plan == PLAN_END))
+		load = LOAD_RIGHT; /* a 404 is a good answer, too */
+	http_put(r->h, handle, load, r->paid);
 	return plan;
 }
 
@@ -287,7 +330,7 @@ int http_run(struct http *h, struct http_op *op)
 		.deadline =
 		    clock_ns() + (op->total_timeout > 0 ? op->total_timeout
 							: op->idle_timeout),
-		.total = UINT64_MAX,
+		.total = op->whole ? op->len : UINT64_MAX,
 	};
 	enum plan plan;
 	int err;
@@ -298,6 +341,7 @@ int http_run(struct http *h, struct http_op *op)
 		plan = try_once(&r, &err);
 		if (plan == PLAN_END)
 			break;
+		r.paid = false;
 		if (plan == PLAN_LATER && !wait_to_retry(&r, &err))
 			break;
 		stat_inc(STAT_store_retries);

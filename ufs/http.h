@@ -68,7 +68,8 @@ enum http_next {
 	HTTP_AS_TABLE,    /* what the status means */
 	HTTP_AGAIN,       /* something was learnt: at once (counted, bounded) */
 	HTTP_RETRY,       /* like a 503, but -EACCES at the deadline */
-	HTTP_BUSY,        /* like a 503, whatever the status */
+	HTTP_BUSY,        /* like a 500, whatever the status */
+	HTTP_SLOWER,      /* like a 503: and it is asked less at a time */
 	HTTP_DENIED,      /* -EACCES */
 	HTTP_ABSENT,      /* -ENOENT, for an open handle -ESTALE */
 	HTTP_BROKEN,      /* -EIO */
@@ -77,6 +78,8 @@ enum http_next {
 
 /* From head, data and done: this answer is wrong; try again, then -EIO. */
 #define HTTP_WRONG 1
+/* From done: the same, and what came before is forgotten as well. */
+#define HTTP_AFRESH 2
 
 struct http_ops {
 	/* Write URL and headers, with Authorization. 0 or -errno. */
@@ -93,7 +96,7 @@ struct http_ops {
 	int (*head)(struct http_op *op, const struct http_answer *a);
 	int (*data)(struct http_op *op, const void *p, size_t n);
 
-	/* All of it came. Optional. 0, HTTP_WRONG or -errno. */
+	/* All of it came. Optional. 0, HTTP_WRONG, HTTP_AFRESH or -errno. */
 	int (*done)(struct http_op *op);
 };
 
@@ -102,6 +105,7 @@ struct http_op {
 	enum http_method method;
 	enum stat_id count; /* STAT_store_get, ... */
 	bool ranged;        /* of the body only [off, off+len) */
+	bool whole;         /* which is all of it: no range is asked for */
 	bool versioned;     /* asked for one version: absent is -ESTALE */
 	uint64_t off, len;
 	int64_t total_timeout; /* all tries together, ns; 0 = none */

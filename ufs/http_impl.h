@@ -2,8 +2,11 @@
 /*
  * http_impl.h - the parts of the HTTP engine
  *
- * http.c: the tries of an operation and their errno. http_try.c: one request
- * and the checks of its answer. http_pool.c: handles, and the rate limit.
+ * http.c: the tries of an operation and their errno. http_send.c: one try,
+ * of one request or two that race. http_try.c: the checks of an answer.
+ * http_pool.c: handles, and the rate limit. http_limit.c: how many requests
+ * at a time, and how many retries. http_hedge.c: when a request is late.
+ * http_addr.c: where the store was last reached.
  */
 #ifndef UFS_HTTP_IMPL_H
 #define UFS_HTTP_IMPL_H
@@ -13,6 +16,9 @@
 
 #include "base/lock.h"
 #include "ufs/http.h"
+#include "ufs/http_addr.h"
+#include "ufs/http_hedge.h"
+#include "ufs/http_limit.h"
 #include "ufs/ufs_impl.h"
 
 #define HTTP_HEADERS_MAX KIB(64) /* bytes of all headers of an answer */
@@ -23,6 +29,8 @@
 struct http_handle {
 	struct http_handle *next; /* on the stack of free ones */
 	CURL *curl;
+	CURLM *multi;    /* holds the connection between requests */
+	int64_t entered; /* when this request took its place */
 	int64_t used_at; /* clock_ns() when it was put back */
 	char error[CURL_ERROR_SIZE];
 	struct text headers; /* of the answer */
@@ -34,18 +42,18 @@ struct http {
 	struct http_conf conf;
 	char *ca_bundle;
 	long buffer;
+	struct limit limit;         /* has a lock of its own */
+	struct addr_book addresses; /* the same */
+	struct hedge hedge;         /* atomic */
 	/* under lock */
 	struct lock lock;
-	struct event freed;
 	struct http_handle *free;
-	unsigned used;
-	unsigned limit; /* of used: max_connections or less */
-	unsigned good;  /* answers since limit was changed */
-	int64_t cut_at;
 	int64_t trimmed_at;
 	/* atomic */
 	_Atomic int64_t rate_next; /* clock_ns(): when the line is free */
 	_Atomic int64_t tls_said;  /* when a TLS refusal was last logged */
+	_Atomic int64_t busy_said; /* when a refusal of load was */
+	_Atomic int64_t dns_said;  /* when a name was not found */
 	atomic_bool no_range_said; /* that it ignores Range */
 };
 
@@ -55,16 +63,11 @@ int http_global_init(void);
 /* Free a list of headers and leave no trace of a secret. */
 void http_wipe_headers(struct curl_slist *list);
 
-/*
- * -ECANCELED, or -ETIMEDOUT when none was free until deadline. A few above
- * the limit are kept for metadata, which must not wait for slow bodies.
- */
-int http_take(struct http *h, bool metadata, int64_t deadline,
+/* A handle that counts as a request in its lane; see limit_enter(). */
+int http_take(struct http *h, enum limit_lane lane, int64_t deadline,
 	      struct cancel *cancel, struct http_handle **out);
-
-/* What the answer says of how much the store bears. */
-enum http_load { HTTP_LOAD_RIGHT, HTTP_LOAD_BUSY, HTTP_LOAD_UNKNOWN };
-void http_put(struct http *h, struct http_handle *handle, enum http_load load);
+void http_put(struct http *h, struct http_handle *handle, enum limit_load load,
+	      bool again);
 
 /* Wait for the turn of n bytes; how long it took, in ns, or -ECANCELED. */
 int64_t http_throttle(struct http *h, size_t n, struct cancel *cancel);
@@ -89,6 +92,8 @@ struct try_result {
 	char words[160];     /* what happened, without secrets */
 	int64_t retry_after; /* ns, 0 = not said */
 	bool stalled;
+	bool by_address; /* known addresses stood in for the name server */
+	bool elsewhere;  /* the name was not resolved, but some are known */
 	struct http_answer answer; /* valid until http_put() */
 };
 
@@ -96,9 +101,10 @@ struct http_limits {
 	int64_t deadline; /* of the operation now, clock_ns() */
 	int64_t stall;    /* cut when slower than 1 KB/s for this long */
 	bool fresh;       /* not on a connection that was used before */
+	bool resolve;     /* not to where the name was found before */
 };
 
-/* Send once. *total: the object's size, once known (UINT64_MAX before). */
+/* One try. *total: the object's size, once known (UINT64_MAX before). */
 void http_try_run(struct http *h, struct http_handle *handle,
 		  struct http_op *op, const struct http_limits *limits,
 		  uint64_t *total, struct try_result *out);

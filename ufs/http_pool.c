@@ -11,10 +11,6 @@
 #include "base/clock.h"
 #include "ufs/http_impl.h"
 
-#define CONNECT_TIMEOUT_MS 5000
-#define WAIT_STEP_NS (100 * NSEC_PER_MSEC)
-#define METADATA_MORE 8
-#define LIMIT_LEAST 2 /* connections, however busy the store is */
 #define COLD_NS (60 * NSEC_PER_SEC)
 #define BURST_NS (100 * NSEC_PER_MSEC)
 #define BUFFER_MAX KIB(512)
@@ -45,10 +41,10 @@ int http_new(const struct http_conf *conf, struct http **out)
 	if (h == NULL)
 		return -ENOMEM;
 	lock_init(&h->lock, RANK_STORE);
-	event_init(&h->freed);
 	h->conf = *conf;
 	h->conf.max_connections = MAX(conf->max_connections, 1);
-	h->limit = h->conf.max_connections;
+	limit_init(&h->limit, h->conf.max_connections);
+	addr_init(&h->addresses);
 	h->buffer = BUFFER_MAX;
 	/* An eighth of the memory, if all connections are in use. */
 	if (conf->memory > 0) {
@@ -71,6 +67,8 @@ static void handle_free(struct http_handle *handle)
 {
 	if (handle->curl != NULL)
 		curl_easy_cleanup(handle->curl);
+	if (handle->multi != NULL)
+		curl_multi_cleanup(handle->multi);
 	text_fini(&handle->headers);
 	text_fini(&handle->body);
 	free(handle);
@@ -86,7 +84,8 @@ void http_free(struct http *h)
 		h->free = handle->next;
 		handle_free(handle);
 	}
-	event_fini(&h->freed);
+	addr_fini(&h->addresses);
+	limit_fini(&h->limit);
 	lock_fini(&h->lock);
 	free(h->ca_bundle);
 	free(h);
@@ -115,8 +114,6 @@ static int configure(const struct http *h, struct http_handle *handle)
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PATH_AS_IS, 1L); /* "a/../b" is a key like any other */
 	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L); /* gzip as it is stored */
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
-	SET(CURLOPT_MAXCONNECTS, 1L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_USERAGENT, "tarn/" TARN_VERSION);
 	/* Do not wait for a name server that no one waits for any more. */
@@ -132,7 +129,11 @@ static int handle_new(const struct http *h, struct http_handle **out)
 	if (handle == NULL)
 		return -ENOMEM;
 	handle->curl = curl_easy_init();
-	if (handle->curl != NULL)
+	handle->multi = curl_multi_init();
+	/* The handle's own, and that of a hedge that won. */
+	if (handle->curl != NULL && handle->multi != NULL &&
+	    curl_multi_setopt(handle->multi, CURLMOPT_MAXCONNECTS, 2L) ==
+		CURLM_OK)
 		r = configure(h, handle);
 	if (r < 0)
 		handle_free(handle);
@@ -141,30 +142,16 @@ static int handle_new(const struct http *h, struct http_handle **out)
 	return r;
 }
 
-int http_take(struct http *h, bool metadata, int64_t deadline,
+int http_take(struct http *h, enum limit_lane lane, int64_t deadline,
 	      struct cancel *cancel, struct http_handle **out)
 {
-	unsigned more = metadata ? METADATA_MORE : 0;
 	struct http_handle *handle;
-	int r = 0;
+	int64_t entered = 0;
+	int r = limit_enter(&h->limit, lane, deadline, cancel, &entered);
 
-	lock_take(&h->lock);
-	while (h->used >= h->limit + more && r == 0) {
-		int64_t now = clock_ns();
-
-		if (cancelled(cancel))
-			r = -ECANCELED;
-		else if (now >= deadline)
-			r = -ETIMEDOUT;
-		else
-			event_wait_until(&h->freed, &h->lock,
-					 MIN(deadline, now + WAIT_STEP_NS));
-	}
-	if (r < 0) {
-		lock_drop(&h->lock);
+	if (r < 0)
 		return r;
-	}
-	h->used++;
+	lock_take(&h->lock);
 	handle = h->free;
 	if (handle != NULL)
 		h->free = handle->next;
@@ -172,12 +159,10 @@ int http_take(struct http *h, bool metadata, int64_t deadline,
 	if (handle == NULL)
 		r = handle_new(h, &handle);
 	if (r < 0) {
-		lock_take(&h->lock);
-		h->used--;
-		event_broadcast(&h->freed);
-		lock_drop(&h->lock);
+		limit_leave(&h->limit, LOAD_UNKNOWN, entered, false);
 		return r;
 	}
+	handle->entered = entered;
 	*out = handle;
 	return 0;
 }
@@ -201,30 +186,11 @@ static struct http_handle *take_cold_locked(struct http *h, int64_t now)
 	return cold;
 }
 
-/*
- * A store that says 503 or 429 is asked by half as many at a time, at most
- * once a second; each round of good answers lets in a few more.
- */
-static void adapt_locked(struct http *h, enum http_load load, int64_t now)
-    TSA(requires_capability(h->lock))
-{
-	if (load == HTTP_LOAD_BUSY && now - h->cut_at >= NSEC_PER_SEC) {
-		h->limit = MAX(MIN(h->limit, h->used) / 2,
-			       MIN(LIMIT_LEAST, h->conf.max_connections));
-		h->cut_at = now;
-		h->good = 0;
-	} else if (load == HTTP_LOAD_RIGHT &&
-		   h->limit < h->conf.max_connections &&
-		   ++h->good >= h->limit) {
-		h->limit =
-		    MIN(h->limit + 1 + h->limit / 16, h->conf.max_connections);
-		h->good = 0;
-	}
-}
-
-void http_put(struct http *h, struct http_handle *handle, enum http_load load)
+void http_put(struct http *h, struct http_handle *handle, enum limit_load load,
+	      bool again)
 {
 	struct http_handle *cold, *next;
+	int64_t entered = handle->entered;
 
 	if (handle->headers.room > KIB(16))
 		text_fini(&handle->headers);
@@ -234,12 +200,9 @@ void http_put(struct http *h, struct http_handle *handle, enum http_load load)
 	lock_take(&h->lock);
 	handle->next = h->free;
 	h->free = handle;
-	adapt_locked(h, load, handle->used_at);
-	h->used--;
 	cold = take_cold_locked(h, handle->used_at);
-	/* All: those who wait have different limits. */
-	event_broadcast(&h->freed);
 	lock_drop(&h->lock);
+	limit_leave(&h->limit, load, entered, again);
 	for (; cold != NULL; cold = next) {
 		next = cold->next;
 		handle_free(cold);

@@ -10,6 +10,8 @@
  *
  * A connection is cut when it brings less than 1 KB/s for the stall time,
  * and at the operation's deadline. Time spent in the sink does not count.
+ *
+ * Sending is http_send.c's.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -21,40 +23,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
-#include "ufs/http_impl.h"
+#include "ufs/http_attempt.h"
 
 #define STALL_BYTES_PER_SEC 1024
-
-struct attempt {
-	struct http *h;
-	struct http_handle *handle;
-	struct http_op *op;
-	const struct http_limits *limits;
-	uint64_t *total;
-	struct try_result *out;
-	struct http_answer *a;
-
-	/* the head */
-	unsigned lines;
-	size_t bytes;
-	unsigned lengths;
-	bool chunked, other_coding, complete;
-
-	/* the body */
-	bool success;
-	uint64_t skip;   /* of a 200 for a range: what stands before it */
-	uint64_t expect; /* bytes to hand on, UINT64_MAX = as many as come */
-	uint64_t given;
-	bool enough; /* the rest of a 200 for a range is not wanted */
-
-	/* the stall rule and the deadline */
-	bool connected;
-	int socket_errno; /* why no socket was made */
-	int64_t since;
-	uint64_t since_bytes, bytes_in;
-	int64_t last_byte;
-	bool verdict; /* out->end is set */
-};
 
 static void verdict(struct attempt *t, enum try_end end, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
@@ -66,9 +37,9 @@ static void verdict(struct attempt *t, enum try_end end, const char *fmt, ...)
 	if (t->verdict)
 		return;
 	t->verdict = true;
-	t->out->end = end;
+	t->result.end = end;
 	va_start(ap, fmt);
-	vsnprintf(t->out->words, sizeof(t->out->words), fmt, ap);
+	vsnprintf(t->result.words, sizeof(t->result.words), fmt, ap);
 	va_end(ap);
 }
 
@@ -80,7 +51,7 @@ static bool go_on(struct attempt *t, int r, const char *what)
 	if (r == HTTP_WRONG) {
 		verdict(t, TRY_WRONG, "%s", what);
 	} else {
-		t->out->err = r;
+		t->result.err = r;
 		verdict(t, TRY_STOPPED, "%s", what);
 	}
 	return false;
@@ -108,21 +79,21 @@ static void content_length(struct attempt *t, const char *v)
 	uint64_t n;
 
 	if (!number(v, &end, &n) || *end != '\0') {
-		t->a->length_bad = true;
+		t->result.answer.length_bad = true;
 		return;
 	}
-	if (t->lengths > 0 && n != t->a->length)
+	if (t->lengths > 0 && n != t->result.answer.length)
 		t->lengths++;
 	else
 		t->lengths = 1;
-	t->a->length_known = true;
-	t->a->length = n;
+	t->result.answer.length_known = true;
+	t->result.answer.length = n;
 }
 
 /* "bytes 0-99/1000" (RFC 9110, 14.4); a total of "*" is not known. */
 static void content_range(struct attempt *t, const char *v)
 {
-	struct http_answer *a = t->a;
+	struct http_answer *a = &t->result.answer;
 
 	if (a->range_known || strncasecmp(v, "bytes ", 6) != 0)
 		return;
@@ -141,9 +112,9 @@ static void retry_after(struct attempt *t, const char *v)
 	int64_t when;
 
 	if (number(v, &end, &n) && *end == '\0')
-		t->out->retry_after = (int64_t)MIN(n, 3600) * NSEC_PER_SEC;
+		t->result.retry_after = (int64_t)MIN(n, 3600) * NSEC_PER_SEC;
 	else if (http_date(v, &when))
-		t->out->retry_after =
+		t->result.retry_after =
 		    MAX(0, MIN(when - clock_wall_ns() / NSEC_PER_SEC, 3600) *
 			       NSEC_PER_SEC);
 }
@@ -191,20 +162,20 @@ static void keep_header(struct attempt *t, const char *line, size_t n)
 /* An interim answer (1xx) says nothing of the one that follows. */
 static void head_reset(struct attempt *t)
 {
-	struct http_answer *a = t->a;
+	struct http_answer *a = &t->result.answer;
 
 	text_clear(&t->handle->headers);
 	memset(a, 0, sizeof(*a));
 	t->lengths = 0;
 	t->chunked = t->other_coding = false;
-	t->out->retry_after = 0;
+	t->result.retry_after = 0;
 }
 
 /* A 206: is it the range that was asked for? */
 static bool range_right(struct attempt *t)
 {
 	const struct http_op *op = t->op;
-	const struct http_answer *a = t->a;
+	const struct http_answer *a = &t->result.answer;
 	uint64_t from = op->off + op->got, want = op->len - op->got;
 
 	if (!a->range_known) {
@@ -237,10 +208,12 @@ static bool range_right(struct attempt *t)
 static bool whole_right(struct attempt *t)
 {
 	struct http_op *op = t->op;
-	struct http_answer *a = t->a;
+	struct http_answer *a = &t->result.answer;
 	uint64_t from = op->off + op->got;
 
 	if (!a->length_known) {
+		/* The answer to a range says it, if anything does. */
+		op->whole = false;
 		verdict(t, TRY_WRONG, "200 without a length");
 		return false;
 	}
@@ -271,7 +244,7 @@ static bool whole_right(struct attempt *t)
 static bool head_right(struct attempt *t)
 {
 	struct http_op *op = t->op;
-	struct http_answer *a = t->a;
+	struct http_answer *a = &t->result.answer;
 
 	if (a->length_bad) {
 		verdict(t, TRY_USELESS, "a length that is no size");
@@ -294,7 +267,7 @@ static bool head_right(struct attempt *t)
 
 static bool head_complete(struct attempt *t)
 {
-	struct http_answer *a = t->a;
+	struct http_answer *a = &t->result.answer;
 	long status = 0;
 
 	curl_easy_getinfo(t->handle->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -303,6 +276,7 @@ static bool head_complete(struct attempt *t)
 		return true;
 	}
 	t->complete = true;
+	t->head_at = clock_ns();
 	a->status = (int)status;
 	a->headers = t->handle->headers.p;
 	a->headers_n = t->handle->headers.n;
@@ -311,7 +285,16 @@ static bool head_complete(struct attempt *t)
 		return false;
 	}
 	t->success = status == 200 || (status == 206 && t->op->ranged);
-	return !t->success || head_right(t);
+	if (!t->success)
+		return true;
+	if (*t->winner != NULL) {
+		verdict(t, TRY_BROKEN, "another request was faster");
+		return false;
+	}
+	if (!head_right(t))
+		return false;
+	*t->winner = t;
+	return true;
 }
 
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
@@ -353,7 +336,7 @@ static bool hand_on(struct attempt *t, const char *p, size_t n)
 		n -= s;
 	}
 	if (n > t->expect - t->given) {
-		if (t->a->status != 200 || !t->op->ranged) {
+		if (t->result.answer.status != 200 || !t->op->ranged) {
 			verdict(t, TRY_WRONG, "more bytes than announced");
 			return false;
 		}
@@ -409,7 +392,7 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c,
 	if (now >= deadline) {
 		verdict(t, t->connected ? TRY_BROKEN : TRY_CONNECT,
 			"no answer in time");
-		t->out->stalled = true;
+		t->result.stalled = true;
 		return 1;
 	}
 	/* Until it is connected, the connect timeout watches. */
@@ -418,7 +401,7 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c,
 	if ((double)(t->bytes_in + t->bytes - t->since_bytes) <
 	    (double)(now - t->since) / 1e9 * STALL_BYTES_PER_SEC) {
 		verdict(t, TRY_BROKEN, "the connection stalled");
-		t->out->stalled = true;
+		t->result.stalled = true;
 		return 1;
 	}
 	t->since = now;
@@ -498,7 +481,7 @@ static void body_complete(struct attempt *t)
 		return;
 	}
 	if (!t->success) {
-		verdict(t, TRY_STATUS, "%d", t->a->status);
+		verdict(t, TRY_STATUS, "%d", t->result.answer.status);
 		return;
 	}
 	if (op->method == HTTP_GET && t->expect != UINT64_MAX &&
@@ -508,18 +491,22 @@ static void body_complete(struct attempt *t)
 	}
 	if (op->ops->done != NULL)
 		r = op->ops->done(t->op);
-	if (go_on(t, r, "the answer is not what was asked for"))
+	if (r == HTTP_AFRESH) {
+		t->op->got = 0;
+		verdict(t, TRY_WRONG, "the bytes differ from the checksum");
+	} else if (go_on(t, r, "the answer is not what was asked for")) {
 		verdict(t, TRY_DONE, "done");
+	}
 }
 
-static void judge(struct attempt *t, CURLcode code)
+void attempt_judge(struct attempt *t, CURLcode code)
 {
 	enum try_end end = end_of(code);
 	struct text *body = &t->handle->body;
 	long os_error = 0;
 
-	t->a->body = body->p != NULL ? body->p : "";
-	t->a->body_n = body->n;
+	t->result.answer.body = body->p != NULL ? body->p : "";
+	t->result.answer.body_n = body->n;
 	/* A known error is known however its body ended. */
 	if (t->complete && !t->success && end != TRY_MEMORY && !t->verdict)
 		end = TRY_DONE;
@@ -542,7 +529,7 @@ static void judge(struct attempt *t, CURLcode code)
 	     strstr(t->handle->error, "unexpected eof") != NULL))
 		end = TRY_BROKEN;
 	if (t->socket_errno == EMFILE || t->socket_errno == ENFILE)
-		t->out->err = -ENFILE;
+		t->result.err = -ENFILE;
 	/* It says so of a header line above 100 KB, too: another try tells. */
 	if (end == TRY_MEMORY && t->connected && !t->complete)
 		end = TRY_WRONG;
@@ -558,47 +545,11 @@ void http_wipe_headers(struct curl_slist *list)
 	curl_slist_free_all(list);
 }
 
-/* made's lines, cut in place, and our Range. NULL: out of memory. */
-static struct curl_slist *header_list(struct attempt *t, struct http_try *made)
-{
-	const struct http_op *op = t->op;
-	struct curl_slist *list = NULL, *more;
-	char *line = made->headers.p, *end, range[80];
-
-	if (op->ranged) {
-		snprintf(range, sizeof(range), "Range: bytes=%ju-%ju",
-			 (uintmax_t)(op->off + op->got),
-			 (uintmax_t)(op->off + op->len - 1));
-		list = curl_slist_append(NULL, range);
-		if (list == NULL)
-			return NULL;
-	}
-	for (; line != NULL && (end = strchr(line, '\n')) != NULL;
-	     line = end + 1) {
-		*end = '\0';
-		more = curl_slist_append(list, line);
-		if (more == NULL) {
-			http_wipe_headers(list);
-			return NULL;
-		}
-		list = more;
-	}
-	return list;
-}
-
-static bool prepare(struct attempt *t, const struct http_try *made,
-		    struct curl_slist *list)
+bool attempt_listen(struct attempt *t)
 {
 	CURL *c = t->handle->curl;
-	bool head = t->op->method == HTTP_HEAD;
-	long left =
-	    (long)((t->limits->deadline - clock_ns()) / NSEC_PER_MSEC) + 1;
 
-	/* NOBODY off alone leaves HEAD: HTTPGET puts GET back. */
-	return curl_easy_setopt(c, head ? CURLOPT_NOBODY : CURLOPT_HTTPGET,
-				1L) == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_URL, made->url.p) == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_HTTPHEADER, list) == CURLE_OK &&
+	return curl_easy_setopt(c, CURLOPT_PRIVATE, t) == CURLE_OK &&
 	       curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header) ==
 		   CURLE_OK &&
 	       curl_easy_setopt(c, CURLOPT_HEADERDATA, t) == CURLE_OK &&
@@ -614,51 +565,18 @@ static bool prepare(struct attempt *t, const struct http_try *made,
 	       curl_easy_setopt(c, CURLOPT_PREREQDATA, t) == CURLE_OK &&
 	       curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket) ==
 		   CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, t) == CURLE_OK &&
-	       curl_easy_setopt(c, CURLOPT_FRESH_CONNECT,
-				t->limits->fresh ? 1L : 0L) == CURLE_OK &&
-	       /* What moves with each byte is watched by on_progress(). */
-	       curl_easy_setopt(c, CURLOPT_TIMEOUT_MS,
-				t->op->idle_timeout > 0 ? 0L : MAX(left, 1L)) ==
-		   CURLE_OK;
+	       curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, t) == CURLE_OK;
 }
 
-void http_try_run(struct http *h, struct http_handle *handle,
-		  struct http_op *op, const struct http_limits *limits,
-		  uint64_t *total, struct try_result *out)
+void attempt_reset(struct attempt *t)
 {
-	struct attempt t = { .h = h,
-			     .handle = handle,
-			     .op = op,
-			     .limits = limits,
-			     .total = total,
-			     .out = out,
-			     .a = &out->answer };
-	struct http_try made = { 0 };
-	struct curl_slist *list = NULL;
-	int r;
+	memset(&t->result, 0, sizeof(t->result));
+	head_reset(t);
+	text_clear(&t->handle->body);
+	t->handle->error[0] = '\0';
+}
 
-	memset(out, 0, sizeof(*out));
-	head_reset(&t);
-	text_clear(&handle->body);
-	handle->error[0] = '\0';
-	r = op->ops->make(op, &made);
-	if (r == 0 && (made.url.failed || made.headers.failed))
-		r = -ENOMEM;
-	if (r == 0) {
-		list = header_list(&t, &made);
-		if (list == NULL || !prepare(&t, &made, list))
-			r = -ENOMEM;
-	}
-	if (r < 0) {
-		go_on(&t, r, "the request could not be made");
-	} else {
-		stat_inc(op->count);
-		t.since = clock_ns();
-		judge(&t, curl_easy_perform(handle->curl));
-		curl_easy_setopt(handle->curl, CURLOPT_HTTPHEADER, NULL);
-	}
-	http_wipe_headers(list);
-	text_fini(&made.url);
-	text_wipe(&made.headers);
+void attempt_fail(struct attempt *t, int err, const char *why)
+{
+	go_on(t, err, why);
 }

@@ -172,6 +172,11 @@ static int s3_stat(struct ufs *u, struct str key, struct ufs_stat *out,
 	return r == -ENOENT ? absent_or_no_bucket(s3, cancel) : r;
 }
 
+static bool is_whole(const struct s3_op *op, const struct http_answer *a)
+{
+	return op->http.whole && op->http.got == 0 && a->status == 200;
+}
+
 static int get_head(struct http_op *http, const struct http_answer *a)
 {
 	struct s3_op *op = op_of(http);
@@ -186,6 +191,10 @@ static int get_head(struct http_op *http, const struct http_answer *a)
 	stat_of(op->s3, a, &st);
 	if (op->want != NULL && strcmp(op->want, st.version) != 0)
 		return HTTP_WRONG;
+	if (is_whole(op, a) &&
+	    checksum_begin(&op->sum, a, atomic_load(&op->s3->etags) != MD5_NO) <
+		0)
+		return -ENOMEM;
 	if (op->has_head)
 		return 0;
 	op->has_head = true;
@@ -198,7 +207,61 @@ static int get_data(struct http_op *http, const void *p, size_t n)
 {
 	struct s3_op *op = op_of(http);
 
+	checksum_add(&op->sum, p, n);
 	return op->sink->data(op->sink->arg, p, n);
+}
+
+/*
+ * An ETag that looks like an MD5 is none at some stores. As long as none was
+ * seen to be one, the same other MD5 twice means that; what the way here
+ * spoils does not come out the same.
+ */
+enum etag_says { ETAG_WRONG, ETAG_DOUBTFUL, ETAG_NO_MD5 };
+
+static enum etag_says ask_etag(struct s3_op *op)
+{
+	bool first = !op->has_odd;
+	bool same =
+	    !first && memcmp(op->odd, op->sum.got, sizeof(op->odd)) == 0;
+
+	if (!op->sum.by_etag || atomic_load(&op->s3->etags) == MD5_YES)
+		return ETAG_WRONG;
+	memcpy(op->odd, op->sum.got, sizeof(op->odd));
+	op->has_odd = true;
+	if (!same)
+		return first ? ETAG_DOUBTFUL : ETAG_WRONG;
+	if (atomic_exchange(&op->s3->etags, MD5_NO) != MD5_NO)
+		log_info("ufs: the ETags of %s look like MD5s but are none: "
+			 "they are not compared with what is read",
+			 op->s3->where);
+	return ETAG_NO_MD5;
+}
+
+static int get_done(struct http_op *http)
+{
+	struct s3_op *op = op_of(http);
+	enum etag_says says;
+	int r;
+
+	if (op->sum.kind == NULL)
+		return 0;
+	if (checksum_right(&op->sum)) {
+		if (op->sum.by_etag)
+			atomic_store(&op->s3->etags, MD5_YES);
+		stat_inc(STAT_store_verified);
+		return 0;
+	}
+	says = ask_etag(op);
+	if (says == ETAG_NO_MD5)
+		return 0;
+	if (says == ETAG_WRONG) {
+		stat_inc(STAT_store_checksum_errors);
+		log_warn("ufs: read %s of %s: the bytes are not those of its "
+			 "%s",
+			 op->http.path, op->s3->where, checksum_name(&op->sum));
+	}
+	r = op->sink->again(op->sink->arg);
+	return r == 0 ? HTTP_AFRESH : r;
 }
 
 static const struct http_ops get_ops = {
@@ -206,6 +269,7 @@ static const struct http_ops get_ops = {
 	.failed = s3_failed,
 	.head = get_head,
 	.data = get_data,
+	.done = get_done,
 };
 
 /* 416: the object ends before off. Is that how it should be? */
@@ -250,10 +314,12 @@ static int s3_get(struct ufs *u, struct str key, const char *want, uint64_t off,
 	op.http.versioned = want != NULL;
 	op.http.off = off;
 	op.http.len = MIN(len, INT64_MAX - off);
+	op.http.whole = sink->again != NULL && off == 0 && want != NULL;
 	op.key = key;
 	op.want = want;
 	op.sink = sink;
 	r = run(&op);
+	checksum_fini(&op.sum);
 	if (r < 0 && op.beyond && !op.has_head)
 		return get_beyond(s3, key, want, off, sink, cancel);
 	return r;

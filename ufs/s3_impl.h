@@ -13,6 +13,7 @@
 
 #include "base/lock.h"
 #include "ufs/awsconf.h"
+#include "ufs/checksum.h"
 #include "ufs/creds.h"
 #include "ufs/http.h"
 #include "ufs/sigv4.h"
@@ -42,6 +43,7 @@ struct s3 {
 	_Atomic int64_t skew;         /* the store's clock less ours, ns */
 	_Atomic int64_t bucket_asked; /* clock_ns() of the last look */
 	atomic_bool bucket_missing;
+	_Atomic enum { MD5_UNKNOWN, MD5_YES, MD5_NO } etags; /* are MD5s */
 };
 
 /* One operation on the store. */
@@ -66,6 +68,9 @@ struct s3_op {
 	bool has_head; /* the sink was told */
 	const struct ufs_sink *sink;
 	char bound[UFS_VERSION_MAX];
+	struct checksum sum;   /* of a whole object */
+	unsigned char odd[16]; /* an MD5 that was not the ETag, last time */
+	bool has_odd;
 };
 
 extern const struct ufs_ops s3_ops;

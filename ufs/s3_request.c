@@ -163,6 +163,10 @@ int s3_make(struct http_op *http, struct http_try *t)
 		text_adds(&t->headers, "x-amz-request-payer: requester\n");
 		sign_header(&r, "x-amz-request-payer", "requester");
 	}
+	if (http->whole && http->got == 0) {
+		text_adds(&t->headers, "x-amz-checksum-mode: ENABLED\n");
+		sign_header(&r, "x-amz-checksum-mode", "ENABLED");
+	}
 	if (op->want != NULL)
 		add_condition(&t->headers, op->want);
 	if (s3->creds != NULL)
@@ -209,6 +213,7 @@ static bool learn_region(struct s3_op *op, const struct http_answer *a,
 	const char *location = http_header(a, "location");
 	struct s3 *s3 = op->s3;
 	char from_host[S3_REGION_MAX];
+	bool known;
 
 	if (region == NULL)
 		region = e->region;
@@ -221,9 +226,11 @@ static bool learn_region(struct s3_op *op, const struct http_answer *a,
 		return false;
 	op->moved = true;
 	lock_take(&s3->lock);
+	known = strcmp(s3->region, region) == 0;
 	snprintf(s3->region, sizeof(s3->region), "%s", region);
 	lock_drop(&s3->lock);
-	log_info("ufs: %s is in region %s", s3->where, region);
+	if (!known) /* by another request meanwhile */
+		log_info("ufs: %s is in region %s", s3->where, region);
 	return true;
 }
 
@@ -301,6 +308,13 @@ enum http_next s3_failed(struct http_op *http, const struct http_answer *a)
 		"IncorrectEndpoint",
 		"IllegalLocationConstraintException",
 	};
+	/* A 503 and a 429 say it without words. */
+	static const char *const slower[] = {
+		"SlowDown",           "ThrottlingException",
+		"Throttling",         "RequestLimitExceeded",
+		"TooManyRequests",    "RequestThrottled",
+		"ServiceUnavailable",
+	};
 	struct s3_op *op = of(http);
 	bool head = http->method == HTTP_HEAD;
 	struct s3_error e;
@@ -332,8 +346,9 @@ enum http_next s3_failed(struct http_op *http, const struct http_answer *a)
 	}
 	if (strcmp(e.code, "NotImplemented") == 0)
 		return HTTP_UNSUPPORTED;
-	if (strcmp(e.code, "SlowDown") == 0 ||
-	    strcmp(e.code, "RequestTimeout") == 0)
+	if (is_one_of(e.code, slower, ARRAY_SIZE(slower)))
+		return HTTP_SLOWER;
+	if (strcmp(e.code, "RequestTimeout") == 0)
 		return HTTP_BUSY;
 	if (a->status == 416)
 		op->beyond = true;

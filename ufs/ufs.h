@@ -50,6 +50,14 @@ struct ufs_sink {
 	int (*head)(void *arg, const struct ufs_stat *st);
 	/* In order, without gap or repetition, whatever was retried below. */
 	int (*data)(void *arg, const void *bytes, size_t len);
+	/*
+	 * Set: all of a version is asked for, off is 0 and len its size, and
+	 * the bytes are compared with the store's checksum if it keeps one.
+	 * Called when they differ: what data() was given is wrong and comes
+	 * again from the first byte. So none of it may be believed before
+	 * the get has returned 0.
+	 */
+	int (*again)(void *arg);
 };
 
 struct ufs_entry {

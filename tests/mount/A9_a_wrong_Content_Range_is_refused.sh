@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# A9: a 206 whose Content-Range is absent, shifted, too large or garbage.
+# A9: a 206 whose Content-Range is absent, shifted, too large or garbage (small
+# objects are asked for without a range).
 # shellcheck shell=sh source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need_fuse

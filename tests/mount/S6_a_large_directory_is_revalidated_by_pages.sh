@@ -8,7 +8,7 @@
 need_fuse
 start_store
 count=100500
-sim "fill?bucket=bucket&prefix=many/&count=$count&size=3" ''
+sim "many?bucket=bucket&prefix=many/&n=$count&size=3" ''
 sim_put 'many/0000100' 'size=7&seed=1' >"$W/o"
 mount_tarn consistency=ttl:2s,negative-ttl=1s
 ls -U "$MNT/many" >"$W/names"

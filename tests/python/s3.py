@@ -2,7 +2,9 @@
 """A tiny S3 client for tests: any key as bytes, SigV4, no dependency.
 
 s3.py ENDPOINT BUCKET make | put KEY FILE | put-tree DIR | delete KEY | list
+                    | put-sum KEY FILE crc32|crc32c|crc64nvme|sha1|sha256
 """
+import base64
 import hashlib
 import hmac
 import http.client
@@ -10,6 +12,7 @@ import os
 import sys
 import time
 import urllib.parse
+import zlib
 
 ACCESS = os.environ.get("AWS_ACCESS_KEY_ID", "tarn")
 SECRET = os.environ.get("AWS_SECRET_ACCESS_KEY", "tarnsecret")
@@ -23,6 +26,27 @@ def signature(day, text):
     return hmac.new(k, text.encode(), hashlib.sha256).hexdigest()
 
 
+def crc(data, polynomial, bits):
+    table = []
+    for i in range(256):
+        for _ in range(8):
+            i = i >> 1 ^ (polynomial if i & 1 else 0)
+        table.append(i)
+    r = ones = (1 << bits) - 1
+    for b in data:
+        r = r >> 8 ^ table[(r ^ b) & 255]
+    return (r ^ ones).to_bytes(bits // 8, "big")
+
+
+SUMS = {
+    "crc32": lambda d: zlib.crc32(d).to_bytes(4, "big"),
+    "crc32c": lambda d: crc(d, 0x82F63B78, 32),
+    "crc64nvme": lambda d: crc(d, 0x9A6C9329AC4BC9B5, 64),
+    "sha1": lambda d: hashlib.sha1(d).digest(),
+    "sha256": lambda d: hashlib.sha256(d).digest(),
+}
+
+
 class S3:
     def __init__(self, endpoint, bucket):
         u = urllib.parse.urlsplit(endpoint)
@@ -30,8 +54,9 @@ class S3:
         self.bucket = bucket
         self.conn = http.client.HTTPConnection(u.hostname, u.port, timeout=60)
 
-    def request(self, method, key=b"", query=(), body=b""):
-        """(status, headers, body); key and query values are bytes."""
+    def request(self, method, key=b"", query=(), body=b"", extra=None):
+        """(status, headers, body); key and query values are bytes, extra is
+        more headers by their lower-case names."""
         path = "/" + self.bucket
         if key:
             path += "/" + urllib.parse.quote(key, safe=SAFE + "/")
@@ -46,10 +71,12 @@ class S3:
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         day = now[:8]
         sha = hashlib.sha256(body).hexdigest()
-        signed = "host;x-amz-content-sha256;x-amz-date"
+        headers = {"host": self.host, "x-amz-content-sha256": sha,
+                   "x-amz-date": now, **(extra or {})}
+        signed = ";".join(sorted(headers))
         canonical = "\n".join(
-            [method, path, q, "host:" + self.host]
-            + ["x-amz-content-sha256:" + sha, "x-amz-date:" + now]
+            [method, path, q]
+            + [n + ":" + headers[n] for n in sorted(headers)]
             + ["", signed, sha]
         )
         scope = day + "/us-east-1/s3/aws4_request"
@@ -67,9 +94,7 @@ class S3:
             path + ("?" + q if q else ""),
             body=body,
             headers={
-                "Host": self.host,
-                "x-amz-date": now,
-                "x-amz-content-sha256": sha,
+                **headers,
                 "Content-Length": str(len(body)),
                 "Authorization": "AWS4-HMAC-SHA256 Credential=%s/%s, "
                 "SignedHeaders=%s, Signature=%s" % (ACCESS, scope, signed, sig),
@@ -133,6 +158,13 @@ def main():
     elif cmd == "put":
         with open(args[1], "rb") as f:
             s.must("PUT", args[0], body=f.read())
+    elif cmd == "put-sum":
+        with open(args[1], "rb") as f:
+            data = f.read()
+        name = os.fsdecode(args[2])
+        s.must("PUT", args[0], body=data, extra={
+            "x-amz-checksum-" + name:
+            base64.b64encode(SUMS[name](data)).decode()})
     elif cmd == "put-tree":
         for where, _, names in os.walk(args[0]):
             for n in sorted(names):

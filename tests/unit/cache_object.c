@@ -34,6 +34,7 @@ struct fake_ufs {
 	bool hold;           /* gets wait before their first byte */
 	int fail;            /* -errno for every get, 0 = none */
 	uint64_t fail_after; /* bytes into a get; with fail */
+	unsigned wrong;      /* times that a whole object is sent wrong */
 };
 
 static unsigned char fake_byte(const char *version, uint64_t off)
@@ -51,6 +52,7 @@ static int fake_get(struct ufs *u, struct str key, const char *want,
 	unsigned char buf[7000];
 	uint64_t sent = 0;
 	uint64_t fail_after;
+	unsigned wrong;
 	int err, fail;
 
 	(void)key;
@@ -71,6 +73,7 @@ static int fake_get(struct ufs *u, struct str key, const char *want,
 	snprintf(st.version, sizeof(st.version), "%s", f->version);
 	fail = f->fail;
 	fail_after = f->fail_after;
+	wrong = sink->again != NULL ? f->wrong : 0;
 	err = fail_after == 0 ? fail : 0;
 	pthread_mutex_unlock(&f->mutex);
 	if (cancelled(cancel))
@@ -87,12 +90,18 @@ static int fake_get(struct ufs *u, struct str key, const char *want,
 		if (fail != 0 && sent + n > fail_after)
 			return fail;
 		for (size_t i = 0; i < n; i++)
-			buf[i] = fake_byte(st.version, off + sent + i);
+			buf[i] =
+			    fake_byte(st.version, off + sent + i) ^ (wrong > 0);
 		pthread_mutex_lock(&f->mutex);
 		f->bytes += n;
 		pthread_mutex_unlock(&f->mutex);
 		err = sink->data(sink->arg, buf, n);
 		sent += n;
+		if (err == 0 && sent == len && wrong > 0) {
+			err = sink->again(sink->arg);
+			wrong--;
+			sent = 0;
+		}
 	}
 	return err;
 }
@@ -558,6 +567,36 @@ START_TEST(an_error_reaches_the_readers_and_is_not_kept)
 }
 END_TEST
 
+/* What the store's checksum refused is in no read, file or page. */
+START_TEST(A11_a_small_object_is_shown_once_it_is_right)
+{
+	struct rig r;
+
+	rig_init(&r, sizes[_i], true);
+	pthread_mutex_lock(&r.store.mutex);
+	r.store.wrong = 2;
+	pthread_mutex_unlock(&r.store.mutex);
+	read_all(&r, 100000);
+	rig_reopen(&r);
+	read_all(&r, MIB(1));
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(A11_nothing_is_kept_of_a_small_object_that_stayed_wrong)
+{
+	struct rig r;
+
+	rig_init(&r, 200000, true);
+	rig_fail(&r, -EIO, 150000);
+	ck_assert_int_eq(read_now(&r, 0, 4096), -EIO);
+	ck_assert_int_eq(cache_memory_used(r.cache), 0);
+	rig_fail(&r, 0, 0);
+	read_all(&r, 100000);
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST(what_came_before_an_error_is_kept)
 {
 	struct rig r;
@@ -896,6 +935,10 @@ int main(void)
 	tcase_add_test(t, a_complete_large_object_is_handed_to_the_kernel);
 	tcase_add_loop_test(t, an_error_reaches_the_readers_and_is_not_kept, 0,
 			    2);
+	tcase_add_loop_test(t, A11_a_small_object_is_shown_once_it_is_right, 0,
+			    5);
+	tcase_add_test(t,
+		       A11_nothing_is_kept_of_a_small_object_that_stayed_wrong);
 	tcase_add_test(t, what_came_before_an_error_is_kept);
 	tcase_add_test(t, a_changed_object_is_stale_and_never_mixed);
 	tcase_add_test(t,

@@ -162,7 +162,7 @@ static struct ufs *open_store(const char *endpoint, int64_t timeout)
 static int get(struct ufs *u, const char *want, uint64_t off, uint64_t len,
 	       struct got *g)
 {
-	struct ufs_sink sink = { g, sink_head, sink_data };
+	struct ufs_sink sink = { g, sink_head, sink_data, NULL };
 
 	g->from = off;
 	return u->ops->get(u, str_of("key"), want, off, len, &sink, NULL);
@@ -569,7 +569,7 @@ START_TEST(cancel_ends_a_wait_for_a_store_that_is_silent)
 			  .always = true };
 	struct cancel cancel = { false };
 	struct got g = { 0 };
-	struct ufs_sink sink = { &g, sink_head, sink_data };
+	struct ufs_sink sink = { &g, sink_head, sink_data, NULL };
 	struct server s;
 	void *arg[2] = { &s, &cancel };
 	pthread_t t;

@@ -13,6 +13,7 @@
 #include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -152,8 +153,11 @@ static void *server_connection_run(void *arg)
 	enum server_then then = SERVER_KEEP;
 	struct linger abrupt = { 1, 0 };
 	char request[8192], byte;
+	int one = 1;
 
 	free(arg);
+	/* Head and body are sent apart: no wait for an acknowledgement. */
+	setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	while (then == SERVER_KEEP && !atomic_load(&s->stopping) &&
 	       server_read_request(c.fd, request, sizeof(request)))
 		then = s->script(s, c.fd, atomic_fetch_add(&s->requests, 1) + 1,
@@ -219,6 +223,16 @@ static void server_start(struct server *s, server_script *script, void *arg)
 		 s->port);
 	ck_assert_int_eq(pthread_create(&s->accepter, NULL, server_accept, s),
 			 0);
+}
+
+__attribute__((unused)) static unsigned server_connections(struct server *s)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->connections;
+	pthread_mutex_unlock(&s->lock);
+	return n;
 }
 
 static void server_stop(struct server *s)

@@ -4,11 +4,14 @@
  *
  *   POST /_sim/put?bucket=B&key=K[&size=N&seed=S][&etag=T][&mtime=SECONDS]
  *        [&last_modified=TEXT][&listed=TEXT][&size_text=TEXT]
- *        [&storage_class=C][&encoding=E][&not_listed=1]
+ *        [&storage_class=C][&encoding=E][&not_listed=1][&sse=KIND]
+ *        [&checksum=NAME][&checksum_text=BASE64]
  *        the body, or with size bytes of the seed, becomes the object;
- *        etag: none, weak, or literal without quotes
- *   POST /_sim/fill?bucket=B&prefix=P&count=N[&size=N]
- *        N objects, P and seven digits each
+ *        etag: none, weak, or literal without quotes; checksum: crc32,
+ *        crc32c, crc64nvme, sha1, sha256, sha512 or md5, given to GETs of
+ *        the whole that ask for it, with another value if one is named
+ *   POST /_sim/many?bucket=B&prefix=P&n=N[&size=N]
+ *        N objects, P0000000 and so on
  *   POST /_sim/delete?bucket=B&key=K, /_sim/bucket?name=B,
  *        /_sim/rmbucket?name=B
  *   GET  /_sim/get?bucket=B&key=K     the bytes, uncounted
@@ -17,7 +20,7 @@
  *   GET  /_sim/journal, /_sim/count, /_sim/bytes, /_sim/running
  *        [?op=&key=GLOB&status=&rule=&bucket=]
  *   POST /_sim/settings (JSON: access, secret, token, region, anonymous,
- *        check, clock_offset_s), /_sim/forget (the journal),
+ *        check, clock_offset_s, payer), /_sim/forget (the journal),
  *        /_sim/reset (everything)
  *   POST /_sim/key?access=A&secret=S[&token=T][&uses=N]   one more key, which
  *        after N requests is ExpiredToken
@@ -52,6 +55,7 @@ static struct object *object_of(struct request *r, struct bytes key)
 	int64_t size = param_int(r, "size", -1);
 	uint64_t seed = (uint64_t)param_int(r, "seed", 1);
 	const struct bytes *etag = request_param(r, "etag");
+	const struct bytes *sum = request_param(r, "checksum");
 	struct object *o;
 
 	if (size >= 0) {
@@ -85,6 +89,13 @@ static struct object *object_of(struct request *r, struct bytes key)
 	param_text(r, "storage_class", o->storage_class,
 		   sizeof(o->storage_class));
 	param_text(r, "encoding", o->encoding, sizeof(o->encoding));
+	param_text(r, "sse", o->sse, sizeof(o->sse));
+	if (sum != NULL && !sums_set(o, sum->p)) {
+		object_unref(o);
+		return NULL;
+	}
+	param_text(r, "checksum_text", o->checksum_text,
+		   sizeof(o->checksum_text));
 	o->not_listed = param_int(r, "not_listed", 0) != 0;
 	return o;
 }
@@ -97,8 +108,8 @@ static const char *change_object(struct request *r, bool put)
 
 	if (name == NULL || key == NULL)
 		return "bucket and key are needed";
-	if (put)
-		o = object_of(r, bytes_copy(key->p, key->n));
+	if (put && (o = object_of(r, bytes_copy(key->p, key->n))) == NULL)
+		return "no such checksum";
 	objects_lock();
 	if (put)
 		bucket_put(bucket_find(name->p, true), o);
@@ -108,23 +119,23 @@ static const char *change_object(struct request *r, bool put)
 	return NULL;
 }
 
-static const char *fill_bucket(const struct request *r)
+static const char *many_objects(const struct request *r)
 {
 	const struct bytes *name = request_param(r, "bucket");
 	const struct bytes *prefix = request_param(r, "prefix");
-	int64_t count = param_int(r, "count", 0);
-	uint64_t size = (uint64_t)param_int(r, "size", 0);
+	int64_t n = param_int(r, "n", 0);
+	uint64_t size = (uint64_t)param_int(r, "size", 1);
+	char key[1100];
 
-	if (name == NULL || prefix == NULL)
+	if (name == NULL || prefix == NULL || prefix->n > 1000)
 		return "bucket and prefix are needed";
 	objects_lock();
-	for (int64_t i = 0; i < count; i++) {
-		char key[1200];
-		int n = snprintf(key, sizeof(key), "%s%07jd", prefix->p,
-				 (intmax_t)i);
+	for (int64_t i = 0; i < n; i++) {
+		int len = snprintf(key, sizeof(key), "%s%07jd", prefix->p,
+				   (intmax_t)i);
 
 		bucket_put(bucket_find(name->p, true),
-			   object_new(bytes_copy(key, (size_t)n), NULL, size,
+			   object_new(bytes_copy(key, (size_t)len), NULL, size,
 				      (uint64_t)i));
 	}
 	objects_unlock();
@@ -166,6 +177,8 @@ static const char *change_settings(const struct request *r)
 	set_text(j, "region", settings.region, sizeof(settings.region));
 	if ((v = json_object_get(j, "anonymous")) != NULL)
 		settings.anonymous = json_is_true(v);
+	if ((v = json_object_get(j, "payer")) != NULL)
+		settings.payer = json_is_true(v);
 	if ((v = json_object_get(j, "check")) != NULL)
 		settings.check = json_is_true(v);
 	if ((v = json_object_get(j, "clock_offset_s")) != NULL)
@@ -212,10 +225,10 @@ static const char *post(struct request *r, const char *what)
 
 	if (strcmp(what, "put") == 0)
 		return change_object(r, true);
-	if (strcmp(what, "fill") == 0)
-		return fill_bucket(r);
 	if (strcmp(what, "delete") == 0)
 		return change_object(r, false);
+	if (strcmp(what, "many") == 0)
+		return many_objects(r);
 	if (strcmp(what, "bucket") == 0)
 		return change_bucket(r, true);
 	if (strcmp(what, "rmbucket") == 0)

@@ -7,6 +7,7 @@
  *   op       "GET", "HEAD", "LIST", "PUT", "DELETE"...; absent: all
  *   bucket, key   globs (a LIST's key is its prefix)
  *   from     only ranges that begin at this byte or later
+ *   token    only LISTs that go on with this token; "": that begin
  *   nth      begin with the n-th request that fits (1)
  *   count    fire so many times (no limit)
  *   probability, seed   fire by chance, the same one every run
@@ -26,40 +27,15 @@ static struct rule *rules;
 static int64_t unnamed;
 
 static const char *const known[] = {
-	"name",
-	"op",
-	"bucket",
-	"key",
-	"from",
-	"nth",
-	"count",
-	"probability",
-	"seed",
-	"status",
-	"code",
-	"message",
-	"delay_ms",
-	"hold",
-	"after_bytes",
-	"then",
-	"length_add",
-	"two_lengths",
-	"chunked_and_length",
-	"content_range",
-	"whole",
-	"etag",
-	"flip",
-	"no_length",
-	"region",
-	"date_offset_s",
-	"headers",
-	"flood",
-	"body",
-	"lost",
-	"no_etag",
-	"interim",
-	"raw",
-	"last_modified",
+	"name",          "op",         "bucket",        "key",
+	"from",          "token",      "nth",           "count",
+	"probability",   "seed",       "status",        "code",
+	"message",       "delay_ms",   "hold",          "after_bytes",
+	"then",          "length_add", "two_lengths",   "chunked_and_length",
+	"content_range", "whole",      "etag",          "flip",
+	"no_length",     "region",     "date_offset_s", "headers",
+	"flood",         "body",       "fill",          "lost",
+	"no_etag",       "interim",    "raw",           "last_modified",
 	"chunked",
 };
 
@@ -152,7 +128,7 @@ void rules_release(const char *name)
 }
 
 static bool fits(const struct rule *r, const char *op, const char *bucket,
-		 struct bytes key, uint64_t offset)
+		 struct bytes key, uint64_t offset, const char *token)
 {
 	const char *want = json_string_value(json_object_get(r->spec, "op"));
 	struct bytes b = { (char *)bucket, strlen(bucket) };
@@ -165,6 +141,10 @@ static bool fits(const struct rule *r, const char *op, const char *bucket,
 		return false;
 	want = json_string_value(json_object_get(r->spec, "key"));
 	if (want != NULL && !glob_match(want, key))
+		return false;
+	want = json_string_value(json_object_get(r->spec, "token"));
+	if (want != NULL &&
+	    (strcmp(op, "LIST") != 0 || strcmp(want, token) != 0))
 		return false;
 	return from == NULL || offset >= (uint64_t)json_integer_value(from);
 }
@@ -185,7 +165,7 @@ static bool chance(struct rule *r)
 }
 
 bool rules_match(const char *op, const char *bucket, struct bytes key,
-		 uint64_t offset, struct fault *out)
+		 uint64_t offset, const char *token, struct fault *out)
 {
 	memset(out, 0, sizeof(*out));
 	pthread_mutex_lock(&lock);
@@ -193,7 +173,7 @@ bool rules_match(const char *op, const char *bucket, struct bytes key,
 		json_t *nth = json_object_get(r->spec, "nth");
 		json_t *count = json_object_get(r->spec, "count");
 
-		if (!fits(r, op, bucket, key, offset))
+		if (!fits(r, op, bucket, key, offset, token))
 			continue;
 		r->seen++;
 		if (nth != NULL && r->seen < json_integer_value(nth))

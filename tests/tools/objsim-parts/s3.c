@@ -2,8 +2,8 @@
 /*
  * s3.c - the right answer to each request
  *
- * A rule may replace it here (status, whole, region, body) or spoil how it
- * is sent (send.c).
+ * A rule may replace it here (status, whole, region; body, in which an @ is
+ * `fill` letters) or spoil how it is sent (send.c).
  */
 #include "sim.h"
 
@@ -156,6 +156,8 @@ static void read_answer(const struct request *r, struct object *o,
 			const struct fault *f, struct answer *a)
 {
 	const char *range = request_header(r, "range");
+	const char *mode = request_header(r, "x-amz-checksum-mode");
+	char name[40];
 	int ranged;
 
 	if (!conditions(r, o, a))
@@ -190,6 +192,17 @@ static void read_answer(const struct request *r, struct object *o,
 		answer_header(a, "x-amz-storage-class", o->storage_class);
 	if (o->encoding[0] != 0)
 		answer_header(a, "Content-Encoding", o->encoding);
+	if (o->sse[0] != 0)
+		answer_header(a, "x-amz-server-side-encryption", o->sse);
+	if (o->checksum[0] != 0 && ranged == 0 && mode != NULL &&
+	    strcmp(mode, "ENABLED") == 0) {
+		snprintf(name, sizeof(name), "x-amz-checksum-%s", o->checksum);
+		answer_header(a, name, o->checksum_text);
+		answer_header(a, "x-amz-checksum-type",
+			      strchr(o->checksum_text, '-') != NULL
+				  ? "COMPOSITE"
+				  : "FULL_OBJECT");
+	}
 	a->object = object_ref(o);
 }
 
@@ -298,6 +311,22 @@ static size_t begin_entry(const struct request *r, const struct target *t,
 	return number;
 }
 
+/* The body, with its @ as so many letters. */
+static char *filled(const char *body, size_t n)
+{
+	const char *at = strchr(body, '@');
+	size_t len = strlen(body), before;
+	char *text = need(malloc(len + n + 1));
+
+	if (n == 0 || at == NULL)
+		return memcpy(text, body, len + 1);
+	before = (size_t)(at - body);
+	memcpy(text, body, before);
+	memset(text + before, 'a', n);
+	memcpy(text + before + n, at + 1, len - before);
+	return text;
+}
+
 /* What the rule says instead of the right answer. */
 static void replace_answer(const struct fault *f, struct answer *a)
 {
@@ -310,6 +339,8 @@ static void replace_answer(const struct fault *f, struct answer *a)
 		a->headers[0] = 0;
 		answer_error(a, status, code != NULL ? code : "InternalError",
 			     message != NULL ? message : "by rule");
+	} else if (status != 0) {
+		a->status = status;
 	}
 	if (region != NULL)
 		answer_header(a, "x-amz-bucket-region", region);
@@ -318,8 +349,8 @@ static void replace_answer(const struct fault *f, struct answer *a)
 		object_unref(a->object);
 		a->object = NULL;
 		a->content_range[0] = 0;
-		a->text = need(strdup(body));
-		a->len = strlen(body);
+		a->text = filled(body, (size_t)fault_int(f, "fill", 0));
+		a->len = strlen(a->text);
 	}
 	if (fault_flag(f, "no_etag"))
 		a->etag[0] = 0;
@@ -329,7 +360,7 @@ static void replace_answer(const struct fault *f, struct answer *a)
 
 bool s3_serve(struct conn *c, struct request *r)
 {
-	const struct bytes *prefix = request_param(r, "prefix");
+	const struct bytes *prefix = request_param(r, "prefix"), *token;
 	const char *range = request_header(r, "range"), *code;
 	struct answer a = { .head = strcmp(r->method, "HEAD") == 0 };
 	struct target t = { 0 };
@@ -347,7 +378,9 @@ bool s3_serve(struct conn *c, struct request *r)
 	number = begin_entry(r, &t, prefix);
 	if (range != NULL && strncmp(range, "bytes=", 6) == 0)
 		offset = strtoull(range + 6, NULL, 10);
-	rules_match(t.op, t.bucket, *prefix, offset, &f);
+	token = request_param(r, "continuation-token");
+	rules_match(t.op, t.bucket, *prefix, offset,
+		    token == NULL ? "" : token->p, &f);
 	if (fault_int(&f, "delay_ms", 0) > 0)
 		usleep((useconds_t)fault_int(&f, "delay_ms", 0) * 1000);
 	if (fault_flag(&f, "hold"))

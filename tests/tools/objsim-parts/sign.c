@@ -264,10 +264,15 @@ int sign_check(const struct request *r, const char **code)
 	const char *sha = request_header(r, "x-amz-content-sha256");
 	const char *token = request_header(r, "x-amz-security-token");
 	char secret[128];
+	const char *payer = request_header(r, "x-amz-request-payer");
 	struct scope s;
 	struct tm tm = { 0 };
 	int64_t skew;
 
+	*code = "AccessDenied";
+	if (settings.payer &&
+	    (payer == NULL || strcmp(payer, "requester") != 0))
+		return 403;
 	if (!settings.check)
 		return 0;
 	if (auth == NULL) {

@@ -4,10 +4,10 @@
  *
  * A thread serves each connection with blocking calls on a bare socket, so
  * that an answer may be framed wrongly on purpose. objects.c holds the
- * objects, list.c lists them, sign.c checks signatures, rules.c says which
- * request is to fail and how, journal.c remembers what was asked, s3.c
- * works out the right answer, send.c sends it, spoilt as the rule says, and
- * control.c is the tests' way in (/_sim/...).
+ * objects, sums.c their checksums, list.c lists them, sign.c checks signatures,
+ * rules.c says which request is to fail and how, journal.c remembers what was
+ * asked, s3.c works out the right answer, send.c sends it, spoilt as the rule
+ * says, and control.c is the tests' way in (/_sim/...).
  */
 #ifndef OBJSIM_SIM_H
 #define OBJSIM_SIM_H
@@ -89,7 +89,10 @@ struct object {
 	char size_text[64];     /* told in place of size unless "" */
 	char storage_class[32];
 	char encoding[32];
-	bool not_listed; /* LIST leaves it out */
+	char sse[32];           /* x-amz-server-side-encryption */
+	char checksum[16];      /* "crc32c"...; "" = none */
+	char checksum_text[96]; /* its value, in base64 */
+	bool not_listed;        /* LIST leaves it out */
 };
 
 struct bucket {
@@ -117,6 +120,11 @@ void object_unref(struct object *o);
 /* The object's bytes [off, off+len). */
 void object_fill(const struct object *o, uint64_t off, char *to, size_t len);
 
+/* ---- sums.c ---- */
+
+/* Work out o->checksum_text; false: no such checksum. */
+bool sums_set(struct object *o, const char *name);
+
 /* ---- rules.c ---- */
 
 struct rule {
@@ -139,7 +147,7 @@ const char *rules_add(json_t *spec);
 void rules_remove(const char *name); /* NULL: all; releases holds */
 void rules_release(const char *name);
 bool rules_match(const char *op, const char *bucket, struct bytes key,
-		 uint64_t offset, struct fault *out);
+		 uint64_t offset, const char *token, struct fault *out);
 int64_t rules_fired(const char *name); /* NULL: all together */
 json_t *rules_dump(void);
 /* Wait until the rule is released or gone, or the peer hung up (false). */
@@ -177,6 +185,7 @@ struct settings {
 	char access[128], secret[128], token[256], region[64];
 	bool anonymous; /* unsigned requests are welcome */
 	bool check;     /* signatures are checked */
+	bool payer;     /* who asks has to agree to pay */
 	int64_t clock_offset_s;
 };
 extern struct settings settings;
