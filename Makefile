@@ -4,6 +4,8 @@
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
 MANDIR  ?= $(PREFIX)/share/man
+# mount(8) looks for mount.tarn nowhere else.
+HELPERDIR ?= /sbin
 BUILD   ?= build/$(if $(SAN),$(subst $(comma),-,$(SAN)),plain)
 comma   := ,
 Q       := $(if $(V),,@)
@@ -91,12 +93,17 @@ lint: ## clang-format, gcc and clang -Werror, -Wthread-safety, shellcheck, cppch
 compile_commands.json: ## for editors and clang tools
 	bear -- $(MAKE) -B all
 
-install: all ## into DESTDIR and PREFIX
+install: all ## into DESTDIR, PREFIX and (what mount(8) looks for) HELPERDIR
 	install -D -m 755 $(BUILD)/tarn $(DESTDIR)$(PREFIX)/bin/tarn
-	install -d $(DESTDIR)$(PREFIX)/sbin
-	ln -sf ../bin/tarn $(DESTDIR)$(PREFIX)/sbin/mount.tarn
+	install -d $(DESTDIR)$(HELPERDIR)
+	ln -sf $(PREFIX)/bin/tarn $(DESTDIR)$(HELPERDIR)/mount.tarn
 	for m in man/*.[1-8]; do install -D -m 644 $$m \
 		$(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/} || exit 1; done
+
+uninstall: ## what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/tarn $(DESTDIR)$(HELPERDIR)/mount.tarn
+	for m in man/*.[1-8]; do \
+		rm -f $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; done
 
 clean: ## remove build/
 	rm -rf build
@@ -104,6 +111,7 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z_.-]*\):.*## /\1\t/p' Makefile | expand -t 24
 
-.PHONY: all tools unit-tests check check-all check-mount lint install clean help
+.PHONY: all tools unit-tests check check-all check-mount lint install uninstall \
+	clean help
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

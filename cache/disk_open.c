@@ -72,6 +72,11 @@ static int check_owner(const struct disk *d, int fd, const char *path,
 			      "%s belongs to user %u: chown it to user %u, or "
 			      "name another cache-dir",
 			      path, (unsigned)st.st_uid, (unsigned)d->uid);
+	if (st.st_mode & S_ISVTX)
+		return refuse(why, -EPERM,
+			      "%s is shared by others: name a cache-dir of its "
+			      "own, like %s/tarn",
+			      path, path);
 	if (st.st_mode & 022)
 		return refuse(why, -EPERM,
 			      "%s may be written by others: run chmod 700 on "

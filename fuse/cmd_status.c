@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 #include "fuse/client.h"
+#include "fuse/mount.h"
 
 static json_int_t number(const json_t *o, const char *group, const char *name)
 {
@@ -131,6 +132,15 @@ static int print_json(const struct client_mount *first, bool only)
 	return r;
 }
 
+/* Is where the mount point of a daemon that has died? */
+static bool dead_mount(const char *where)
+{
+	AUTO_FREE char *dir = cli_absolute(where);
+	struct mount_entry e;
+
+	return dir != NULL && mount_find(dir, &e) == 0 && mount_is_dead(dir);
+}
+
 static int print_all(const struct client_mount *first, bool only)
 {
 	if (first == NULL)
@@ -159,9 +169,15 @@ int cmd_status(int argc, char **argv)
 				 "any it tells of all mounts");
 	mounts = first = client_mounts();
 	if (n == 1 && client_find_path(mounts, argv[0], &first, &below) < 0)
-		r = cli_fail("%s is on no mount of yours; `tarn status` lists "
-			     "them",
-			     argv[0]);
+		r = dead_mount(argv[0])
+			? cli_fail("the daemon of %s is gone; mount it again, "
+				   "or take it "
+				   "away with `tarn umount`",
+				   argv[0])
+			: cli_fail(
+			      "%s is on no mount of yours; `tarn status` lists "
+			      "them",
+			      argv[0]);
 	else
 		r = json ? print_json(first, n == 1) : print_all(first, n == 1);
 	client_mounts_free(mounts);

@@ -118,6 +118,12 @@ static int umount_dir(const char *where, bool force)
 				where, e.fstype);
 	daemon = daemon_of(dir);
 	r = take_down(dir, force);
+	/* fusermount3 does not tell the two apart. */
+	if (r == -EBUSY && geteuid() != 0)
+		return cli_fail("%s is in use, or another user's mount; end "
+				"the programs that `fuser -vm %s` lists, "
+				"detach it with --force, or ask root",
+				where, where);
 	if (r == -EBUSY)
 		return cli_fail("%s is in use; end the programs that "
 				"`fuser -vm %s` lists, or detach it with "

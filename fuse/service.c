@@ -542,8 +542,12 @@ static void print_cache(const struct service *s, FILE *f)
 
 static const char *passthrough_words(const struct service *s, bool answers)
 {
+	struct cache_disk_status d;
+
 	if (strcmp(options_text(s->options, OPT_PASSTHROUGH), "off") == 0)
 		return "off, as asked for";
+	if (cache_disks(s->cache, &d, 1) == 0)
+		return "off: there is no cache on the SSD";
 	if (geteuid() != 0)
 		return "off: only root has it";
 	if (!answers)

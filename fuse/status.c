@@ -110,6 +110,20 @@ static json_t *counters_json(void)
 	return all;
 }
 
+/* All that is this process's own: buffers, metadata, stacks, heap. */
+static int64_t memory_used(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	long size, resident = 0, shared = 0;
+
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%ld %ld %ld", &size, &resident, &shared) != 3)
+		resident = shared = 0;
+	fclose(f);
+	return (int64_t)(resident - shared) * sysconf(_SC_PAGESIZE);
+}
+
 static json_t *mount_json(const struct service *s)
 {
 	json_t *m = json_object();
@@ -147,8 +161,7 @@ static json_t *mount_json(const struct service *s)
 			    json_pack("{s:i, s:[]}", "epoch", 0, "workers"));
 	json_object_set_new(
 	    m, "memory",
-	    json_pack("{s:I, s:I}", "used",
-		      (json_int_t)cache_memory_used(s->cache), "limit",
+	    json_pack("{s:I, s:I}", "used", (json_int_t)memory_used(), "limit",
 		      (json_int_t)options_number(s->options, OPT_MEMORY)));
 	json_object_set_new(m, "inodes", json_integer(count(STAT_inodes)));
 	json_object_set_new(

@@ -322,6 +322,22 @@ static enum plan try_once(struct run *r, int *err)
 	return plan;
 }
 
+/* An outage is said at its beginning and its end, not by each who meets it. */
+static void say_silent(struct http *h, const struct http_op *op, int err)
+{
+	bool silent = err == -ETIMEDOUT || err == -EHOSTUNREACH;
+
+	if (err == -ECANCELED || silent == atomic_load(&h->silent) ||
+	    silent == atomic_exchange(&h->silent, silent))
+		return;
+	if (silent)
+		log_warn("ufs: %s does not answer: %s; what is cached is still "
+			 "served",
+			 op->where, ufs_last_error());
+	else
+		log_info("ufs: %s answers again", op->where);
+}
+
 int http_run(struct http *h, struct http_op *op)
 {
 	struct run r = {
@@ -348,5 +364,6 @@ int http_run(struct http *h, struct http_op *op)
 	}
 	if (err < 0 && err != -ENOENT && err != -ESTALE && err != -ECANCELED)
 		stat_inc(STAT_store_errors);
+	say_silent(h, op, err);
 	return err;
 }

@@ -55,6 +55,7 @@ struct http {
 	_Atomic int64_t busy_said; /* when a refusal of load was */
 	_Atomic int64_t dns_said;  /* when a name was not found */
 	atomic_bool no_range_said; /* that it ignores Range */
+	atomic_bool silent;        /* the last operation got no answer */
 };
 
 /* libcurl, once for the process. -EIO when it does not start. */
