@@ -387,7 +387,7 @@ START_TEST(status_has_every_member_that_the_interface_promises)
 	number(json_object_get(m, "saved"), "list");
 	ck_assert(
 	    json_is_real(json_object_get(json_object_get(m, "saved"), "usd")));
-	ck_assert_int_eq(number(json_object_get(m, "memory"), "used"), 123);
+	ck_assert_int_gt(number(json_object_get(m, "memory"), "used"), 0);
 	d = json_array_get(json_object_get(m, "ssd"), 0);
 	ck_assert_str_eq(text(d, "dir"), "/cache\\xff");
 	ck_assert_str_eq(text(d, "state"), "ok");
