@@ -558,6 +558,69 @@ START_TEST(an_error_reaches_the_readers_and_is_not_kept)
 }
 END_TEST
 
+static void *open_thread(void *arg)
+{
+	struct rig *r = arg;
+	struct cache_file *file;
+
+	return (void *)(intptr_t)open_now(r, &file);
+}
+
+/* Poll the object, whose lock is held for look, until look says so. */
+static void until(struct rig *r, bool (*look)(const struct object *o))
+{
+	bool yes;
+
+	do {
+		sched_yield(); /* the test's timeout ends it */
+		lock_take(&r->object->lock);
+		yes = look(r->object);
+		lock_drop(&r->object->lock);
+	} while (!yes);
+}
+
+static bool fetch_is_over(const struct object *o)
+{
+	return o->fills == NULL || o->fills->state == FILL_FETCHED;
+}
+
+static bool an_open_waits(const struct object *o)
+{
+	return o->opening != NULL;
+}
+
+/*
+ * The fetcher gives back its memory when it has failed those who waited. There
+ * it is held here (by the mutex itself, as this thread then takes locks of
+ * lower rank) until the second open is in the queue.
+ */
+START_TEST(an_open_that_comes_while_a_fetch_fails_is_answered)
+{
+	pthread_t first, second;
+	void *err;
+	struct rig r;
+
+	rig_init(&r, 300000, true);
+	fake_ufs_hold(&r.store, true);
+	rig_fail(&r, -EIO, 0);
+	pthread_create(&first, NULL, open_thread, &r);
+	fake_ufs_wait_gets(&r.store, 1);
+	pthread_mutex_lock(&r.cache->memory_lock.mutex);
+	fake_ufs_hold(&r.store, false);
+	until(&r, fetch_is_over);
+	rig_fail(&r, 0, 0);
+	pthread_create(&second, NULL, open_thread, &r);
+	until(&r, an_open_waits);
+	pthread_mutex_unlock(&r.cache->memory_lock.mutex);
+	pthread_join(first, &err);
+	ck_assert_int_eq((intptr_t)err, -EIO);
+	pthread_join(second, &err);
+	ck_assert_int_eq((intptr_t)err, 0);
+	ck_assert_uint_eq(fake_ufs_gets(&r.store), 2);
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST(what_came_before_an_error_is_kept)
 {
 	struct rig r;
@@ -896,6 +959,8 @@ int main(void)
 	tcase_add_test(t, a_complete_large_object_is_handed_to_the_kernel);
 	tcase_add_loop_test(t, an_error_reaches_the_readers_and_is_not_kept, 0,
 			    2);
+	tcase_add_test(t,
+		       an_open_that_comes_while_a_fetch_fails_is_answered);
 	tcase_add_test(t, what_came_before_an_error_is_kept);
 	tcase_add_test(t, a_changed_object_is_stale_and_never_mixed);
 	tcase_add_test(t,
