@@ -259,26 +259,27 @@ static bool fill_leave_locked(struct object *o, struct fill *f)
 }
 
 /* After that: f (NULL: its last reader frees it) and its hold on o go. */
-static void fill_left(struct object *o, struct fill *f, struct fill_waiter *w,
-		      int err, uint64_t bytes)
+static void fill_left(struct object *o, struct fill *f)
 {
 	if (f != NULL)
 		fill_free(o->cache, f);
-	if (w != NULL)
-		w->ended(w, err, bytes);
 	object_unref(o);
 }
 
-static void fill_end(struct fill *f, int err, uint64_t bytes)
+/* It has ended well. */
+static void fill_end(struct fill *f)
 {
 	struct object *o = f->object;
 	struct fill_waiter *w = f->waiter;
+	uint64_t bytes = f->got;
 	bool free_now;
 
 	lock_take(&o->lock);
 	free_now = fill_leave_locked(o, f);
 	lock_drop(&o->lock);
-	fill_left(o, free_now ? f : NULL, w, err, bytes);
+	fill_left(o, free_now ? f : NULL);
+	if (w != NULL)
+		w->ended(w, 0, bytes);
 }
 
 static void fill_keep(struct fill *f)
@@ -319,7 +320,7 @@ static void fill_stored(struct fill *f)
 	if (keep)
 		object_unref(o);
 	else
-		fill_end(f, 0, f->got);
+		fill_end(f);
 }
 
 static struct object_open *take_opens_locked(struct object *o)
@@ -606,16 +607,17 @@ static void fail_opens(struct object *o, struct object_open *opens,
  * part of the fill is left for others to find: they begin a new one. A small
  * object's leaves the list together with the opens that it fails: one that
  * came in between would take it for under way, and nobody would answer it.
+ * A loader hears of the error also when some pages came: not all are there.
  */
 static void fetch_failed(struct fill *f, int err)
 {
 	struct object *o = f->object;
 	struct object_read *failed, *next;
 	struct object_open *opens = NULL;
-	struct fill_waiter *w = NULL;
+	struct fill_waiter *w;
 	int64_t started = f->started;
 	bool store, free_now = false;
-	size_t lost;
+	size_t lost, got;
 
 	if (err != -ECANCELED)
 		log_warn("cache: fetch %s at %ju: %s", o->key,
@@ -631,19 +633,21 @@ static void fetch_failed(struct fill *f, int err)
 	f->n = f->done;
 	f->got = (size_t)f->done * PAGE_BYTES;
 	f->state = FILL_FETCHED;
+	w = take_ptr(f->waiter);
+	got = f->whole ? 0 : f->got;
 	store = f->done > 0 && !f->whole;
-	if (store) {
+	if (store)
 		o->generation++;
-	} else {
-		w = take_ptr(f->waiter);
+	else
 		free_now = fill_leave_locked(o, f);
-	}
 	lock_drop(&o->lock);
 	memory_release(o->cache, lost);
 	if (store)
 		fill_store(f);
 	else
-		fill_left(o, free_now ? f : NULL, w, err, 0);
+		fill_left(o, free_now ? f : NULL);
+	if (w != NULL)
+		w->ended(w, err, got);
 	fail_opens(o, opens, started, err);
 	for (; failed != NULL; failed = next) {
 		next = failed->next;

@@ -920,6 +920,22 @@ START_TEST(loading_brings_everything_and_freeing_drops_it)
 }
 END_TEST
 
+START_TEST(a_load_of_which_a_part_broke_off_has_failed)
+{
+	uint64_t fetched;
+	struct rig r;
+
+	rig_init(&r, MIB(4), true);
+	rig_fail(&r, -ETIMEDOUT, 300000);
+	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL),
+			 -ETIMEDOUT);
+	rig_fail(&r, 0, 0);
+	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL), 0);
+	ck_assert_uint_eq(cached(&r), MIB(4));
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST(loading_writes_what_was_kept_in_memory_only)
 {
 	uint64_t fetched;
@@ -976,6 +992,7 @@ int main(void)
 	tcase_add_loop_test(
 	    t, eight_threads_reading_at_random_see_only_right_bytes, 0, 2);
 	tcase_add_test(t, loading_brings_everything_and_freeing_drops_it);
+	tcase_add_test(t, a_load_of_which_a_part_broke_off_has_failed);
 	tcase_add_loop_test(t, loading_writes_what_was_kept_in_memory_only, 0,
 			    2);
 	return RUN_CASES(t);
