@@ -256,6 +256,9 @@ int fill_background(struct object *o, uint64_t first, unsigned n,
 unsigned fill_generation(struct object *o);
 struct fill *fill_find_locked(struct object *o, uint64_t page)
     TSA(requires_capability(o->lock));
+/* A read or open needs it now: it is no background work any more. */
+void fill_join_locked(struct object *o, struct fill *f)
+    TSA(requires_capability(o->lock));
 /* A read of [off, off+len) is done with it. len 0: it was not one. */
 void fill_unpin(struct object *o, struct fill *f, uint64_t off, size_t len);
 void fill_cancel_background(struct object *o);

@@ -237,8 +237,7 @@ static void fill_begin_locked(struct object *o, struct fill *f)
 		    f->background ? POOL_BACKGROUND : POOL_DEMAND);
 }
 
-/* A read or open needs it now. */
-static void fill_join_locked(struct object *o, struct fill *f)
+void fill_join_locked(struct object *o, struct fill *f)
 {
 	stat_inc(STAT_fill_joined);
 	if (!f->background)
