@@ -280,6 +280,8 @@ void memory_init(struct cache *c);
 /* Queue r for memory. False: there is room now, or soon: reserve again. */
 bool memory_starve(struct cache *c, struct object_read *r, size_t n);
 void memory_forget_starved(struct cache *c, struct object_read *r);
+/* Let each of the starved try again, in the order they came. No locks. */
+void memory_unstarve(struct cache *c);
 /* Keep a fill's pages until their memory is needed. */
 void memory_keep(struct cache *c, struct fill *f);
 /* False: it is not kept, or somebody is about to drop it. */

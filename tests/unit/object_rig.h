@@ -34,6 +34,7 @@ struct fake_ufs {
 	bool hold;           /* gets wait before their first byte */
 	int fail;            /* -errno for every get, 0 = none */
 	uint64_t fail_after; /* bytes into a get; with fail */
+	bool stall;          /* for tests that hold up threads of the disk */
 };
 
 static inline unsigned char fake_byte(const char *version, uint64_t off)
