@@ -258,6 +258,9 @@ int fill_background(struct object *o, uint64_t first, unsigned n,
 unsigned fill_generation(struct object *o);
 struct fill *fill_find_locked(struct object *o, uint64_t page)
     TSA(requires_capability(o->lock));
+/* A read or open needs it now: it is no background work any more. */
+void fill_join_locked(struct object *o, struct fill *f)
+    TSA(requires_capability(o->lock));
 /* A read of [off, off+len) is done with it. len 0: it was not one. */
 void fill_unpin(struct object *o, struct fill *f, uint64_t off, size_t len);
 void fill_cancel_background(struct object *o);
@@ -279,6 +282,8 @@ void memory_init(struct cache *c);
 /* Queue r for memory. False: there is room now, or soon: reserve again. */
 bool memory_starve(struct cache *c, struct object_read *r, size_t n);
 void memory_forget_starved(struct cache *c, struct object_read *r);
+/* Let each of the starved try again, in the order they came. No locks. */
+void memory_unstarve(struct cache *c);
 /* Keep a fill's pages until their memory is needed. */
 void memory_keep(struct cache *c, struct fill *f);
 /* False: it is not kept, or somebody is about to drop it. */

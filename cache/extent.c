@@ -292,9 +292,17 @@ static void set_bits_locked(struct extent *e, uint64_t page, size_t n)
 void extent_mark(struct extent *e, uint64_t page, size_t n,
 		 const struct stamp *stamp)
 {
+	struct stamp now;
+
 	lock_take(&e->lock);
-	meet_stamp_locked(e, stamp);
-	set_bits_locked(e, page, n);
+	now = extent_stamp(e);
+	meet_stamp_locked(e, &now);
+	/*
+	 * Changed since it was read, if only by a write of ours: then these
+	 * are to be read again, and nothing is said of the others.
+	 */
+	if (e->writing > 0 || stamp_eq(&e->stamp, stamp))
+		set_bits_locked(e, page, n);
 	lock_drop(&e->lock);
 }
 

@@ -237,8 +237,7 @@ static void fill_begin_locked(struct object *o, struct fill *f)
 		    f->background ? POOL_BACKGROUND : POOL_DEMAND);
 }
 
-/* A read or open needs it now. */
-static void fill_join_locked(struct object *o, struct fill *f)
+void fill_join_locked(struct object *o, struct fill *f)
 {
 	stat_inc(STAT_fill_joined);
 	if (!f->background)
@@ -249,24 +248,37 @@ static void fill_join_locked(struct object *o, struct fill *f)
 		pool_submit(o->cache->fetchers, &f->job, POOL_DEMAND);
 }
 
-/* The fill has ended: out of the list, and freed once nobody reads it. */
-static void fill_end(struct fill *f, int err, uint64_t bytes)
+/* Out of the list. True: nobody reads it, so the caller is to free it. */
+static bool fill_leave_locked(struct object *o, struct fill *f)
+{
+	unpin_extent(f);
+	fill_unlink_locked(o, f);
+	f->finished = true;
+	return f->pins == 0;
+}
+
+/* After that: f (NULL: its last reader frees it) and its hold on o go. */
+static void fill_left(struct object *o, struct fill *f)
+{
+	if (f != NULL)
+		fill_free(o->cache, f);
+	object_unref(o);
+}
+
+/* It has ended well. */
+static void fill_end(struct fill *f)
 {
 	struct object *o = f->object;
 	struct fill_waiter *w = f->waiter;
+	uint64_t bytes = f->got;
 	bool free_now;
 
-	unpin_extent(f);
 	lock_take(&o->lock);
-	fill_unlink_locked(o, f);
-	f->finished = true;
-	free_now = f->pins == 0;
+	free_now = fill_leave_locked(o, f);
 	lock_drop(&o->lock);
-	if (free_now)
-		fill_free(o->cache, f);
+	fill_left(o, free_now ? f : NULL);
 	if (w != NULL)
-		w->ended(w, err, bytes);
-	object_unref(o);
+		w->ended(w, 0, bytes);
 }
 
 static void fill_keep(struct fill *f)
@@ -277,8 +289,8 @@ static void fill_keep(struct fill *f)
 
 	stat_add(STAT_ssd_unadmitted, f->n);
 	unpin_extent(f);
-	f->waiter = NULL;
 	lock_take(&o->lock);
+	f->waiter = NULL; /* others look for theirs under the lock */
 	f->state = FILL_KEPT;
 	f->kept_since = clock_ns();
 	memory_keep(o->cache, f);
@@ -307,7 +319,7 @@ static void fill_stored(struct fill *f)
 	if (keep)
 		object_unref(o);
 	else
-		fill_end(f, 0, f->got);
+		fill_end(f);
 }
 
 static struct object_open *take_opens_locked(struct object *o)
@@ -633,16 +645,20 @@ static void fail_opens(struct object *o, struct object_open *opens,
 /*
  * The store failed. Who waits now for pages that did not come is told; those
  * of a fill that was called off look again. What did come is good, and no
- * part of the fill is left for others to find: they begin a new one.
+ * part of the fill is left for others to find: they begin a new one. A small
+ * object's leaves the list together with the opens that it fails: one that
+ * came in between would take it for under way, and nobody would answer it.
+ * A loader hears of the error also when some pages came: not all are there.
  */
 static void fetch_failed(struct fill *f, int err)
 {
 	struct object *o = f->object;
 	struct object_read *failed, *next;
 	struct object_open *opens = NULL;
+	struct fill_waiter *w;
 	int64_t started = f->started;
-	bool whole = f->whole;
-	size_t lost;
+	bool store, free_now = false;
+	size_t lost, got;
 
 	if (err != -ECANCELED)
 		log_warn("cache: fetch %s at %ju: %s", o->key,
@@ -652,18 +668,26 @@ static void fetch_failed(struct fill *f, int err)
 	lock_take(&o->lock);
 	lost = f->n - f->done;
 	failed = take_overlapping_locked(o, f->first + f->done, lost);
-	if (whole)
+	if (f->whole)
 		opens = take_opens_locked(o);
 	f->n = f->done;
 	f->got = (size_t)f->done * PAGE_BYTES;
 	f->state = FILL_FETCHED;
-	o->generation++;
+	w = take_ptr(f->waiter);
+	got = f->whole ? 0 : f->got;
+	store = f->done > 0 && !f->whole;
+	if (store)
+		o->generation++;
+	else
+		free_now = fill_leave_locked(o, f);
 	lock_drop(&o->lock);
 	memory_release(o->cache, lost);
-	if (f->done > 0 && !whole)
+	if (store)
 		fill_store(f);
 	else
-		fill_end(f, err, 0);
+		fill_left(o, free_now ? f : NULL);
+	if (w != NULL)
+		w->ended(w, err, got);
 	fail_opens(o, opens, started, err);
 	for (; failed != NULL; failed = next) {
 		next = failed->next;

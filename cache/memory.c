@@ -10,7 +10,9 @@
  * verified and copied once more (a cold GiB: 1.1 s of CPU, without 0.8). What
  * was fetched ahead is not dropped for more of it before it was read. Prefetch
  * may use three quarters. A read for which there is no room waits its turn
- * here.
+ * here: until memory is given back, or watch.c looks, since what is kept may
+ * also have become free to go (nobody tells), and the threads that would serve
+ * the starved may all wait for a stalled SSD.
  */
 #include "base/clock.h"
 #include "base/stats.h"
@@ -239,14 +241,11 @@ void memory_forget_starved(struct cache *c, struct object_read *r)
 	lock_drop(&c->memory_lock);
 }
 
-/* Let each of the starved try again, in the order they came. */
-static void unstarve_run(struct job *job)
+void memory_unstarve(struct cache *c)
 {
-	struct cache *c = container_of(job, struct cache, unstarve);
 	size_t before;
 
 	lock_take(&c->memory_lock);
-	c->unstarve_queued = false;
 	for (before = SIZE_MAX; c->starved > 0 && c->starved < before;) {
 		struct object *o = c->starved_first->object;
 		struct object_read **p, *r = NULL;
@@ -274,6 +273,16 @@ static void unstarve_run(struct job *job)
 		lock_take(&c->memory_lock);
 	}
 	lock_drop(&c->memory_lock);
+}
+
+static void unstarve_run(struct job *job)
+{
+	struct cache *c = container_of(job, struct cache, unstarve);
+
+	lock_take(&c->memory_lock);
+	c->unstarve_queued = false;
+	lock_drop(&c->memory_lock);
+	memory_unstarve(c);
 }
 
 void memory_init(struct cache *c)

@@ -254,13 +254,14 @@ void object_trim_idle(struct cache *c, bool evicted)
 	lock_take(&c->table_lock);
 	for (o = c->lru_first; o != NULL; o = next) {
 		next = o->lru_next;
-		if (evicted ? !object_evicted(o) : c->idle <= c->idle_max)
+		if (!evicted && (c->idle <= c->idle_max || n == 256))
+			break;
+		if (evicted && !object_evicted(o))
 			continue;
 		object_remove_locked(c, o);
 		o->chain = drop;
 		drop = o;
-		if (++n == 256 && !evicted)
-			break;
+		n++;
 	}
 	lock_drop(&c->table_lock);
 	for (o = drop; o != NULL; o = next) {

@@ -110,6 +110,9 @@ void open_fetch(struct object *o, struct object_open *r, bool bypass)
 		under_way |= f->state != FILL_KEPT;
 	}
 	if (!kept) {
+		/* One for prefetch may be behind hundreds of others. */
+		if (under_way)
+			fill_join_locked(o, o->fills);
 		r->state = OPEN_WAITING;
 		r->next = o->opening;
 		o->opening = r;

@@ -6,8 +6,9 @@
  * their deadline end with ETIMEDOUT; a request that has been with the SSD
  * for DISK_HEDGE_NS is taken from it and sent to the store, and until that
  * disk thread comes back the SSD counts as stalled: others go to the store
- * at once unless the kernel's cache has the pages. Otherwise it wakes every
- * few seconds to close files that were evicted: until then they take space.
+ * at once unless the kernel's cache has the pages. Reads that wait for memory
+ * try again. Otherwise it wakes every few seconds to close files that were
+ * evicted: until then they take space.
  */
 #include <errno.h>
 
@@ -161,6 +162,7 @@ static void look(struct cache *c)
 			object_unref(batch[i]);
 		}
 	}
+	memory_unstarve(c);
 	was = atomic_exchange(&c->disk_stalled, stalled);
 	if (stalled && !was)
 		log_warn("cache: the cache disk has not answered for 250 ms; "

@@ -501,6 +501,24 @@ START_TEST(what_was_verified_is_forgotten_when_others_write)
 }
 END_TEST
 
+/* A read that began before a write of ours and ended after it. */
+START_TEST(what_was_verified_is_kept_when_we_write_during_a_read)
+{
+	struct disk_id id = id_of("both", LARGE);
+	struct extent *e;
+	struct stamp before;
+
+	ck_assert_int_eq(extent_create(disk, &id, LARGE, &e), 0);
+	ck_assert_int_eq(extent_write(e, 0, 3, pages), 0);
+	before = extent_stamp(e);
+	usleep(20000); /* for another mtime, see changed() */
+	ck_assert_int_eq(extent_write(e, 3, PAGES - 3, pages + 3), 0);
+	extent_mark(e, 0, 3, &before);
+	ck_assert(extent_trusted(e));
+	extent_close(e);
+}
+END_TEST
+
 START_TEST(verification_goes_on_in_steps_and_lasts_for_the_boot)
 {
 	struct extent *e = large_extent("steps");
@@ -666,6 +684,8 @@ static TCase *tests_of(const char *name, void (*before)(void))
 			    5);
 	tcase_add_test(t, B8_a_word_over_a_hole_is_not_believed);
 	tcase_add_test(t, what_was_verified_is_forgotten_when_others_write);
+	tcase_add_test(t,
+		       what_was_verified_is_kept_when_we_write_during_a_read);
 	tcase_add_test(t, verification_goes_on_in_steps_and_lasts_for_the_boot);
 	tcase_add_test(t, what_is_not_an_extent_is_refused);
 	return t;

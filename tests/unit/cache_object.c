@@ -2,363 +2,14 @@
 /*
  * cache_object.c - unit tests of reads, fills, streams and opens
  */
-#include "cache/object.h"
+#include "tests/unit/object_rig.h"
 
-#include <check.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sched.h>
-#include <stdio.h>
-#include <sys/stat.h>
 
-#include "base/clock.h"
 #include "base/stats.h"
-#include "cache/cache_impl.h"
 #include "cache/disk_impl.h"
 #include "tests/unit/run.h"
-
-/*
- * A store in memory: one object of made-up bytes whose every byte tells its
- * place and version, so that a shifted, torn or mixed answer is seen. A test
- * can count the gets, hold them back until it says so, and let them fail.
- */
-struct fake_ufs {
-	struct ufs ufs;
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	uint64_t size;
-	char version[UFS_VERSION_MAX];
-	unsigned gets;       /* begun */
-	uint64_t bytes;      /* sent */
-	bool hold;           /* gets wait before their first byte */
-	int fail;            /* -errno for every get, 0 = none */
-	uint64_t fail_after; /* bytes into a get; with fail */
-	unsigned wrong;      /* times that a whole object is sent wrong */
-};
-
-static unsigned char fake_byte(const char *version, uint64_t off)
-{
-	return (unsigned char)((off * 2654435761u) >> 13 ^ off ^
-			       (uint64_t)version[0] * 31);
-}
-
-static int fake_get(struct ufs *u, struct str key, const char *want,
-		    uint64_t off, uint64_t len, const struct ufs_sink *sink,
-		    struct cancel *cancel)
-{
-	struct fake_ufs *f = container_of(u, struct fake_ufs, ufs);
-	struct ufs_stat st = { .size = f->size };
-	unsigned char buf[7000];
-	uint64_t sent = 0;
-	uint64_t fail_after;
-	unsigned wrong;
-	int err, fail;
-
-	(void)key;
-	pthread_mutex_lock(&f->mutex);
-	f->gets++;
-	pthread_cond_broadcast(&f->changed);
-	while (f->hold && !cancelled(cancel)) {
-		struct timespec ts;
-
-		clock_gettime(CLOCK_REALTIME, &ts);
-		ts.tv_nsec += 20000000;
-		if (ts.tv_nsec >= 1000000000) {
-			ts.tv_nsec -= 1000000000;
-			ts.tv_sec++;
-		}
-		pthread_cond_timedwait(&f->changed, &f->mutex, &ts);
-	}
-	snprintf(st.version, sizeof(st.version), "%s", f->version);
-	fail = f->fail;
-	fail_after = f->fail_after;
-	wrong = sink->again != NULL ? f->wrong : 0;
-	err = fail_after == 0 ? fail : 0;
-	pthread_mutex_unlock(&f->mutex);
-	if (cancelled(cancel))
-		return -ECANCELED;
-	if (err != 0)
-		return err;
-	if (want != NULL && strcmp(want, st.version) != 0)
-		return -ESTALE;
-	err = sink->head(sink->arg, &st);
-	len = MIN(len, f->size - off);
-	while (err == 0 && sent < len) {
-		size_t n = MIN(sizeof(buf), len - sent);
-
-		if (fail != 0 && sent + n > fail_after)
-			return fail;
-		for (size_t i = 0; i < n; i++)
-			buf[i] =
-			    fake_byte(st.version, off + sent + i) ^ (wrong > 0);
-		pthread_mutex_lock(&f->mutex);
-		f->bytes += n;
-		pthread_mutex_unlock(&f->mutex);
-		err = sink->data(sink->arg, buf, n);
-		sent += n;
-		if (err == 0 && sent == len && wrong > 0) {
-			err = sink->again(sink->arg);
-			wrong--;
-			sent = 0;
-		}
-	}
-	return err;
-}
-
-static const struct ufs_ops fake_ops = { .scheme = "fake", .get = fake_get };
-
-static void fake_ufs_init(struct fake_ufs *f, uint64_t size,
-			  const char *version)
-{
-	static char store[] = "fake://store", none[] = "";
-
-	*f = (struct fake_ufs){ .size = size };
-	f->ufs = (struct ufs){
-		.ops = &fake_ops, .store = store, .prefix = none, .access = none
-	};
-	snprintf(f->version, sizeof(f->version), "%s", version);
-	pthread_mutex_init(&f->mutex, NULL);
-	pthread_cond_init(&f->changed, NULL);
-}
-
-static void fake_ufs_fini(struct fake_ufs *f)
-{
-	pthread_cond_destroy(&f->changed);
-	pthread_mutex_destroy(&f->mutex);
-}
-
-static void fake_ufs_hold(struct fake_ufs *f, bool hold)
-{
-	pthread_mutex_lock(&f->mutex);
-	f->hold = hold;
-	pthread_cond_broadcast(&f->changed);
-	pthread_mutex_unlock(&f->mutex);
-}
-
-static void fake_ufs_wait_gets(struct fake_ufs *f, unsigned n)
-{
-	pthread_mutex_lock(&f->mutex);
-	while (f->gets < n)
-		pthread_cond_wait(&f->changed, &f->mutex);
-	pthread_mutex_unlock(&f->mutex);
-}
-
-static unsigned fake_ufs_gets(struct fake_ufs *f)
-{
-	unsigned n;
-
-	pthread_mutex_lock(&f->mutex);
-	n = f->gets;
-	pthread_mutex_unlock(&f->mutex);
-	return n;
-}
-
-struct rig {
-	struct fake_ufs store;
-	struct cache *cache;
-	struct object *object;
-	char dir[64];
-};
-
-static int remove_one(const char *path, const struct stat *st, int type,
-		      struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static void rig_open(struct rig *r)
-{
-	struct cache_conf conf = { .ufs = &r->store.ufs,
-				   .memory = MIB(64),
-				   .size = UINT64_C(1) << 30,
-				   .size_explicit = true,
-				   .consistency = CONSISTENCY_TTL,
-				   .ttl = 60 * NSEC_PER_SEC,
-				   .negative_ttl = 5 * NSEC_PER_SEC,
-				   .read_timeout = 20 * NSEC_PER_SEC,
-				   .small_file = MIB(1),
-				   .readahead = MIB(16) };
-	struct ufs_stat st = { .size = r->store.size };
-	char why[256];
-
-	snprintf(st.version, sizeof(st.version), "%s", r->store.version);
-	if (r->dir[0] != '\0') {
-		conf.dirs[0] = r->dir;
-		conf.ndirs = 1;
-	}
-	ck_assert_msg(cache_new(&conf, &r->cache, why) == 0, "%s", why);
-	ck_assert_int_eq(object_get(r->cache, str_of("a/key"), &st, &r->object),
-			 0);
-}
-
-static void rig_close(struct rig *r)
-{
-	object_put(r->object);
-	cache_free(r->cache);
-}
-
-static void rig_init(struct rig *r, uint64_t size, bool ssd)
-{
-	*r = (struct rig){ .dir = "" };
-	fake_ufs_init(&r->store, size, "v1");
-	if (ssd) {
-		snprintf(r->dir, sizeof(r->dir), "/tmp/tarn-object-XXXXXX");
-		ck_assert_ptr_nonnull(mkdtemp(r->dir));
-	}
-	rig_open(r);
-}
-
-static void rig_fini(struct rig *r)
-{
-	rig_close(r);
-	fake_ufs_fini(&r->store);
-	if (r->dir[0] != '\0')
-		nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static uint64_t rig_bytes(struct rig *r)
-{
-	uint64_t n;
-
-	pthread_mutex_lock(&r->store.mutex);
-	n = r->store.bytes;
-	pthread_mutex_unlock(&r->store.mutex);
-	return n;
-}
-
-/* Every get from now on fails, after some bytes; 0: none. */
-static void rig_fail(struct rig *r, int err, uint64_t after)
-{
-	pthread_mutex_lock(&r->store.mutex);
-	r->store.fail = err;
-	r->store.fail_after = after;
-	pthread_mutex_unlock(&r->store.mutex);
-}
-
-/* A read that a thread can wait for. */
-struct waited {
-	struct object_read read;
-	struct object_open open;
-	pthread_mutex_t mutex;
-	pthread_cond_t cond;
-	bool ended;
-	int err;
-	struct cache_file *file;
-	size_t got;
-	bool right;
-	const char *version;
-};
-
-static void waited_init(struct waited *w)
-{
-	*w = (struct waited){ .version = "v1" };
-	pthread_mutex_init(&w->mutex, NULL);
-	pthread_cond_init(&w->cond, NULL);
-}
-
-static void waited_end(struct waited *w)
-{
-	pthread_mutex_lock(&w->mutex);
-	ck_assert(!w->ended);
-	w->ended = true;
-	pthread_cond_broadcast(&w->cond);
-	pthread_mutex_unlock(&w->mutex);
-}
-
-static void waited_wait(struct waited *w)
-{
-	pthread_mutex_lock(&w->mutex);
-	while (!w->ended)
-		pthread_cond_wait(&w->cond, &w->mutex);
-	pthread_mutex_unlock(&w->mutex);
-}
-
-static void waited_fini(struct waited *w)
-{
-	pthread_cond_destroy(&w->cond);
-	pthread_mutex_destroy(&w->mutex);
-}
-
-static void read_ended(struct object_read *r, int err, const struct iovec *iov,
-		       int niov)
-{
-	struct waited *w = container_of(r, struct waited, read);
-	uint64_t off = r->off;
-
-	w->err = err;
-	w->right = true;
-	for (int i = 0; i < niov; i++) {
-		const unsigned char *p = iov[i].iov_base;
-
-		for (size_t k = 0; k < iov[i].iov_len; k++, off++)
-			if (p[k] != fake_byte(w->version, off))
-				w->right = false;
-		w->got += iov[i].iov_len;
-	}
-	waited_end(w);
-}
-
-static void read_start(struct rig *r, struct waited *w, uint64_t off,
-		       size_t len)
-{
-	waited_init(w);
-	w->read.off = off;
-	w->read.len = len;
-	w->read.done = read_ended;
-	object_read(r->object, &w->read);
-}
-
-/* Bytes read right, or -errno. */
-static ssize_t read_now(struct rig *r, uint64_t off, size_t len)
-{
-	struct waited w;
-
-	read_start(r, &w, off, len);
-	waited_wait(&w);
-	waited_fini(&w);
-	ck_assert_msg(w.right, "wrong bytes at %ju", (uintmax_t)off);
-	return w.err != 0 ? w.err : (ssize_t)w.got;
-}
-
-static void open_ended(struct object_open *r, int err, struct cache_file *file)
-{
-	struct waited *w = container_of(r, struct waited, open);
-
-	w->err = err;
-	w->file = file;
-	waited_end(w);
-}
-
-static int open_now(struct rig *r, struct cache_file **file)
-{
-	struct waited w;
-
-	waited_init(&w);
-	w.open.done = open_ended;
-	object_open(r->object, &w.open);
-	waited_wait(&w);
-	waited_fini(&w);
-	*file = w.file;
-	return w.err;
-}
-
-static void read_all(struct rig *r, size_t step)
-{
-	for (uint64_t off = 0; off < r->store.size; off += step)
-		ck_assert_int_eq(read_now(r, off, step),
-				 (ssize_t)MIN(step, r->store.size - off));
-}
-
-/* Let every fill end: unmounting does. */
-static void rig_reopen(struct rig *r)
-{
-	rig_close(r);
-	rig_open(r);
-}
 
 static const uint64_t sizes[] = { 1,       65535,   65536,       65537,
 				  1048576, 1048577, 8 * 1048576, 8388608 + 17 };
@@ -567,32 +218,65 @@ START_TEST(an_error_reaches_the_readers_and_is_not_kept)
 }
 END_TEST
 
-/* What the store's checksum refused is in no read, file or page. */
-START_TEST(A11_a_small_object_is_shown_once_it_is_right)
+static void *open_thread(void *arg)
 {
-	struct rig r;
+	struct rig *r = arg;
+	struct cache_file *file;
 
-	rig_init(&r, sizes[_i], true);
-	pthread_mutex_lock(&r.store.mutex);
-	r.store.wrong = 2;
-	pthread_mutex_unlock(&r.store.mutex);
-	read_all(&r, 100000);
-	rig_reopen(&r);
-	read_all(&r, MIB(1));
-	rig_fini(&r);
+	return (void *)(intptr_t)open_now(r, &file);
 }
-END_TEST
 
-START_TEST(A11_nothing_is_kept_of_a_small_object_that_stayed_wrong)
+/* Poll the object, whose lock is held for look, until look says so. */
+static void until(struct rig *r, bool (*look)(const struct object *o))
 {
+	bool yes;
+
+	do {
+		sched_yield(); /* the test's timeout ends it */
+		lock_take(&r->object->lock);
+		yes = look(r->object);
+		lock_drop(&r->object->lock);
+	} while (!yes);
+}
+
+static bool fetch_is_over(const struct object *o)
+{
+	return o->fills == NULL || o->fills->state == FILL_FETCHED;
+}
+
+static bool an_open_waits(const struct object *o)
+{
+	return o->opening != NULL;
+}
+
+/*
+ * The fetcher gives back its memory when it has failed those who waited. There
+ * it is held here (by the mutex itself, as this thread then takes locks of
+ * lower rank) until the second open is in the queue.
+ */
+START_TEST(an_open_that_comes_while_a_fetch_fails_is_answered)
+{
+	pthread_t first, second;
+	void *err;
 	struct rig r;
 
-	rig_init(&r, 200000, true);
-	rig_fail(&r, -EIO, 150000);
-	ck_assert_int_eq(read_now(&r, 0, 4096), -EIO);
-	ck_assert_int_eq(cache_memory_used(r.cache), 0);
+	rig_init(&r, 300000, true);
+	fake_ufs_hold(&r.store, true);
+	rig_fail(&r, -EIO, 0);
+	pthread_create(&first, NULL, open_thread, &r);
+	fake_ufs_wait_gets(&r.store, 1);
+	pthread_mutex_lock(&r.cache->memory_lock.mutex);
+	fake_ufs_hold(&r.store, false);
+	until(&r, fetch_is_over);
 	rig_fail(&r, 0, 0);
-	read_all(&r, 100000);
+	pthread_create(&second, NULL, open_thread, &r);
+	until(&r, an_open_waits);
+	pthread_mutex_unlock(&r.cache->memory_lock.mutex);
+	pthread_join(first, &err);
+	ck_assert_int_eq((intptr_t)err, -EIO);
+	pthread_join(second, &err);
+	ck_assert_int_eq((intptr_t)err, 0);
+	ck_assert_uint_eq(fake_ufs_gets(&r.store), 2);
 	rig_fini(&r);
 }
 END_TEST
@@ -896,6 +580,22 @@ START_TEST(loading_brings_everything_and_freeing_drops_it)
 }
 END_TEST
 
+START_TEST(a_load_of_which_a_part_broke_off_has_failed)
+{
+	uint64_t fetched;
+	struct rig r;
+
+	rig_init(&r, MIB(4), true);
+	rig_fail(&r, -ETIMEDOUT, 300000);
+	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL),
+			 -ETIMEDOUT);
+	rig_fail(&r, 0, 0);
+	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL), 0);
+	ck_assert_uint_eq(cached(&r), MIB(4));
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST(loading_writes_what_was_kept_in_memory_only)
 {
 	uint64_t fetched;
@@ -909,6 +609,36 @@ START_TEST(loading_writes_what_was_kept_in_memory_only)
 	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL), 0);
 	ck_assert_uint_eq(cached(&r), r.store.size);
 	ck_assert_uint_eq(rig_bytes(&r), r.store.size);
+	rig_fini(&r);
+}
+END_TEST
+
+/* What the store's checksum refused is in no read, file or page. */
+START_TEST(A11_a_small_object_is_shown_once_it_is_right)
+{
+	struct rig r;
+
+	rig_init(&r, sizes[_i], true);
+	pthread_mutex_lock(&r.store.mutex);
+	r.store.wrong = 2;
+	pthread_mutex_unlock(&r.store.mutex);
+	read_all(&r, 100000);
+	rig_reopen(&r);
+	read_all(&r, MIB(1));
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(A11_nothing_is_kept_of_a_small_object_that_stayed_wrong)
+{
+	struct rig r;
+
+	rig_init(&r, 200000, true);
+	rig_fail(&r, -EIO, 150000);
+	ck_assert_int_eq(read_now(&r, 0, 4096), -EIO);
+	ck_assert_int_eq(cache_memory_used(r.cache), 0);
+	rig_fail(&r, 0, 0);
+	read_all(&r, 100000);
 	rig_fini(&r);
 }
 END_TEST
@@ -935,10 +665,7 @@ int main(void)
 	tcase_add_test(t, a_complete_large_object_is_handed_to_the_kernel);
 	tcase_add_loop_test(t, an_error_reaches_the_readers_and_is_not_kept, 0,
 			    2);
-	tcase_add_loop_test(t, A11_a_small_object_is_shown_once_it_is_right, 0,
-			    5);
-	tcase_add_test(t,
-		       A11_nothing_is_kept_of_a_small_object_that_stayed_wrong);
+	tcase_add_test(t, an_open_that_comes_while_a_fetch_fails_is_answered);
 	tcase_add_test(t, what_came_before_an_error_is_kept);
 	tcase_add_test(t, a_changed_object_is_stale_and_never_mixed);
 	tcase_add_test(t,
@@ -954,7 +681,11 @@ int main(void)
 	tcase_add_loop_test(
 	    t, eight_threads_reading_at_random_see_only_right_bytes, 0, 2);
 	tcase_add_test(t, loading_brings_everything_and_freeing_drops_it);
+	tcase_add_test(t, a_load_of_which_a_part_broke_off_has_failed);
 	tcase_add_loop_test(t, loading_writes_what_was_kept_in_memory_only, 0,
 			    2);
+	tcase_add_test(t, A11_a_small_object_is_shown_once_it_is_right);
+	tcase_add_test(t,
+		       A11_nothing_is_kept_of_a_small_object_that_stayed_wrong);
 	return RUN_CASES(t);
 }
