@@ -22,6 +22,7 @@
 
 struct http;
 struct http_op;
+struct ufs_reach;
 
 struct http_conf {
 	const char *ca_bundle; /* file of certificates, or NULL */
@@ -122,5 +123,11 @@ struct http_op {
 
 /* 0 or one of ufs.h's errors, with words for ufs_last_error(). */
 int http_run(struct http *h, struct http_op *op);
+
+/*
+ * One HEAD of url, on a connection of its own, as http_run() would make it:
+ * fills in all but out->server. 0, or -ENOMEM and the like.
+ */
+int http_reach(struct http *h, const char *url, struct ufs_reach *out);
 
 #endif

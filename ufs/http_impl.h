@@ -6,7 +6,7 @@
  * of one request or two that race. http_try.c: the checks of an answer.
  * http_pool.c: handles, and the rate limit. http_limit.c: how many requests
  * at a time, and how many retries. http_hedge.c: when a request is late.
- * http_addr.c: where the store was last reached.
+ * http_addr.c: where the store was last reached. http_reach.c: how far it is.
  */
 #ifndef UFS_HTTP_IMPL_H
 #define UFS_HTTP_IMPL_H

@@ -586,6 +586,19 @@ static void s3_reload(struct ufs *u)
 		creds_reload(s3->creds);
 }
 
+/* The root of the server, not the bucket: it is asked without keys. */
+static int s3_reach(struct ufs *u, struct ufs_reach *out)
+{
+	struct s3 *s3 = s3_of(u);
+	AUTO_FREE char *url = NULL;
+
+	memset(out, 0, sizeof(*out));
+	s3_server(s3, out->server, sizeof(out->server));
+	if (asprintf(&url, "%s%s/", out->server, s3->base) < 0)
+		return -ENOMEM;
+	return http_reach(s3->http, url, out);
+}
+
 static void s3_close(struct ufs *u)
 {
 	struct s3 *s3 = s3_of(u);
@@ -612,4 +625,5 @@ const struct ufs_ops s3_ops = {
 	.get = s3_get,
 	.describe = s3_describe,
 	.reload = s3_reload,
+	.reach = s3_reach,
 };

@@ -82,4 +82,7 @@ enum http_next s3_failed(struct http_op *op, const struct http_answer *a);
 /* The encoded path of the request; into op->path. */
 int s3_path(struct s3_op *op);
 
+/* "https://host:port": where requests go now. */
+void s3_server(struct s3 *s3, char *out, size_t size);
+
 #endif

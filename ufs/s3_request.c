@@ -60,6 +60,17 @@ static void host_of(const struct s3 *s3, const char *region, char *out,
 			 awsconf_domain(region));
 }
 
+void s3_server(struct s3 *s3, char *out, size_t size)
+{
+	char region[S3_REGION_MAX], host[512];
+
+	lock_take(&s3->lock);
+	memcpy(region, s3->region, sizeof(region));
+	lock_drop(&s3->lock);
+	host_of(s3, region, host, sizeof(host));
+	snprintf(out, size, "%s://%s", s3->scheme, host);
+}
+
 static void sign_header(struct sigv4_request *r, const char *name,
 			const char *value)
 {

@@ -87,6 +87,27 @@ struct ufs {
 	bool weak_versions_seen; /* said once */
 };
 
+/* The steps to an answer of a server, in order. */
+enum ufs_step {
+	UFS_STEP_NAME, /* DNS */
+	UFS_STEP_CONNECT,
+	UFS_STEP_TLS,
+	UFS_STEP_ANSWER,
+	UFS_STEP_DONE,
+};
+
+/* How far it is to a server, and what time it is there. */
+struct ufs_reach {
+	enum ufs_step failed; /* UFS_STEP_DONE: none did */
+	char words[256];      /* why, "" when none did */
+	char server[320];     /* "https://host:port" */
+	char address[64];     /* that took the connection, "" for none */
+	bool tls, proxy;
+	int64_t took[UFS_STEP_DONE]; /* ns; 0: not come to, or not needed */
+	bool has_date;
+	int64_t ahead; /* its clock less ours, ns, to about a second */
+};
+
 struct ufs_ops {
 	const char *scheme; /* "s3", "file"; the mount URL begins with it */
 
@@ -130,6 +151,13 @@ struct ufs_ops {
 
 	/* Read credentials again (SIGHUP). Optional. */
 	void (*reload)(struct ufs *u);
+
+	/*
+	 * Go to the server once, step by step, without keys and without
+	 * trying again (`tarn doctor`). How far that came is no error: only
+	 * -ENOMEM and the like are. Optional: a local store has no server.
+	 */
+	int (*reach)(struct ufs *u, struct ufs_reach *out);
 };
 
 enum ufs_path_style { UFS_PATH_AUTO, UFS_PATH_ON, UFS_PATH_OFF };
