@@ -72,6 +72,16 @@ int disk_open(const struct disk_conf *conf, struct disk **out,
 const char *disk_why(const struct disk *d);
 void disk_close(struct disk *d); /* NULL is allowed */
 
+/* Nothing new is kept when less of its file system is free: bytes, inodes. */
+#define DISK_LOW_PERCENT 5
+
+/*
+ * Would disk_open() take this directory? Judged as it judges, but nothing is
+ * made and nothing started. 0 and a descriptor of it; -ENOENT when it is
+ * absent; or -errno with *why set.
+ */
+int disk_look(const char *dir, int *fd, char why[static 256]);
+
 const char *disk_dir(const struct disk *d);
 uint64_t disk_limit(const struct disk *d);
 uint64_t disk_extent_limit(const struct disk *d); /* larger objects are cut */

@@ -85,20 +85,16 @@ static int check_owner(const struct disk *d, int fd, const char *path,
 	return 0;
 }
 
-static int open_root(const struct disk *d, int *out, char why[static WHY])
+/* -ENOENT when it is absent: why is not set then. */
+static int open_there(const struct disk *d, int *out, char why[static WHY])
 {
-	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	AUTO_CLOSE int fd = open(d->dir, flags);
+	AUTO_CLOSE int fd =
+	    open(d->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 	int r;
 
-	if (fd < 0 && errno == ENOENT) {
-		r = make_path(d->dir);
-		if (r < 0)
-			return refuse(why, r, "cannot make %s: %s", d->dir,
-				      strerror(-r));
-		fd = open(d->dir, flags);
-	}
+	if (fd < 0 && errno == ENOENT)
+		return -ENOENT;
 	if (fd < 0) {
 		r = -errno;
 		if ((r == -ELOOP || r == -ENOTDIR) && lstat(d->dir, &st) == 0 &&
@@ -120,6 +116,22 @@ static int open_root(const struct disk *d, int *out, char why[static WHY])
 		return r;
 	*out = take_fd(&fd);
 	return 0;
+}
+
+static int open_root(const struct disk *d, int *out, char why[static WHY])
+{
+	int r = open_there(d, out, why);
+
+	if (r != -ENOENT)
+		return r;
+	r = make_path(d->dir);
+	if (r < 0)
+		return refuse(why, r, "cannot make %s: %s", d->dir,
+			      strerror(-r));
+	r = open_there(d, out, why);
+	if (r == -ENOENT)
+		refuse(why, r, "cannot open %s: %s", d->dir, strerror(-r));
+	return r;
 }
 
 struct format {
@@ -236,6 +248,28 @@ static uint64_t configured_size(const struct disk_conf *c, int root)
 	       MIN(c->percent, 100);
 }
 
+static int not_empty(const struct disk *d, const char *other,
+		     char why[static WHY])
+{
+	return refuse(why, -ENOTEMPTY,
+		      "%s holds '%.64s' and is no cache: empty it, or name "
+		      "another cache-dir",
+		      d->dir, other);
+}
+
+static int other_format(const struct disk *d, char why[static WHY])
+{
+	return refuse(why, -EINVAL,
+		      "%s/format is not of this version of tarn: remove %s, or "
+		      "name another cache-dir",
+		      d->dir, d->dir);
+}
+
+static bool is_other_format(int r)
+{
+	return r == -EINVAL || r == -ELOOP || r == -ENXIO;
+}
+
 /* Read or make `format`; sets the limits. */
 static int format_settle(struct disk *d, int root, char why[static WHY])
 {
@@ -248,10 +282,7 @@ static int format_settle(struct disk *d, int root, char why[static WHY])
 		r = empty_enough(root, other);
 		/* Another may have made it since we looked. */
 		if (r == -ENOTEMPTY && format_read(root, &f) == -ENOENT)
-			return refuse(why, r,
-				      "%s holds '%.64s' and is no cache: "
-				      "empty it, or name another cache-dir",
-				      d->dir, other);
+			return not_empty(d, other, why);
 		if (r < 0 && r != -ENOTEMPTY)
 			return refuse(why, r, "cannot read %s: %s", d->dir,
 				      strerror(-r));
@@ -261,11 +292,8 @@ static int format_settle(struct disk *d, int root, char why[static WHY])
 		if (r == 0)
 			r = format_read(root, &f);
 	}
-	if (r == -EINVAL || r == -ELOOP || r == -ENXIO)
-		return refuse(why, -EINVAL,
-			      "%s/format is not of this version of tarn: "
-			      "remove %s, or name another cache-dir",
-			      d->dir, d->dir);
+	if (is_other_format(r))
+		return other_format(d, why);
 	if (r == 0 && d->conf.size_explicit && f.size != size) {
 		f.size = size;
 		r = format_write(d, root, &f, true);
@@ -449,6 +477,34 @@ static char *absolute(const char *dir)
 	while (n > 1 && path[n - 1] == '/')
 		path[--n] = '\0';
 	return path;
+}
+
+int disk_look(const char *dir, int *out, char why[static WHY])
+{
+	AUTO_FREE char *path = absolute(dir);
+	struct disk d = { .dir = path, .uid = geteuid() };
+	AUTO_CLOSE int fd = -1;
+	char other[NAME_MAX + 1];
+	struct format f;
+	int r;
+
+	if (path == NULL)
+		return refuse(why, -ENOMEM, "out of memory");
+	r = open_there(&d, &fd, why);
+	if (r < 0)
+		return r;
+	r = format_read(fd, &f);
+	if (is_other_format(r))
+		return other_format(&d, why);
+	if (r == -ENOENT) {
+		r = empty_enough(fd, other);
+		if (r == -ENOTEMPTY)
+			return not_empty(&d, other, why);
+	}
+	if (r < 0)
+		return refuse(why, r, "cannot read %s: %s", path, strerror(-r));
+	*out = take_fd(&fd);
+	return 0;
 }
 
 static int start_threads(struct disk *d)

@@ -32,7 +32,6 @@
 #define IDLE_TICK (10 * NSEC_PER_SEC)
 #define WALK_EVERY (3600 * NSEC_PER_SEC)
 #define FRUITLESS (200 * NSEC_PER_MSEC)
-#define LOW_PERCENT 5
 
 void disk_kick(struct disk *d, bool *what)
 {
@@ -246,12 +245,13 @@ static void shortage(const struct disk *d, uint64_t *bytes, uint64_t *files)
 		return;
 	unit = v.f_frsize;
 	/* A hundredth more than the guard, so that it is not at it at once. */
-	if (v.f_bavail < v.f_blocks / 100 * LOW_PERCENT)
+	if (v.f_bavail < v.f_blocks / 100 * DISK_LOW_PERCENT)
 		*bytes =
-		    (v.f_blocks / 100 * (LOW_PERCENT + 1) - v.f_bavail) * unit;
+		    (v.f_blocks / 100 * (DISK_LOW_PERCENT + 1) - v.f_bavail) *
+		    unit;
 	/* Some file systems have no table of inodes and say 0. */
-	if (v.f_files > 0 && v.f_favail < v.f_files / 100 * LOW_PERCENT)
-		*files = v.f_files / 100 * (LOW_PERCENT + 1) - v.f_favail;
+	if (v.f_files > 0 && v.f_favail < v.f_files / 100 * DISK_LOW_PERCENT)
+		*files = v.f_files / 100 * (DISK_LOW_PERCENT + 1) - v.f_favail;
 }
 
 /* False: there was something to do, and nothing could be done. */
