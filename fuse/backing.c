@@ -32,18 +32,21 @@ void backing_close(int dev_fd, int id)
 	(void)ioctl(dev_fd, WIRE_IOC_BACKING_CLOSE, &arg);
 }
 
-int backing_probe(int dev_fd)
+int backing_try(int dev_fd, int fd)
 {
-	AUTO_CLOSE int fd = memfd_create("tarn-probe", MFD_CLOEXEC);
-	int id;
+	int id = backing_open(dev_fd, fd);
 
-	if (fd < 0)
-		return -errno;
-	id = backing_open(dev_fd, fd);
 	if (id < 0)
 		return id;
 	backing_close(dev_fd, id);
 	return 0;
+}
+
+int backing_probe(int dev_fd)
+{
+	AUTO_CLOSE int fd = memfd_create("tarn-probe", MFD_CLOEXEC);
+
+	return fd < 0 ? -errno : backing_try(dev_fd, fd);
 }
 
 /* The id that the file has, or gets now; or -errno. */

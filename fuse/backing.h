@@ -119,6 +119,9 @@ enum open_mode { OPEN_CACHED, OPEN_PASSTHROUGH, OPEN_DIRECT };
  */
 int backing_probe(int dev_fd);
 
+/* Does it take this file? 0 or -errno. */
+int backing_try(int dev_fd, int fd);
+
 /*
  * Count one more open. file: the complete file, or NULL; dev_fd: /dev/fuse, or
  * -1 when there is no passthrough. *flags and *backing_id are for the reply.

@@ -18,6 +18,7 @@
 
 #define ANSWER_MAX MIB(64)
 #define STATUS_MS 5000L
+#define HEALTH_MS (60 * 1000L) /* it asks the store */
 #define CALL_MS (10 * 60 * 1000L)
 
 struct answer {
@@ -71,6 +72,7 @@ static CURLcode perform(CURL *h, const char *socket, const char *path,
 	return c;
 }
 
+/* out NULL: what a right answer says is not wanted, and need not be JSON. */
 static int call(const char *socket, const char *path, const json_t *body,
 		long timeout, json_t **out, char why[static WHY_MAX])
 {
@@ -97,7 +99,7 @@ static int call(const char *socket, const char *path, const json_t *body,
 			 curl_easy_strerror(c));
 		return c == CURLE_COULDNT_CONNECT ? -ECONNREFUSED : -EIO;
 	}
-	if (j == NULL || code / 100 != 2) {
+	if ((j == NULL && out != NULL) || code / 100 != 2) {
 		words = json_string_value(json_object_get(j, "error"));
 		snprintf(why, WHY_MAX, "%s",
 			 words != NULL ? words
@@ -105,7 +107,10 @@ static int call(const char *socket, const char *path, const json_t *body,
 		json_decref(j);
 		return code == 404 ? -ENOENT : -EIO;
 	}
-	*out = j;
+	if (out != NULL)
+		*out = j;
+	else
+		json_decref(j);
 	return 0;
 }
 
@@ -113,6 +118,11 @@ int client_call(const char *socket, const char *path, const json_t *body,
 		json_t **out, char why[static WHY_MAX])
 {
 	return call(socket, path, body, CALL_MS, out, why);
+}
+
+int client_health(const char *socket, char why[static WHY_MAX])
+{
+	return call(socket, "/-/health", NULL, HEALTH_MS, NULL, why);
 }
 
 static void mount_free(struct client_mount *m)

@@ -40,4 +40,7 @@ int client_find_url(struct client_mount *mounts, const char *url,
 int client_call(const char *socket, const char *path, const json_t *body,
 		json_t **out, char why[static WHY_MAX]);
 
+/* GET /-/health: 0, or -errno with the reason in why. */
+int client_health(const char *socket, char why[static WHY_MAX]);
+
 #endif

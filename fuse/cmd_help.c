@@ -25,6 +25,9 @@ const struct command commands[] = {
 	{ "invalidate", cmd_invalidate, "invalidate PATH...",
 	  "forget what is known of the names and attributes of files and "
 	  "trees" },
+	{ "doctor", cmd_doctor,
+	  "doctor SOURCE|DIR [-o OPTION[=VALUE],...] [-c FILE] [--json]",
+	  "what a mount needs, piece by piece: PASS, or FAIL and the fix" },
 	{ "help", cmd_help, "help [COMMAND]", "this list, or one command" },
 	{ "version", cmd_version, "version", "the version of tarn" },
 };
@@ -54,6 +57,15 @@ static void help_load(void)
 	       "interrupted.\n");
 }
 
+static void help_doctor(void)
+{
+	printf("\n  -o, -c   options as for a mount of SOURCE; of a DIR they "
+	       "beat its own\n"
+	       "  --json   print the result as JSON\n\n"
+	       "One line a check; SKIP says why one does not apply. Nothing "
+	       "is changed.\nExit 1 if any failed.\n");
+}
+
 static int help_all(void)
 {
 	printf("usage: tarn COMMAND ...\n\n");
@@ -80,6 +92,8 @@ int cmd_help(int argc, char **argv)
 			help_mount();
 		else if (commands[i].run == cmd_load)
 			help_load();
+		else if (commands[i].run == cmd_doctor)
+			help_doctor();
 		return CLI_DONE;
 	}
 	return cli_usage("help: there is no command %s; `tarn help` lists "

@@ -216,7 +216,7 @@ static int prepare_dir(struct fs *fs, char why[static MOUNT_WHY_MAX])
 	return r < 0 ? r : check_dir(dir, why);
 }
 
-static int open_device(char why[static MOUNT_WHY_MAX])
+int mount_open_device(char why[static MOUNT_WHY_MAX])
 {
 	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	int err = errno;
@@ -239,7 +239,7 @@ static int open_device(char why[static MOUNT_WHY_MAX])
 static int mount_direct(struct fs *fs, char why[static MOUNT_WHY_MAX])
 {
 	const struct fs_conf *c = &fs->conf;
-	AUTO_CLOSE int fd = open_device(why);
+	AUTO_CLOSE int fd = mount_open_device(why);
 	unsigned long flags = MS_RDONLY;
 	char data[128];
 	int r;
@@ -316,21 +316,29 @@ static bool user_allow_other(void)
 	return found;
 }
 
-static int mount_by_helper(struct fs *fs, char why[static MOUNT_WHY_MAX])
+int mount_helper_ready(bool allow_other, char why[static MOUNT_WHY_MAX])
 {
-	int fd, r;
-
 	if (!on_path("fusermount3")) {
 		SAY("fusermount3 is absent, and only root mounts without it;"
 		    " install the package fuse3");
 		return -ENOENT;
 	}
-	if (fs->conf.allow_other && !user_allow_other()) {
+	if (allow_other && !user_allow_other()) {
 		SAY("allow-other needs the line user_allow_other in"
 		    " /etc/fuse.conf; add it, or mount as root");
 		return -EPERM;
 	}
-	fd = open_device(why);
+	return 0;
+}
+
+static int mount_by_helper(struct fs *fs, char why[static MOUNT_WHY_MAX])
+{
+	int fd, r;
+
+	r = mount_helper_ready(fs->conf.allow_other, why);
+	if (r < 0)
+		return r;
+	fd = mount_open_device(why);
 	if (fd < 0)
 		return fd;
 	close(fd);

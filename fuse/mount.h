@@ -42,6 +42,18 @@ int mount_find_in(const char *file, const char *dir, struct mount_entry *out);
 bool mount_is_dead(const char *dir);
 
 /*
+ * /dev/fuse, opened; or -errno, and why is one sentence that names the cause
+ * and the fix.
+ */
+int mount_open_device(char why[static MOUNT_WHY_MAX]);
+
+/*
+ * Is there what those who are not root need: fusermount3, and leave to let
+ * others in? 0, or -errno and why.
+ */
+int mount_helper_ready(bool allow_other, char why[static MOUNT_WHY_MAX]);
+
+/*
  * Mount fs->conf on fs->dir. On failure why is one sentence that names the
  * cause and the fix, and nothing is left mounted.
  */

@@ -122,21 +122,29 @@ static int check_dir(const char *where, char **dir, char why[static WHY_MAX])
 	return 0;
 }
 
-int service_check(const char *source, const char *where, char **out_source,
-		  char **dir, char why[static WHY_MAX])
+int service_check_source(const char *source, char **out,
+			 char why[static WHY_MAX])
 {
 	size_t n = strlen(source);
 	int r = check_source(source, why);
 
 	if (r < 0)
 		return r;
-	*out_source = strdup(source);
-	if (*out_source == NULL)
+	*out = strdup(source);
+	if (*out == NULL)
 		return -ENOMEM;
 	while (n > 1 && source[n - 1] == '/' && source[n - 2] != '/' &&
 	       source[n - 2] != ':')
-		(*out_source)[--n] = '\0';
-	return check_dir(where, dir, why);
+		(*out)[--n] = '\0';
+	return 0;
+}
+
+int service_check(const char *source, const char *where, char **out_source,
+		  char **dir, char why[static WHY_MAX])
+{
+	int r = service_check_source(source, out_source, why);
+
+	return r < 0 ? r : check_dir(where, dir, why);
 }
 
 /* Make the parents of the default cache directory. */
@@ -152,7 +160,8 @@ static void make_parents(const char *dir)
 	}
 }
 
-static int default_cache_dir(struct options *o, char why[static WHY_MAX])
+static int default_cache_dir(struct options *o, bool make,
+			     char why[static WHY_MAX])
 {
 	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 	AUTO_FREE char *dir = NULL;
@@ -174,16 +183,16 @@ static int default_cache_dir(struct options *o, char why[static WHY_MAX])
 	}
 	if (r < 0)
 		return -ENOMEM;
-	make_parents(dir);
+	if (make)
+		make_parents(dir);
 	return options_default(o, OPT_CACHE_DIR, dir, 0);
 }
 
-/* Work out what has no fixed default. */
-static int fill_defaults(struct options *o, char why[static WHY_MAX])
+int service_defaults(struct options *o, bool make, char why[static WHY_MAX])
 {
 	uint64_t memory = limits_memory_default();
 	char text[64];
-	int r = default_cache_dir(o, why);
+	int r = default_cache_dir(o, make, why);
 
 	if (r < 0)
 		return r;
@@ -202,12 +211,13 @@ static int fill_defaults(struct options *o, char why[static WHY_MAX])
 	return r;
 }
 
-static int open_source(struct service *s, char why[static WHY_MAX])
+int service_source(const struct options *o, const char *source,
+		   struct cancel *cancel, struct ufs **out,
+		   char why[static WHY_MAX])
 {
-	const struct options *o = s->options;
 	char words[256] = "";
 	struct ufs_conf conf = {
-		.url = s->source,
+		.url = source,
 		.endpoint = options_text(o, OPT_ENDPOINT),
 		.region = options_text(o, OPT_REGION),
 		.profile = options_text(o, OPT_PROFILE),
@@ -225,14 +235,14 @@ static int open_source(struct service *s, char why[static WHY_MAX])
 		.stall_timeout = options_number(o, OPT_STALL_TIMEOUT),
 		.bandwidth_down =
 		    (uint64_t)options_number(o, OPT_BANDWIDTH_DOWN),
-		.cancel = &s->stopping,
+		.cancel = cancel,
 	};
-	int r = ufs_open(&conf, &s->ufs, words);
+	int r = ufs_open(&conf, out, words);
 
 	if (r == -ECANCELED)
 		snprintf(why, WHY_MAX, "interrupted; nothing is mounted");
 	else if (r < 0)
-		snprintf(why, WHY_MAX, "%.200s: %s", s->source,
+		snprintf(why, WHY_MAX, "%.200s: %s", source,
 			 words[0] != '\0' ? words : strerror(-r));
 	return r;
 }
@@ -246,10 +256,9 @@ static int first_entry(void *arg, const struct ufs_entry *e)
 	return 0;
 }
 
-/* What a person can do about it. */
-static const char *fix_for(int err, const char *words, bool s3)
+const char *service_fix(const char *source, int err, const char *words)
 {
-	if (!s3)
+	if (strncmp(source, "s3:", 3) != 0)
 		return err == -EACCES ? "let this user read the directory"
 				      : "check that the directory is there";
 	if (strstr(words, "NoSuchBucket") != NULL)
@@ -281,7 +290,7 @@ static int ask_source(struct service *s, char why[static WHY_MAX])
 	struct ufs_list q = { .prefix = STR_EMPTY,
 			      .after = STR_EMPTY,
 			      .max = 1 };
-	bool s3 = strncmp(s->source, "s3:", 3) == 0, seen = false;
+	bool seen = false;
 	AUTO_FREE char *token = NULL;
 	const char *words;
 	int r = s->ufs->ops->list(s->ufs, &q, &token, first_entry, &seen,
@@ -296,7 +305,7 @@ static int ask_source(struct service *s, char why[static WHY_MAX])
 	else
 		snprintf(why, WHY_MAX, "%.150s: %s; %s", s->source,
 			 *words != '\0' ? words : strerror(-r),
-			 fix_for(r, words, s3));
+			 service_fix(s->source, r, words));
 	return r;
 }
 
@@ -441,7 +450,7 @@ static int open_all(struct service *s, char why[static WHY_MAX])
 	struct signals_do what = {
 		.arg = s, .end = on_end, .reload = on_reload, .dump = on_dump
 	};
-	int r = fill_defaults(s->options, why);
+	int r = service_defaults(s->options, true, why);
 
 	/* First of all, as from here on others are waited for. */
 	if (r == 0) {
@@ -451,7 +460,8 @@ static int open_all(struct service *s, char why[static WHY_MAX])
 				 strerror(-r));
 	}
 	if (r == 0)
-		r = open_source(s, why);
+		r = service_source(s->options, s->source, &s->stopping, &s->ufs,
+				   why);
 	if (r == 0)
 		r = ask_source(s, why);
 	if (r == 0)

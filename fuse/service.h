@@ -47,6 +47,25 @@ struct service {
  */
 int service_check(const char *source, const char *where, char **out_source,
 		  char **dir, char why[static WHY_MAX]);
+int service_check_source(const char *source, char **out,
+			 char why[static WHY_MAX]);
+
+/*
+ * Work out what has no fixed default; make: the parents of the default cache
+ * directory too. 0, or -errno and why.
+ */
+int service_defaults(struct options *o, bool make, char why[static WHY_MAX]);
+
+/*
+ * Open source as the options say; nothing is asked of it, but whoever has the
+ * keys. 0, or -errno and why.
+ */
+int service_source(const struct options *o, const char *source,
+		   struct cancel *cancel, struct ufs **out,
+		   char why[static WHY_MAX]);
+
+/* What a person can do about what a source said. */
+const char *service_fix(const char *source, int err, const char *words);
 
 /*
  * Everything up to the mount itself; reads that come are answered when
