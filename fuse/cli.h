@@ -69,6 +69,7 @@ int cmd_status(int argc, char **argv);
 int cmd_invalidate(int argc, char **argv);
 int cmd_load(int argc, char **argv);
 int cmd_free(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 int cmd_version(int argc, char **argv);

@@ -144,8 +144,7 @@ void client_mounts_free(struct client_mount *m)
 	}
 }
 
-/* Ask one socket. NULL: nobody there, or nothing of ours. */
-static struct client_mount *ask(const char *path)
+struct client_mount *client_mount_at(const char *path)
 {
 	struct client_mount *m = calloc(1, sizeof(*m));
 	char why[WHY_MAX];
@@ -193,7 +192,7 @@ struct client_mount *client_mounts(void)
 		if (n < 5 || strcmp(e->d_name + n - 5, ".sock") != 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		m = ask(path);
+		m = client_mount_at(path);
 		if (m == NULL)
 			continue;
 		for (link = &all; *link != NULL; link = &(*link)->next)

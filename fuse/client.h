@@ -19,6 +19,8 @@ struct client_mount {
 
 /* Every mount that answers, in order of directory; NULL: none. */
 struct client_mount *client_mounts(void);
+/* The one of this socket; NULL: it does not answer, or is none. */
+struct client_mount *client_mount_at(const char *socket);
 void client_mounts_free(struct client_mount *m);
 
 /*

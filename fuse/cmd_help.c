@@ -15,6 +15,8 @@ const struct command commands[] = {
 	  "unmount DIR and wait until its daemon is gone" },
 	{ "status", cmd_status, "status [DIR] [--json]",
 	  "where bytes came from, what is held, what failed" },
+	{ "top", cmd_top, "top [DIR] [-d SECONDS] [-n COUNT] [--json]",
+	  "the same, live: what happened in each second" },
 	{ "load", cmd_load,
 	  "load PATH|URL... [--list FILE] [--to ssd] [--verify] [--dry-run] "
 	  "[--json]",
@@ -57,6 +59,16 @@ static void help_load(void)
 	       "interrupted.\n");
 }
 
+static void help_top(void)
+{
+	printf("\n  -d SECONDS  look so often (1)\n"
+	       "  -n COUNT    end after so many looks\n"
+	       "  --json      one JSON object a line and no screen; where the "
+	       "output is no\n"
+	       "              terminal, a line a mount\n\n"
+	       "q quits; the arrow keys scroll.\n");
+}
+
 static void help_doctor(void)
 {
 	printf("\n  -o, -c   options as for a mount of SOURCE; of a DIR they "
@@ -92,6 +104,8 @@ int cmd_help(int argc, char **argv)
 			help_mount();
 		else if (commands[i].run == cmd_load)
 			help_load();
+		else if (commands[i].run == cmd_top)
+			help_top();
 		else if (commands[i].run == cmd_doctor)
 			help_doctor();
 		return CLI_DONE;
