@@ -28,7 +28,9 @@
 
 const char *http_header(const struct http_answer *a, const char *name)
 {
-	const char *p = a->headers, *end = p + a->headers_n;
+	const char *p = a->headers;
+	/* An answer may have none, and then nothing was ever kept of one. */
+	const char *end = p != NULL ? p + a->headers_n : NULL;
 
 	while (p < end) {
 		const char *value = p + strlen(p) + 1;
