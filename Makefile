@@ -38,6 +38,7 @@ archives := $(patsubst %,$(BUILD)/%.a,$(folders))
 tests   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c))
 tools   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tools/*.c))
 shims   := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/shims/*.c))
+fuzzers := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
 
 all: $(BUILD)/tarn $(BUILD)/mount.tarn ## the tarn command
 
@@ -65,6 +66,9 @@ below = $(patsubst %,$(BUILD)/%.a,$(shell echo '$(folders)' | \
 .SECONDEXPANSION:
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $$(call below,$$*)
 	$(Q)$(CC) $(ldflags) $(LDFLAGS) -o $@ $^ $(check_libs) $(libs)
+# tests/fuzz/FOLDER_*.c as well; see the target fuzz for how it is compiled.
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $$(call below,$$*)
+	$(Q)$(CC) $(ldflags) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(libs)
 # tests/tools/NAME.c is a program, with its parts in tests/tools/NAME-parts/.
 parts_of = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/tools/$(1)-parts/*.c))
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $$(call parts_of,$$*)
@@ -86,6 +90,14 @@ check-all: ## unit tests plain, then ASan+UBSan, then TSan
 
 check-mount: all tools ## tests on real mounts (needs /dev/fuse)
 	$(Q)./scripts/mount-tests
+
+fuzzers: $(fuzzers)
+fuzz-objects: $(fuzzers:=.o) # what any compiler may look at
+
+fuzz: ## the fuzzers, FUZZ_SECONDS=60 each (needs clang)
+	$(MAKE) --no-print-directory CC=clang BUILD=build/fuzz \
+		SAN=fuzzer-no-link,address,undefined fuzzers
+	$(Q)./scripts/fuzz
 
 lint: ## clang-format, gcc and clang -Werror, -Wthread-safety, shellcheck, cppcheck, mandoc
 	$(Q)./scripts/lint
@@ -111,7 +123,7 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z_.-]*\):.*## /\1\t/p' Makefile | expand -t 24
 
-.PHONY: all tools unit-tests check check-all check-mount lint install uninstall \
-	clean help
+.PHONY: all tools unit-tests check check-all check-mount fuzzers fuzz-objects \
+	fuzz lint install uninstall clean help
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
