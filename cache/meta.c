@@ -90,6 +90,18 @@ int64_t meta_until(const struct meta *m, int64_t taken)
 	}
 }
 
+int64_t meta_listing_until(struct meta *m, struct str dirkey,
+			   const struct listing *l)
+{
+	int64_t taken = listing_taken(l);
+	bool forbidden;
+
+	lock_take(&m->lock);
+	forbidden = rules_forbid_locked(m, dirkey, taken);
+	lock_drop(&m->lock);
+	return forbidden ? 0 : meta_until(m, taken);
+}
+
 static bool believed(const struct meta *m, int64_t taken)
 {
 	int64_t now = clock_ns();

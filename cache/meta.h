@@ -69,6 +69,10 @@ int meta_stat_now(struct meta *m, struct str key, struct ufs_stat *out,
 /* How long what was taken then may be believed (as meta_answer.until). */
 int64_t meta_until(const struct meta *m, int64_t taken);
 
+/* The same of a listing of dirkey; 0: that was invalidated meanwhile. */
+int64_t meta_listing_until(struct meta *m, struct str dirkey,
+			   const struct listing *l);
+
 /*
  * Forget everything about a file or a tree (S7): key "a/b" means the object,
  * the directory `a/b/` and all below it; "" everything.

@@ -9,7 +9,9 @@
  * the listing that they came from. A handle of another listing is not to
  * meet them: it goes without while handles of the first are open.
  *
- * READDIRPLUS always: an entry that fits in the reply is also a lookup.
+ * READDIRPLUS always: an entry that fits in the reply is also a lookup, as
+ * long as the listing is believed. One that was invalidated while its handle
+ * is open still gives its names, but nothing that the kernel would keep (S7).
  */
 #include <errno.h>
 
@@ -19,6 +21,7 @@
 
 #define FIRST_ENTRY 2 /* offset at which the listing's entry 0 is asked for */
 #define REPLY_MAX MIB(1)
+#define PLUS_MIN 152 /* bytes of an entry with attributes, without its name */
 
 struct opendir_rq {
 	struct rq rq;
@@ -141,6 +144,8 @@ struct filling {
 	char *buf;
 	size_t size;
 	size_t used;
+	uint64_t *counted; /* nodeids whose lookups are in the reply */
+	size_t ncounted;
 };
 
 /* False when it does not fit. Offset next is what follows it. */
@@ -194,6 +199,7 @@ static int fill_cb(void *arg, uint64_t number, const struct listing_entry *le)
 	if (f->plus && f->until > 0 &&
 	    inodes_lookup(fs->inodes, f->dir, type, comp, &le->st, &a) == 0) {
 		fs_entry(fs, &a, f->until, &e);
+		f->counted[f->ncounted++] = e.ino;
 	} else {
 		e.attr.st_ino = inodes_ino(fs->inodes, f->dirkey, type, comp);
 		e.attr.st_mode = type == INODE_DIR ? S_IFDIR : S_IFREG;
@@ -214,12 +220,46 @@ static void fill_dots(struct filling *f, uint64_t off, uint64_t ino)
 		fill_add(f, "..", &e, FIRST_ENTRY);
 }
 
+static int fill(struct filling *f, struct listing *l, uint64_t off,
+		uint64_t ino)
+{
+	if (off < FIRST_ENTRY)
+		fill_dots(f, off, ino);
+	return listing_each(l, off < FIRST_ENTRY ? 0 : off - FIRST_ENTRY,
+			    fill_cb, f);
+}
+
+/*
+ * Fill the reply. An invalidate drops what the kernel has of the inodes that
+ * are there, after it forbade older listings, and waits in the kernel for
+ * this reply. So when the listing is still believed now, whatever was counted
+ * is dropped; else it may have missed some, and the reply is to have none.
+ */
+static int fill_believed(struct filling *f, struct listing *l, uint64_t off,
+			 uint64_t ino)
+{
+	struct fs *fs = f->fs;
+	int r;
+
+	if (fs->conf.consistency != CONSISTENCY_STRICT)
+		f->until = meta_listing_until(fs->meta, f->dirkey, l);
+	r = fill(f, l, off, ino);
+	if (f->ncounted == 0 || meta_listing_until(fs->meta, f->dirkey, l) != 0)
+		return r;
+	while (f->ncounted > 0)
+		inodes_forget(fs->inodes, f->counted[--f->ncounted], 1);
+	f->used = 0;
+	f->until = 0;
+	return fill(f, l, off, ino);
+}
+
 static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		     const struct fuse_file_info *fi, bool plus)
 {
 	struct fs *fs = fuse_req_userdata(req);
 	struct handle *h = handles_get(fs->handles, fi->fh);
 	AUTO_FREE char *buf = NULL;
+	AUTO_FREE uint64_t *counted = NULL;
 	struct filling f = { .fs = fs, .req = req, .dir = ino, .plus = plus };
 	char key[UFS_KEY_MAX + 1];
 	struct inode_attr a;
@@ -233,20 +273,16 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	if (r == 0) {
 		f.size = MIN(size, REPLY_MAX);
 		buf = malloc(f.size > 0 ? f.size : 1);
-		r = buf != NULL ? 0 : -ENOMEM;
+		if (plus)
+			counted =
+			    malloc((f.size / PLUS_MIN + 1) * sizeof(*counted));
+		r = buf != NULL && (!plus || counted != NULL) ? 0 : -ENOMEM;
 	}
 	if (r == 0) {
 		f.buf = buf;
+		f.counted = counted;
 		f.dirkey = (struct str){ key, n };
-		if (fs->conf.consistency != CONSISTENCY_STRICT)
-			f.until =
-			    meta_until(fs->meta, listing_taken(h->listing));
-		if (off < FIRST_ENTRY)
-			fill_dots(&f, (uint64_t)off, a.ino);
-		r = listing_each(
-		    h->listing,
-		    off < FIRST_ENTRY ? 0 : (uint64_t)off - FIRST_ENTRY,
-		    fill_cb, &f);
+		r = fill_believed(&f, h->listing, (uint64_t)off, a.ino);
 	}
 	/* What was counted in the reply must be sent. */
 	if (r < 0 && f.used == 0)
