@@ -34,7 +34,7 @@ static int check(const char *e, char why[static 256])
 		return ufs_why(why, -EINVAL,
 			       "the endpoint holds an @: keys are never taken "
 			       "from a URL");
-	if (strcspn(e + scheme, "/") == 0 || strpbrk(e, "?# \\\"") != NULL)
+	if (strcspn(e + scheme, "/:") == 0 || strpbrk(e, "?# \\\"") != NULL)
 		return ufs_why(why, -EINVAL,
 			       "endpoint %.150s: give https://HOST[:PORT]", e);
 	for (const char *c = e; *c != '\0'; c++)

@@ -258,6 +258,8 @@ static const struct {
 	{ "s3://b", "http://h\r\nX:", NULL, "bytes" },
 	{ "s3://b", NULL, "eu west", "region" },
 	{ "s3://b", NULL, "evil.example/", "region" },
+	{ "s3://bkt", "https://:443", NULL, "HOST" },
+	{ "s3://bkt", "http://:9000/s3", NULL, "HOST" },
 };
 
 START_TEST(a_source_that_cannot_be_is_refused_in_words)
