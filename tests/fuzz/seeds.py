@@ -129,6 +129,22 @@ nonsense
 put("ufs_ini", "file", bytes([7, 6]) + b"default" + b"region" + INI)
 put("ufs_ini", "nul", bytes([0, 1]) + b"k" + b"k=\0v\r\n[]\n=\n")
 
+for name, way, text in [
+    ("program", 0, '{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "S"}'),
+    ("container", 1, '{"AccessKeyId": "A", "SecretAccessKey": "S", "Token": "T"'
+     ', "Expiration": "2026-11-24T10:00:00Z"}'),
+    ("spaces", 0, '{"AccessKeyId": "A\\n", "SecretAccessKey": "S"}'),
+    ("no-string", 1, '{"AccessKeyId": 1, "Expiration": -1}'),
+    ("time", 2, "2012-12-03T20:48:03Z"), ("time-zone", 2,
+     "2012-12-03T20:48:03.123+05:30"), ("time-far", 2, "9999-99-99T99:99:99Z"),
+    ("command", 3, "/bin/a 'b c' \"d\\\"e\" f"), ("command-open", 3, "a 'b"),
+    ("command-long", 3, "a b c d e f g h i"),
+    ("endpoint", 4, "https://HOST.example:443/s3/"),
+    ("endpoint-6", 4, "http://[::1]:9000"), ("endpoint-keys", 4,
+     "https://a:b@host"),
+]:
+    put("ufs_keys", name, bytes([way]) + text.encode())
+
 for name, text in [("size", "1.5G"), ("bytes", "1536"), ("time", "500ms"),
                    ("day", "1d"), ("huge", "99999999999999999999E"),
                    ("fraction", "0.000000000000000000001T"), ("zero", "0"),
