@@ -32,8 +32,9 @@
 #include "cache/object.h"
 
 /* include/uapi/linux/fuse.h of Linux 6.9 */
-#define WIRE_INIT 26                         /* FUSE_INIT */
-#define WIRE_INIT_EXT (UINT32_C(1) << 30)    /* FUSE_INIT_EXT */
+#define WIRE_INIT 26                      /* FUSE_INIT */
+#define WIRE_INIT_EXT (UINT32_C(1) << 30) /* FUSE_INIT_EXT */
+#define WIRE_PARALLEL_DIROPS (UINT32_C(1) << 18)
 #define WIRE_PASSTHROUGH2 (UINT32_C(1) << 5) /* FUSE_PASSTHROUGH >> 32 */
 #define WIRE_FOPEN_DIRECT_IO (UINT32_C(1) << 0)
 #define WIRE_FOPEN_KEEP_CACHE (UINT32_C(1) << 1)

@@ -55,6 +55,7 @@ struct fs {
 	atomic_bool loop_over;
 	atomic_uint_fast64_t init_unique; /* of the INIT request; 0: none */
 	bool init_passthrough;            /* the kernel offers it; see init.c */
+	bool init_parallel;               /* the same of PARALLEL_DIROPS */
 	atomic_bool init_done;
 	atomic_bool passthrough;
 	atomic_bool refused_said;

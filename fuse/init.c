@@ -4,6 +4,11 @@
  *
  * The reply to INIT is known by the request's unique number, which the read
  * hook remembers. Only a reply of the length of today's struct is touched.
+ *
+ * libfuse before 3.17 knows FUSE_CAP_PARALLEL_DIROPS and does not tell the
+ * kernel (libfuse pull request 861). Without it lookups and listings of one
+ * directory go one after the other, and those that wait for their turn cannot
+ * be killed. So the reply says it here.
  */
 #include "fuse/init.h"
 
@@ -74,15 +79,19 @@ void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->congestion_threshold = BACKGROUND * 3 / 4;
 }
 
-static bool init_offers_passthrough(const void *buf, size_t n)
+/* What the kernel offers and we want. */
+static void note_offers(struct fs *fs, const void *buf, size_t n)
 {
-	const struct wire_in_header *head = buf;
 	struct wire_init_in in;
 
-	if (n < sizeof(*head) + sizeof(in))
-		return false;
-	memcpy(&in, (const char *)buf + sizeof(*head), sizeof(in));
-	return (in.flags & WIRE_INIT_EXT) && (in.flags2 & WIRE_PASSTHROUGH2);
+	if (n < sizeof(struct wire_in_header) + sizeof(in))
+		return;
+	memcpy(&in, (const char *)buf + sizeof(struct wire_in_header),
+	       sizeof(in));
+	fs->init_parallel = (in.flags & WIRE_PARALLEL_DIROPS) != 0;
+	fs->init_passthrough = fs->conf.passthrough && fs->own_mount &&
+			       (in.flags & WIRE_INIT_EXT) &&
+			       (in.flags2 & WIRE_PASSTHROUGH2);
 }
 
 static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
@@ -95,8 +104,7 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 		return n;
 	memcpy(&head, buf, sizeof(head));
 	if (head.opcode == WIRE_INIT) {
-		fs->init_passthrough = fs->conf.passthrough && fs->own_mount &&
-				       init_offers_passthrough(buf, (size_t)n);
+		note_offers(fs, buf, (size_t)n);
 		atomic_store(&fs->init_unique, head.unique);
 	}
 	return n;
@@ -155,11 +163,15 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
 		return writev(fd, iov, count);
 	changed[0] = iov[0];
 	changed[1] = iov[1];
-	if (fs->init_passthrough && iov[1].iov_len == sizeof(out)) {
+	if (iov[1].iov_len == sizeof(out)) {
 		memcpy(&out, iov[1].iov_base, sizeof(out));
-		out.flags |= WIRE_INIT_EXT;
-		out.flags2 |= WIRE_PASSTHROUGH2;
-		out.max_stack_depth = 1;
+		if (fs->init_parallel)
+			out.flags |= WIRE_PARALLEL_DIROPS;
+		if (fs->init_passthrough) {
+			out.flags |= WIRE_INIT_EXT;
+			out.flags2 |= WIRE_PASSTHROUGH2;
+			out.max_stack_depth = 1;
+		}
 		changed[1].iov_base = &out;
 	}
 	n = writev(fd, changed, count);
