@@ -410,5 +410,11 @@ static void group_run(struct job *job)
 			  strerror(-r));
 	lock_take(&p->lock);
 	g->state = GROUP_DONE;
+	if (p->errors >= ERRORS_MAX) {
+		/* The store may come back: as many misses begin it anew. */
+		p->errors = 0;
+		g->state = GROUP_WATCHED;
+		g->misses = g->subs = 0;
+	}
 	lock_drop(&p->lock);
 }
