@@ -482,7 +482,7 @@ static int seek(struct listing *l, size_t group, before_fn *before,
 }
 
 /* The next row. 0: there is none, and p holds nothing any more. */
-static int advance(struct listing *l, struct place *p)
+static int advance(struct listing *l, struct place *p, bool nowait)
 {
 	int r;
 
@@ -493,7 +493,7 @@ static int advance(struct listing *l, struct place *p)
 		p->chunk = NULL;
 		if (++p->group == l->ngroups)
 			return 0;
-		r = group_get(l, p->group, false, &p->chunk);
+		r = group_get(l, p->group, nowait, &p->chunk);
 		if (r < 0)
 			return r;
 		p->at = 0;
@@ -597,6 +597,7 @@ struct range {
 	const struct str *prefix; /* NULL: all */
 	listing_cb *cb;
 	void *arg;
+	bool nowait;
 	bool over; /* past the prefix */
 };
 
@@ -629,7 +630,7 @@ static int walk_entries(struct listing *l, const struct row *row,
 static int walk_block(struct listing *l, const struct row *row, struct range *g)
 {
 	struct chunk *block;
-	int r = block_get(l, row, false, &block);
+	int r = block_get(l, row, g->nowait, &block);
 
 	if (r < 0)
 		return r;
@@ -648,22 +649,38 @@ static int walk(struct listing *l, struct place *p, struct range *g)
 			chunk_unref(p->chunk);
 			return r;
 		}
-		more = advance(l, p);
+		more = advance(l, p, g->nowait);
 	} while (more > 0);
 	return more;
 }
 
-int listing_each(struct listing *l, uint64_t first, listing_cb *cb, void *arg)
+static int each(struct listing *l, uint64_t first, struct range *g)
 {
-	struct range g = { .first = first, .cb = cb, .arg = arg };
 	struct place p;
 	int r;
 
 	if (first >= l->entries)
 		return 0;
 	r = seek(l, groups_upto_number(l, first) - 1, begins_upto_number,
-		 &first, false, &p);
-	return r < 0 ? r : walk(l, &p, &g);
+		 &first, g->nowait, &p);
+	return r < 0 ? r : walk(l, &p, g);
+}
+
+int listing_each(struct listing *l, uint64_t first, listing_cb *cb, void *arg)
+{
+	struct range g = { .first = first, .cb = cb, .arg = arg };
+
+	return each(l, first, &g);
+}
+
+int listing_each_nowait(struct listing *l, uint64_t first, listing_cb *cb,
+			void *arg)
+{
+	struct range g = {
+		.first = first, .cb = cb, .arg = arg, .nowait = true
+	};
+
+	return each(l, first, &g);
 }
 
 int listing_each_prefix(struct listing *l, struct str prefix, listing_cb *cb,

@@ -90,6 +90,13 @@ typedef int listing_cb(void *arg, uint64_t number,
 		       const struct listing_entry *e);
 int listing_each(struct listing *l, uint64_t first, listing_cb *cb, void *arg);
 
+/*
+ * The same from the kernel's memory only: -EAGAIN, perhaps after some entries,
+ * when the disk must move.
+ */
+int listing_each_nowait(struct listing *l, uint64_t first, listing_cb *cb,
+			void *arg);
+
 /* Entries whose name begins with prefix, in order; the same rules. */
 int listing_each_prefix(struct listing *l, struct str prefix, listing_cb *cb,
 			void *arg);

@@ -12,6 +12,9 @@
  * READDIRPLUS always: an entry that fits in the reply is also a lookup, as
  * long as the listing is believed. One that was invalidated while its handle
  * is open still gives its names, but nothing that the kernel would keep (S7).
+ *
+ * What the kernel's memory has of the listing is answered on the loop's
+ * thread, the rest on the pool: an SSD that stalls holds up nobody else.
  */
 #include <errno.h>
 
@@ -220,13 +223,20 @@ static void fill_dots(struct filling *f, uint64_t off, uint64_t ino)
 		fill_add(f, "..", &e, FIRST_ENTRY);
 }
 
+/* Number of the first entry that a readdir from off gives. */
+static uint64_t first_entry(uint64_t off)
+{
+	return off < FIRST_ENTRY ? 0 : off - FIRST_ENTRY;
+}
+
 static int fill(struct filling *f, struct listing *l, uint64_t off,
-		uint64_t ino)
+		uint64_t ino, bool nowait)
 {
 	if (off < FIRST_ENTRY)
 		fill_dots(f, off, ino);
-	return listing_each(l, off < FIRST_ENTRY ? 0 : off - FIRST_ENTRY,
-			    fill_cb, f);
+	if (nowait)
+		return listing_each_nowait(l, first_entry(off), fill_cb, f);
+	return listing_each(l, first_entry(off), fill_cb, f);
 }
 
 /*
@@ -236,21 +246,114 @@ static int fill(struct filling *f, struct listing *l, uint64_t off,
  * is dropped; else it may have missed some, and the reply is to have none.
  */
 static int fill_believed(struct filling *f, struct listing *l, uint64_t off,
-			 uint64_t ino)
+			 uint64_t ino, bool nowait)
 {
 	struct fs *fs = f->fs;
 	int r;
 
 	if (fs->conf.consistency != CONSISTENCY_STRICT)
 		f->until = meta_listing_until(fs->meta, f->dirkey, l);
-	r = fill(f, l, off, ino);
+	r = fill(f, l, off, ino, nowait);
 	if (f->ncounted == 0 || meta_listing_until(fs->meta, f->dirkey, l) != 0)
 		return r;
 	while (f->ncounted > 0)
 		inodes_forget(fs->inodes, f->counted[--f->ncounted], 1);
 	f->used = 0;
 	f->until = 0;
-	return fill(f, l, off, ino);
+	return fill(f, l, off, ino, nowait);
+}
+
+/* A readdir; its rq is begun when the disk has to be waited for. */
+struct readdir_rq {
+	struct rq rq;
+	struct handle *h; /* owns a ref */
+	uint64_t ino;
+	uint64_t off;
+	size_t size;
+	bool plus;
+};
+
+/*
+ * Entries into buf; how many bytes. -EAGAIN (nowait): the disk must be read
+ * for the first of them. What was counted as a lookup is in buf, so that is
+ * to be sent then.
+ */
+static ssize_t dir_fill(const struct readdir_rq *d, struct fs *fs,
+			fuse_req_t req, char *buf, bool nowait)
+{
+	struct filling f = { .fs = fs,
+			     .req = req,
+			     .dir = d->ino,
+			     .plus = d->plus,
+			     .buf = buf,
+			     .size = d->size };
+	AUTO_FREE uint64_t *counted = NULL;
+	char key[UFS_KEY_MAX + 1];
+	struct inode_attr a;
+	size_t n;
+	int r = inodes_get(fs->inodes, d->ino, &a, NULL);
+
+	if (r == 0)
+		r = inodes_key(fs->inodes, d->ino, key, &n);
+	if (r < 0)
+		return r;
+	if (d->plus) {
+		counted = malloc((f.size / PLUS_MIN + 1) * sizeof(*counted));
+		if (counted == NULL)
+			return -ENOMEM;
+	}
+	f.counted = counted;
+	f.dirkey = (struct str){ key, n };
+	r = fill_believed(&f, d->h->listing, d->off, a.ino, nowait);
+	return r < 0 && f.used == 0 ? r : (ssize_t)f.used;
+}
+
+static void dir_reply(fuse_req_t req, const char *buf, ssize_t n)
+{
+	if (n < 0)
+		reply_err(req, (int)n);
+	else
+		fuse_reply_buf(req, buf, (size_t)n);
+}
+
+static void readdir_free(struct fs *fs, struct readdir_rq *d)
+{
+	handle_put(fs, d->h);
+	free(d);
+}
+
+static void readdir_fini(struct rq *rq)
+{
+	readdir_free(rq->fs, container_of(rq, struct readdir_rq, rq));
+}
+
+static int enough_cb(void *arg, uint64_t number, const struct listing_entry *e)
+{
+	(void)arg, (void)number, (void)e;
+	return 1;
+}
+
+/*
+ * First the disk is waited for, which a signal may end; then the reply is
+ * claimed, and only then are lookups counted, since they must be sent.
+ */
+static void readdir_run(struct rq *rq)
+{
+	struct readdir_rq *d = container_of(rq, struct readdir_rq, rq);
+	AUTO_FREE char *buf = malloc(MAX(d->size, (size_t)1));
+	ssize_t n = buf == NULL
+			? -ENOMEM
+			: listing_each(d->h->listing, first_entry(d->off),
+				       enough_cb, NULL);
+
+	if (rq_claim(rq)) {
+		if (n >= 0)
+			n = dir_fill(d, rq->fs, rq->req, buf, true);
+		if (n == -EAGAIN) /* out of memory again already */
+			n = dir_fill(d, rq->fs, rq->req, buf, false);
+		dir_reply(rq->req, buf, n);
+	}
+	rq_unref(rq);
 }
 
 static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -259,37 +362,37 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct fs *fs = fuse_req_userdata(req);
 	struct handle *h = handles_get(fs->handles, fi->fh);
 	AUTO_FREE char *buf = NULL;
-	AUTO_FREE uint64_t *counted = NULL;
-	struct filling f = { .fs = fs, .req = req, .dir = ino, .plus = plus };
-	char key[UFS_KEY_MAX + 1];
-	struct inode_attr a;
-	size_t n;
-	int r = h != NULL && h->listing != NULL && off >= 0 ? 0 : -EBADF;
+	struct readdir_rq *d;
+	ssize_t n;
 
-	if (r == 0)
-		r = inodes_get(fs->inodes, ino, &a, NULL);
-	if (r == 0)
-		r = inodes_key(fs->inodes, ino, key, &n);
-	if (r == 0) {
-		f.size = MIN(size, REPLY_MAX);
-		buf = malloc(f.size > 0 ? f.size : 1);
-		if (plus)
-			counted =
-			    malloc((f.size / PLUS_MIN + 1) * sizeof(*counted));
-		r = buf != NULL && (!plus || counted != NULL) ? 0 : -ENOMEM;
+	if (h == NULL || h->listing == NULL || off < 0) {
+		reply_err(req, -EBADF);
+		handle_put(fs, h);
+		return;
 	}
-	if (r == 0) {
-		f.buf = buf;
-		f.counted = counted;
-		f.dirkey = (struct str){ key, n };
-		r = fill_believed(&f, h->listing, (uint64_t)off, a.ino);
+	size = MIN(size, REPLY_MAX);
+	d = calloc(1, sizeof(*d));
+	buf = malloc(MAX(size, (size_t)1));
+	if (d == NULL || buf == NULL) {
+		reply_err(req, -ENOMEM);
+		handle_put(fs, h);
+		free(d);
+		return;
 	}
-	/* What was counted in the reply must be sent. */
-	if (r < 0 && f.used == 0)
-		reply_err(req, r);
-	else
-		fuse_reply_buf(req, f.buf, f.used);
-	handle_put(fs, h);
+	d->h = h;
+	d->ino = ino;
+	d->off = (uint64_t)off;
+	d->size = size;
+	d->plus = plus;
+	n = dir_fill(d, fs, req, buf, true);
+	if (n == -EAGAIN) {
+		rq_init(&d->rq, fs, req, readdir_fini);
+		rq_run(&d->rq, readdir_run);
+		rq_wait(&d->rq);
+		return;
+	}
+	dir_reply(req, buf, n);
+	readdir_free(fs, d);
 }
 
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

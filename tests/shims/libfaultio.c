@@ -158,6 +158,9 @@ static bool call_listed(const struct rule *r, const char *call)
 	return strcmp(r->calls, ",*,") == 0 || strstr(r->calls, name) != NULL;
 }
 
+/* A read with RWF_NOWAIT: a disk that stalls has it say EAGAIN at once. */
+static _Thread_local bool nowait;
+
 /*
  * Is this call to fail? Returns its errno, 0 for no, -1 for a short one;
  * sleeps first when it is to stall.
@@ -186,6 +189,10 @@ static int fault(const char *call, const char *path)
 		if (fired) {
 			error = r->short_io ? -1 : r->error;
 			stall = r->stall_ms;
+		}
+		if (fired && nowait && stall > 0) {
+			error = EAGAIN;
+			stall = 0;
 		}
 	}
 	pthread_mutex_unlock(&lock);
@@ -316,7 +323,12 @@ ssize_t preadv64(int fd, const struct iovec *v, int n, off_t off)
 
 ssize_t preadv2(int fd, const struct iovec *v, int n, off_t off, int flags)
 {
-	FAIL_IF(fault_fd("pread", fd), -1);
+	int e;
+
+	nowait = (flags & RWF_NOWAIT) != 0;
+	e = fault_fd("pread", fd);
+	nowait = false;
+	FAIL_IF(e, -1);
 	REAL(ssize_t, preadv64v2, (int, const struct iovec *, int, off_t, int))
 	return real_preadv64v2(fd, v, n, off, flags);
 }
