@@ -485,7 +485,8 @@ static void list_all(struct ranges *all)
 	while (more) {
 		help(all);
 		lock_take(&all->lock);
-		for (struct range *r = all->first; r != NULL; r = r->next)
+		for (struct range *r = all->first;
+		     r != NULL && all->waiting == 0; r = r->next)
 			if (pool_withdraw(meta_of(all)->pool, &r->job))
 				all->helpers--;
 		more = all->helpers > 0 || all->running > 0;
