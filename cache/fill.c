@@ -885,7 +885,7 @@ int fill_whole(struct object *o, bool bypass)
 	lock_take(&o->lock);
 	if (o->fills != NULL) {
 		fill_join_locked(o, o->fills);
-	} else {
+	} else if (o->opening != NULL) { /* else another's has answered all */
 		f = fill_new(o, 0, (unsigned)n);
 		if (f != NULL) {
 			f->whole = true;
