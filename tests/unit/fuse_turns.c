@@ -81,14 +81,14 @@ static void start(void)
 		    0);
 }
 
+/* The end of the file is passed on by each to the next. */
 static void stop(void)
 {
 	lock_take(&lock);
 	let_go = true;
 	event_broadcast(&changed);
 	lock_drop(&lock);
-	for (size_t i = 0; i < THREADS; i++)
-		pthread_cancel(threads[i]);
+	shutdown(ends[0], SHUT_WR);
 	for (size_t i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	turns_fini(&turns);
@@ -167,13 +167,19 @@ START_TEST(a_brief_request_that_waits_stops_nobody)
 }
 END_TEST
 
+/* The address sanitizer takes what is left of a cancelled thread's stack for
+ * in use. */
+#ifndef __SANITIZE_ADDRESS__
 START_TEST(who_waits_for_a_turn_can_be_ended)
 {
 	send_request(OPEN, 1, 0);
 	ck_assert(wait_total(1));
 	/* stop() joins those who wait and the one who listens. */
+	for (size_t i = 0; i < THREADS; i++)
+		pthread_cancel(threads[i]);
 }
 END_TEST
+#endif
 
 int main(void)
 {
@@ -184,6 +190,8 @@ int main(void)
 	tcase_add_test(t, one_thread_reads_all_brief_requests);
 	tcase_add_test(t, before_a_long_request_another_thread_listens);
 	tcase_add_test(t, a_brief_request_that_waits_stops_nobody);
+#ifndef __SANITIZE_ADDRESS__
 	tcase_add_test(t, who_waits_for_a_turn_can_be_ended);
+#endif
 	return RUN_CASES(t);
 }
