@@ -425,7 +425,9 @@ static const char *fix_for(int err)
 	case EDQUOT:
 		return "make room on its disk";
 	case EIO:
-		return "look after its disk";
+	case EUCLEAN: /* ext4 and xfs: its structures are damaged, */
+	case EBADMSG: /* or do not match their checksum */
+		return "check its disk (fsck)";
 	default:
 		return NULL;
 	}

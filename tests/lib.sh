@@ -313,8 +313,9 @@ sim_sha() { # KEY: hash of the bytes that the store holds
 # The answers to GETs of a small and of a large object are spoilt by a rule with
 # these members. Once: the next try is right. Each time: the read fails, after
 # right bytes at most. Nothing wrong is kept.
+# REFUSED_SIZES: of the files, when not one small and one large.
 expect_refused() { # NAME RULE-MEMBERS [WHEN: once, each or, by default, both]
-	for size in 900000 9000000; do
+	for size in ${REFUSED_SIZES:-900000 9000000}; do
 		for times in ${3:-once each}; do
 			key=$1-$size-$times
 			sim_put "$key" "size=$size&seed=$size" >"$W/o"

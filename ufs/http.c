@@ -324,19 +324,24 @@ static enum plan try_once(struct run *r, int *err)
 	return plan;
 }
 
-/* An outage is said at its beginning and its end, not by each who meets it. */
+/*
+ * An outage is said at its beginning and its end, not by each who meets it. A
+ * store that never answered is the mount's matter, which is refused.
+ */
 static void say_silent(struct http *h, const struct http_op *op, int err)
 {
 	bool silent = err == -ETIMEDOUT || err == -EHOSTUNREACH;
+	int was = atomic_load(&h->heard);
 
-	if (err == -ECANCELED || silent == atomic_load(&h->silent) ||
-	    silent == atomic_exchange(&h->silent, silent))
+	if (err == -ECANCELED || was == (silent ? SILENT : ANSWERS) ||
+	    (silent && was == NOTHING_YET))
 		return;
-	if (silent)
+	was = atomic_exchange(&h->heard, silent ? SILENT : ANSWERS);
+	if (silent && was == ANSWERS)
 		log_warn("ufs: %s does not answer: %s; what is cached is still "
 			 "served",
 			 op->where, ufs_last_error());
-	else
+	else if (!silent && was == SILENT)
 		log_info("ufs: %s answers again", op->where);
 }
 

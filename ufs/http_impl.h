@@ -55,7 +55,9 @@ struct http {
 	_Atomic int64_t busy_said; /* when a refusal of load was */
 	_Atomic int64_t dns_said;  /* when a name was not found */
 	atomic_bool no_range_said; /* that it ignores Range */
-	atomic_bool silent;        /* the last operation got no answer */
+	/* NOTHING_YET until an operation got an answer, then of the last one.
+	 */
+	_Atomic enum { NOTHING_YET, ANSWERS, SILENT } heard;
 };
 
 /* libcurl, once for the process. -EIO when it does not start. */

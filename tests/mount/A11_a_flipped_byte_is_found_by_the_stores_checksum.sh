@@ -25,7 +25,8 @@ sim_put kms "size=1000&seed=7&etag=$md5&sse=aws:kms" >"$W/o"
 sim_put parts 'size=1000&seed=8&etag=opaque-2&checksum=crc32c&checksum_text=AAAAAA==-2' >"$W/o"
 sim_put cut 'size=900000&seed=9&etag=opaque&checksum=crc64nvme' >"$W/o"
 sim_rule '{"name":"cut","op":"GET","key":"cut","count":1,"after_bytes":500000,"then":"rst"}'
-mount_tarn read-timeout=20s
+# Each is fetched when it is asked for, not before.
+mount_tarn read-timeout=20s,prefetch=off
 counter() { mount_stat "$MNT" "m['counters']['$1']"; }
 
 for k in $kinds; do
@@ -65,7 +66,7 @@ done
 # No bytes of a wrong answer are in the cache.
 umount_tarn
 sim clear ''
-mount_tarn
+mount_tarn prefetch=off
 for k in $kinds etag; do
 	expect_eq "$(sha "$MNT/stays-$k")" "$(sim_sha "stays-$k")" "$k from the cache"
 done

@@ -6,6 +6,8 @@
 need_fuse
 start_store
 mount_tarn consistency=strict,read-timeout=2s,metadata-timeout=2s,stall-timeout=500ms
+# Small files are asked for whole, without a range.
+REFUSED_SIZES='1100000 9000000'
 expect_refused absent '"content_range":"absent"'
 expect_refused shifted '"content_range":"shifted"'
 expect_refused oversize '"content_range":"oversize"'
