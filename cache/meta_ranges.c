@@ -32,8 +32,7 @@
 
 #define PAGE 1000
 #define WIDTH 16       /* ranges listed at once */
-#define CUT_FIRST 3    /* pages after which a directory is cut, */
-#define CUT_AGAIN 8    /* and a range of it */
+#define CUT_AFTER 8    /* pages of a directory, or of a range of it */
 #define CUTS_MAX 32    /* of one range at a time */
 #define LEVELS_MAX 128 /* bytes of a name that are looked at */
 #define DEAR 2         /* pages' time that a probe may take */
@@ -155,7 +154,7 @@ static struct range *range_new(struct ranges *all, struct str after,
 	memset(r, 0, offsetof(struct range, last));
 	r->job.run = helper_run;
 	r->all = all;
-	r->cut_at = after.n > 0 ? CUT_AGAIN : CUT_FIRST;
+	r->cut_at = CUT_AFTER;
 	spool_init(&r->entries, meta_of(all)->disk);
 	r->after.p = str_dup(after);
 	r->after.n = after.n;
