@@ -158,6 +158,12 @@ bool disk_admit(struct disk *d, int64_t bytes);
 /* Would so much more fit without eviction, and leave a little? */
 bool disk_has_room(struct disk *d, uint64_t bytes);
 
+/*
+ * Would a refusal of so many bytes be only for a moment, while eviction is
+ * behind? Not when the file system is full, or the disk not well.
+ */
+bool disk_makes_room(const struct disk *d, uint64_t bytes);
+
 /* Mark as used now: atime, at most every ten minutes. */
 void disk_touch(struct disk *d, int fd);
 

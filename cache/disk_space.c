@@ -159,6 +159,12 @@ bool disk_has_room(struct disk *d, uint64_t bytes)
 	       disk_bytes(d) + bytes <= limit - limit / 32;
 }
 
+bool disk_makes_room(const struct disk *d, uint64_t bytes)
+{
+	return disk_state(d) == DISK_OK && !atomic_load(&d->tight) &&
+	       !atomic_load(&d->full) && bytes <= disk_limit(d);
+}
+
 static struct pin **pin_slot(struct disk *d, const struct disk_id *id)
 {
 	struct pin **p = &d->pins[(id->b[18] << 8 | id->b[19]) % PIN_BUCKETS];

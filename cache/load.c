@@ -3,7 +3,9 @@
  * load.c - bringing objects onto the SSD, and taking them off it
  *
  * Loading fetches what is missing in parts, a few at a time, behind every
- * demand read.
+ * demand read. A cache that has been used for long is at its limit, where it
+ * refuses what comes while eviction is behind: such parts stay in memory and
+ * are written a moment later.
  */
 #include <errno.h>
 
@@ -12,6 +14,7 @@
 #include "cache/cache_impl.h"
 
 #define PARTS_AT_ONCE 4
+#define ROOM_WAIT (10 * NSEC_PER_SEC) /* for eviction */
 
 struct loader {
 	struct fill_waiter waiter;
@@ -22,6 +25,7 @@ struct loader {
 	unsigned running;
 	uint64_t bytes;
 	int err;
+	int64_t give_up; /* waiting for room; 0: nothing was refused */
 };
 
 static void part_ended(struct fill_waiter *w, int err, uint64_t bytes)
@@ -96,7 +100,9 @@ static void pause_briefly(struct loader *l)
 static int load_part(struct object *o, struct loader *l, uint64_t page,
 		     size_t n, struct cancel *cancel)
 {
-	int64_t deadline = clock_ns() + o->cache->conf.read_timeout;
+	int64_t deadline = l->give_up != 0
+			       ? l->give_up
+			       : clock_ns() + o->cache->conf.read_timeout;
 	bool present[FILL_PAGES_MAX];
 
 	for (;;) {
@@ -128,7 +134,9 @@ static int load_part(struct object *o, struct loader *l, uint64_t page,
 		 */
 		fill_write_kept(o);
 		if (clock_ns() > deadline)
-			return r == -EBUSY ? -ETIMEDOUT : r;
+			return r != -EBUSY       ? r
+			       : l->give_up != 0 ? -ENOSPC
+						 : -ETIMEDOUT;
 		wait_parts(l, 0);
 		pause_briefly(l);
 	}
@@ -150,6 +158,42 @@ static int load_missing(struct object *o, struct loader *l,
 		page += n;
 	}
 	return err;
+}
+
+/* Is it only a matter of time that all of the object may be written? */
+static bool room_is_made(struct object *o)
+{
+	for (size_t i = 0; i < o->extents; i++) {
+		struct disk_id id;
+		uint64_t length;
+		struct disk *d = object_extent_id(o, i, &id, &length);
+
+		if (d == NULL || !disk_makes_room(d, length))
+			return false;
+	}
+	return true;
+}
+
+/* Load what is missing, and wait for the room that it needs. */
+static int load_all(struct object *o, struct loader *l, struct cancel *cancel)
+{
+	int err;
+
+	l->give_up = 0;
+	for (;;) {
+		err = load_missing(o, l, cancel);
+		wait_parts(l, 0);
+		if (err == 0)
+			err = l->err;
+		if (err != -ENOSPC || cancelled(cancel) || !room_is_made(o))
+			return err;
+		if (l->give_up == 0)
+			l->give_up = clock_ns() + ROOM_WAIT;
+		else if (clock_ns() > l->give_up)
+			return err;
+		l->err = 0;
+		pause_briefly(l);
+	}
 }
 
 static int verify_all(struct object *o, struct cancel *cancel)
@@ -186,20 +230,12 @@ int object_load(struct object *o, bool verify, uint64_t *fetched,
 		return 0;
 	lock_init(&l.lock, RANK_CONTROL);
 	event_init(&l.ended);
-	err = load_missing(o, &l, cancel);
-	wait_parts(&l, 0);
-	if (err == 0)
-		err = l.err;
-	*fetched = l.bytes;
-	if (err == 0 && verify) {
+	err = load_all(o, &l, cancel);
+	if (err == 0 && verify)
 		err = verify_all(o, cancel);
-		if (err == 0) /* bad pages were dropped: fetch them again */
-			err = load_missing(o, &l, cancel);
-		wait_parts(&l, 0);
-		*fetched = l.bytes;
-		if (err == 0)
-			err = l.err;
-	}
+	if (err == 0 && verify) /* bad pages were dropped: fetch them again */
+		err = load_all(o, &l, cancel);
+	*fetched = l.bytes;
 	event_fini(&l.ended);
 	lock_fini(&l.lock);
 	return err;

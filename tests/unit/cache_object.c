@@ -643,6 +643,37 @@ START_TEST(A11_nothing_is_kept_of_a_small_object_that_stayed_wrong)
 }
 END_TEST
 
+START_TEST(loading_waits_for_the_room_that_eviction_makes)
+{
+	struct disk *d;
+	uint64_t fetched;
+	struct rig r;
+
+	rig_init(&r, _i == 0 ? 300000 : MIB(5), true);
+	d = r.cache->disks[0];
+	/* More than it may hold, until the walk that eviction asks for. */
+	ck_assert_int_eq(disk_recount(d, NULL, NULL), 0);
+	disk_account(d, (int64_t)disk_limit(d) * 2);
+	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL), 0);
+	ck_assert_uint_eq(cached(&r), r.store.size);
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(loading_does_not_wait_for_room_that_will_not_come)
+{
+	int64_t began = clock_ns();
+	uint64_t fetched;
+	struct rig r;
+
+	rig_init(&r, MIB(5), true);
+	atomic_store(&r.cache->disks[0]->state, DISK_DEGRADED);
+	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL), -ENOSPC);
+	ck_assert_int_lt(clock_ns() - began, 5 * NSEC_PER_SEC);
+	rig_fini(&r);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("object");
@@ -684,6 +715,9 @@ int main(void)
 	tcase_add_test(t, a_load_of_which_a_part_broke_off_has_failed);
 	tcase_add_loop_test(t, loading_writes_what_was_kept_in_memory_only, 0,
 			    2);
+	tcase_add_loop_test(t, loading_waits_for_the_room_that_eviction_makes,
+			    0, 2);
+	tcase_add_test(t, loading_does_not_wait_for_room_that_will_not_come);
 	tcase_add_test(t, A11_a_small_object_is_shown_once_it_is_right);
 	tcase_add_test(t,
 		       A11_nothing_is_kept_of_a_small_object_that_stayed_wrong);
