@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 
@@ -164,7 +165,6 @@ class Mount:
         self.command, self.find_pid, self.cache = command, pid, cache
         self.pid = None
         self.process = None
-        self.past = 0
 
     def start(self, first="big.bin"):
         """Seconds from the mount command to the first stat."""
@@ -222,8 +222,9 @@ class Mount:
                 if os.path.getsize(path) >= 16 << 20:
                     os.unlink(path)
         if os.path.isdir(self.cache):
-            self.past += 1
-            os.rename(self.cache, "%s.%d" % (self.cache, self.past))
+            os.rename(self.cache, tempfile.mkdtemp(
+                prefix=os.path.basename(self.cache) + ".",
+                dir=os.path.dirname(self.cache)))
         drop_caches()
 
 
