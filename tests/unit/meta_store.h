@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/stats.h"
@@ -43,8 +44,12 @@ struct store {
 	int fail_head, fail_list;
 	unsigned fail_page; /* this LIST fails, counted from 1 */
 	bool same_token, empty_pages;
-	bool hold_big; /* pages beyond LOOKUP_LIST_MAX entries wait */
-	unsigned big;  /* such pages asked for */
+	bool hold_big;   /* pages beyond LOOKUP_LIST_MAX entries wait */
+	unsigned big;    /* such pages asked for */
+	int page_ms;     /* what a LIST of some entries takes; 0: no time */
+	int begin_ms;    /* and what beginning behind a key adds */
+	unsigned probes; /* LISTs of one entry */
+	unsigned listing, at_once; /* LISTs under way; most there were */
 };
 
 static struct store store;
@@ -111,7 +116,7 @@ static bool page(const struct ufs_list *q, size_t *at, struct ufs_entry *out,
 		const char *slash;
 		struct ufs_entry *e = &out[*n];
 
-		if (!str_starts(key, q->prefix))
+		if (!str_starts(key, q->prefix) || str_cmp(key, q->after) <= 0)
 			continue;
 		if (*n == q->max)
 			return true;
@@ -134,6 +139,18 @@ static bool page(const struct ufs_list *q, size_t *at, struct ufs_entry *out,
 	return false;
 }
 
+/* Called with the mutex, which others have meanwhile. */
+static void take_time(const struct ufs_list *q)
+{
+	int ms = store.page_ms + (q->after.n > 0 ? store.begin_ms : 0);
+
+	if (ms == 0)
+		return;
+	pthread_mutex_unlock(&store.mutex);
+	usleep((useconds_t)ms * 1000);
+	pthread_mutex_lock(&store.mutex);
+}
+
 static int store_list(struct ufs *u, const struct ufs_list *q, char **token,
 		      ufs_entry_cb *cb, void *arg, struct cancel *cancel)
 {
@@ -146,7 +163,11 @@ static int store_list(struct ufs *u, const struct ufs_list *q, char **token,
 	(void)u;
 	pthread_mutex_lock(&store.mutex);
 	store.lists++;
+	store.probes += q->max == 1;
+	store.listing++;
+	store.at_once = MAX(store.at_once, store.listing);
 	pthread_cond_broadcast(&store.changed);
+	take_time(q);
 	if (at > LOOKUP_LIST_MAX + 20) {
 		store.big++;
 		pthread_cond_broadcast(&store.changed);
@@ -165,6 +186,7 @@ static int store_list(struct ufs *u, const struct ufs_list *q, char **token,
 		more = page(q, &at, entries, &n);
 	more = more || store.same_token;
 	snprintf(next, sizeof(next), "%zu", store.same_token ? 7 : at);
+	store.listing--;
 	pthread_mutex_unlock(&store.mutex);
 	free(*token);
 	*token = more && r == 0 ? strdup(next) : NULL;
