@@ -55,9 +55,12 @@
 	X(COUNTER, prefetch_read_files, "of those files, opened since")        \
 	X(COUNTER, prefetch_read_bytes, "of those bytes, opened since")        \
 	X(COUNTER, memory_waits, "fetches that waited for memory")             \
+	X(COUNTER, inode_asks, "inodes the kernel was asked to forget")        \
+	X(COUNTER, plain_entries, "entries listed without an inode to spare")  \
 	X(COUNTER, interrupted, "requests ended by a signal")                  \
 	X(GAUGE, store_limit, "requests that the store is asked at a time")    \
 	X(GAUGE, inodes, "inodes the kernel knows")                            \
+	X(GAUGE, inode_bytes, "memory that these inodes take")                 \
 	X(GAUGE, handles, "open files and directories")                        \
 	X(GAUGE, memory_bytes, "bytes of the memory budget in use")
 

@@ -20,7 +20,7 @@
  * the INIT request and add to its reply (mount.c), and OPEN is answered by
  * fuse_reply_buf with a fuse_open_out of our own. The layouts and numbers
  * are those of Linux 6.9 and later, include/uapi/linux/fuse.h (7.40), which
- * the headers of Debian 12 (7.38) lack.
+ * the headers of Debian 12 (7.38) lack. FUSE_NOTIFY_PRUNE is of 6.18 (7.45).
  */
 #ifndef FUSE_BACKING_H
 #define FUSE_BACKING_H
@@ -36,6 +36,7 @@
 #define WIRE_INIT_EXT (UINT32_C(1) << 30) /* FUSE_INIT_EXT */
 #define WIRE_PARALLEL_DIROPS (UINT32_C(1) << 18)
 #define WIRE_PASSTHROUGH2 (UINT32_C(1) << 5) /* FUSE_PASSTHROUGH >> 32 */
+#define WIRE_NOTIFY_PRUNE 9                  /* FUSE_NOTIFY_PRUNE */
 #define WIRE_FOPEN_DIRECT_IO (UINT32_C(1) << 0)
 #define WIRE_FOPEN_KEEP_CACHE (UINT32_C(1) << 1)
 #define WIRE_FOPEN_NOFLUSH (UINT32_C(1) << 5)
@@ -66,6 +67,12 @@ struct wire_out_header { /* fuse_out_header */
 	uint32_t len;
 	int32_t error;
 	uint64_t unique;
+};
+
+struct wire_notify_prune_out { /* fuse_notify_prune_out; nodeids follow */
+	uint32_t count;
+	uint32_t padding;
+	uint64_t spare;
 };
 
 struct wire_init_out { /* fuse_init_out */

@@ -64,6 +64,14 @@ void fs_forgot(struct fs *fs)
 		pool_submit(fs->jobs, &fs->trim, POOL_BACKGROUND);
 }
 
+bool fs_crowded(struct fs *fs)
+{
+	if (!inodes_crowded(fs->inodes))
+		return false;
+	pruner_wake(fs->pruner);
+	return true;
+}
+
 int fs_backing_fd(struct fs *fs)
 {
 	return atomic_load(&fs->passthrough) ? fuse_session_fd(fs->se) : -1;
@@ -112,6 +120,8 @@ int fs_new(const struct fs_conf *conf, struct fs **out)
 			       &fs->inodes);
 	}
 	if (r == 0)
+		inodes_set_share(fs->inodes, conf->inode_bytes);
+	if (r == 0)
 		r = handles_new(&fs->handles);
 	if (r == 0)
 		r = pool_new("lookup",
@@ -120,6 +130,8 @@ int fs_new(const struct fs_conf *conf, struct fs **out)
 			     &fs->jobs);
 	if (r == 0)
 		r = pool_new("interrupt", 1, &fs->enders);
+	if (r == 0)
+		r = pruner_new(fs, conf->prune_by_name, &fs->pruner);
 	if (r < 0)
 		fs_free(fs);
 	else
@@ -140,6 +152,7 @@ void fs_free(struct fs *fs)
 	}
 	pool_stop(fs->jobs);
 	pool_stop(fs->enders);
+	pruner_free(fs->pruner); /* no lookup is left to wake it */
 	while (fs->handles != NULL &&
 	       (h = handles_remove_any(fs->handles)) != NULL)
 		handle_put(fs, h);

@@ -32,6 +32,8 @@ struct fs_conf {
 	uint64_t small_file;
 	unsigned max_background; /* threads for lookups; 0 = 16 */
 	bool passthrough;        /* try it; false: never */
+	size_t inode_bytes;      /* share of memory for inodes; 0: any */
+	bool prune_by_name;      /* as before Linux 6.18 (for tests) */
 
 	/* mounting */
 	const char *source; /* what /proc/mounts shows: s3://bucket/prefix */

@@ -21,6 +21,7 @@
 #include "fuse/handles.h"
 #include "fuse/inodes.h"
 #include "fuse/names.h"
+#include "fuse/prune.h"
 #include "fuse/request.h"
 #include "fuse/turns.h"
 
@@ -40,6 +41,9 @@ struct fs {
 	struct pool *enders; /* one thread that answers EINTR */
 	struct job trim;     /* of the heap, when many inodes were forgotten */
 	atomic_bool trimming;
+	struct pruner *pruner;
+	atomic_uint
+	    in_dirs; /* requests that hold a directory's lock and wait */
 	struct rq_list waiting;
 	struct turns turns; /* of the loop's threads */
 
@@ -63,6 +67,12 @@ struct fs {
 
 /* Inodes were forgotten: give their memory back when it is much. */
 void fs_forgot(struct fs *fs);
+
+/*
+ * Are there more inodes than their share of memory has room for? Then no
+ * listing is to make new ones, and the kernel is being asked to forget.
+ */
+bool fs_crowded(struct fs *fs);
 
 /* /dev/fuse for backing ids, or -1 when there is no passthrough. */
 int fs_backing_fd(struct fs *fs);

@@ -9,10 +9,18 @@
  * hash maps (parent, type, component) to the current record of
  * that name. One lock guards it all: every section under it is short, and
  * the longest walk is as deep as a key has slashes.
+ *
+ * Who is to be forgotten first is found as page replacement finds it: a hand
+ * goes round the records, takes the mark `recent` off those that were looked
+ * up or opened since it last came by, and stops at those without. That costs
+ * one bit a record, where a list in order of use would cost two words of each.
+ * The share counts what records in use need: the holes between them are the
+ * next ones' room, and shrink only where whole chunks become free.
  */
 #include "fuse/inodes.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include <xxhash.h>
 
@@ -23,6 +31,8 @@
 #define CHUNK (UINT32_C(1) << CHUNK_BITS)
 #define INDEX_MAX UINT32_MAX
 #define FREED_MANY 65536
+#define HEAP_MIN 32 /* what the smallest piece of heap takes */
+#define HEAP_HEAD 8 /* and any piece besides its bytes, rounded up to 16 */
 
 struct inode {
 	uint32_t generation;
@@ -53,6 +63,7 @@ struct inode {
 	bool used;
 	bool hashed;
 	bool gone;
+	bool recent; /* looked up or opened since the hand passed */
 	unsigned st_flags;
 };
 
@@ -67,8 +78,13 @@ struct chunk {
 struct inodes {
 	struct lock lock;
 	uint64_t ino_seed; /* set once */
+	size_t share;      /* the same, before there are inodes */
+
+	atomic_bool crowded; /* written under lock, read by anyone */
 
 	/* under lock */
+	size_t bytes;  /* that the records in use need */
+	uint32_t hand; /* index that inodes_idle() looks at next */
 	struct chunk *chunks;
 	uint32_t nchunks;
 	uint32_t count; /* of indexes that chunks have */
@@ -254,6 +270,45 @@ static void slot_drop(struct inodes *t, uint32_t i)
 	c->free = c->fresh = 0;
 }
 
+static const char *tag_of(const struct inode *in)
+{
+	return in->text + in->n;
+}
+
+/* What a record in use needs of memory: itself, its text, its bucket. */
+static size_t cost_of(const struct inode *in)
+{
+	size_t text = in->n + 2u;
+
+	if (in->type != INODE_DIR) {
+		size_t version = strlen(tag_of(in));
+
+		text += version + strlen(tag_of(in) + version + 1);
+	}
+	text = (text + HEAP_HEAD + 15) / 16 * 16;
+	return sizeof(*in) + MAX(text, (size_t)HEAP_MIN) + sizeof(uint32_t);
+}
+
+bool inodes_crowded(const struct inodes *t)
+{
+	return atomic_load_explicit(&t->crowded, memory_order_relaxed);
+}
+
+static void count_locked(struct inodes *t, const struct inode *in, bool more)
+    TSA(requires_capability(t->lock))
+{
+	size_t cost = cost_of(in);
+
+	t->bytes = more ? t->bytes + cost : t->bytes - cost;
+	stat_add(STAT_inodes, more ? 1 : -1);
+	stat_add(STAT_inode_bytes, more ? (int64_t)cost : -(int64_t)cost);
+	if (inodes_crowded(t))
+		more = t->bytes > t->share / 8 * 7;
+	else
+		more = t->share > 0 && t->bytes > t->share;
+	atomic_store_explicit(&t->crowded, more, memory_order_relaxed);
+}
+
 /* Free a record that nothing holds, and its parents likewise. */
 static void release_locked(struct inodes *t, uint32_t i)
     TSA(requires_capability(t->lock))
@@ -265,8 +320,8 @@ static void release_locked(struct inodes *t, uint32_t i)
 		if (in->lookups != 0 || in->children != 0 || in->run != NULL)
 			return;
 		hash_remove(t, i);
+		count_locked(t, in, false);
 		slot_drop(t, i);
-		stat_add(STAT_inodes, -1);
 		at(t, parent)->children--;
 		i = parent;
 	}
@@ -354,8 +409,10 @@ void inodes_free(struct inodes *t)
 
 		if (in == NULL)
 			continue;
-		free(in->text);
 		stat_add(STAT_inodes, -1);
+		if (i != INODE_ROOT)
+			stat_add(STAT_inode_bytes, -(int64_t)cost_of(in));
+		free(in->text);
 	}
 	for (uint32_t i = 0; i < t->nchunks; i++)
 		free(t->chunks[i].records);
@@ -375,11 +432,6 @@ static void attr_of(const struct inode *in, uint32_t i, struct inode_attr *out)
 		.type = in->type,
 		.gone = in->gone,
 	};
-}
-
-static const char *tag_of(const struct inode *in)
-{
-	return in->text + in->n;
 }
 
 /*
@@ -453,7 +505,7 @@ static int make_locked(struct inodes *t, uint32_t parent, enum inode_type type,
 	at(t, parent)->children++;
 	hash_grow(t);
 	hash_insert(t, i);
-	stat_inc(STAT_inodes);
+	count_locked(t, in, true);
 	*index = i;
 	return 0;
 }
@@ -484,6 +536,7 @@ int inodes_lookup(struct inodes *t, uint64_t parent, enum inode_type type,
 	if (r == 0) {
 		at(t, i)->lookups++;
 		at(t, i)->gone = false;
+		at(t, i)->recent = true;
 		attr_of(at(t, i), i, out);
 	}
 	lock_drop(&t->lock);
@@ -502,6 +555,50 @@ void inodes_forget(struct inodes *t, uint64_t nodeid, uint64_t n)
 		release_locked(t, i);
 	}
 	lock_drop(&t->lock);
+}
+
+void inodes_set_share(struct inodes *t, size_t bytes)
+{
+	t->share = bytes;
+}
+
+/* Move the hand by up to so many records. How many idle ones it met. */
+static size_t idle_locked(struct inodes *t, uint64_t *nodeids, size_t max,
+			  uint32_t steps) TSA(requires_capability(t->lock))
+{
+	size_t n = 0;
+
+	for (; steps > 0 && n < max; steps--) {
+		uint32_t i = t->hand < t->count ? t->hand : 0;
+		struct inode *in = used_at(t, i);
+
+		t->hand = i + 1;
+		if (in == NULL || i == INODE_ROOT || in->run != NULL ||
+		    in->children != 0 ||
+		    (in->type == INODE_DIR && in->shown_opens > 0))
+			continue;
+		if (in->recent)
+			in->recent = false;
+		else
+			nodeids[n++] = nodeid_of(in, i);
+	}
+	return n;
+}
+
+/* A chunk's worth at a time, so that nobody waits for long. */
+size_t inodes_idle(struct inodes *t, uint64_t *nodeids, size_t max)
+{
+	uint32_t chunks, n = 0;
+
+	lock_take(&t->lock);
+	chunks = t->nchunks;
+	lock_drop(&t->lock);
+	for (; chunks > 0 && n < max; chunks--) {
+		lock_take(&t->lock);
+		n += (uint32_t)idle_locked(t, nodeids + n, max - n, CHUNK);
+		lock_drop(&t->lock);
+	}
+	return n;
 }
 
 bool inodes_many_freed(struct inodes *t)
@@ -637,6 +734,7 @@ void *inodes_attach(struct inodes *t, uint64_t nodeid, void *fresh)
 		run = in->run;
 		if (run != NULL)
 			in->run_refs++;
+		in->recent = true;
 	}
 	lock_drop(&t->lock);
 	return run;
@@ -666,6 +764,32 @@ static bool is_below(struct str key, struct str below)
 				(key.n == below.n || key.p[below.n] == '/'));
 }
 
+static void place_of(struct inodes *t, uint32_t i, struct inode_place *out)
+{
+	const struct inode *in = at(t, i);
+
+	out->nodeid = nodeid_of(in, i);
+	out->parent = nodeid_of(at(t, in->parent), in->parent);
+	out->type = in->type;
+	out->n = in->n;
+	if (in->n > 0)
+		memcpy(out->comp, in->text, in->n);
+	out->comp[in->n] = '\0';
+}
+
+int inodes_place(struct inodes *t, uint64_t nodeid, struct inode_place *out)
+{
+	struct inode *in;
+	uint32_t i;
+
+	lock_take(&t->lock);
+	in = find_locked(t, nodeid, &i);
+	if (in != NULL && i != INODE_ROOT)
+		place_of(t, i, out);
+	lock_drop(&t->lock);
+	return in != NULL && i != INODE_ROOT ? 0 : -ESTALE;
+}
+
 /* Look at one chunk's worth of records, so that nobody waits for long. */
 static bool next_below_locked(struct inodes *t, struct str key,
 			      uint64_t *cursor, struct inode_place *out)
@@ -682,13 +806,7 @@ static bool next_below_locked(struct inodes *t, struct str key,
 		if (in == NULL || key_locked(t, i, buf, &n) < 0 ||
 		    !is_below((struct str){ buf, n }, key))
 			continue;
-		out->nodeid = nodeid_of(in, i);
-		out->parent = nodeid_of(at(t, in->parent), in->parent);
-		out->type = in->type;
-		out->n = in->n;
-		if (in->n > 0)
-			memcpy(out->comp, in->text, in->n);
-		out->comp[in->n] = '\0';
+		place_of(t, i, out);
 		return true;
 	}
 	return false;

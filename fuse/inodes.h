@@ -53,6 +53,23 @@ int inodes_lookup(struct inodes *t, uint64_t parent, enum inode_type type,
 		  struct str comp, const struct ufs_stat *st,
 		  struct inode_attr *out);
 
+/*
+ * The share of memory for the records, in bytes; 0, as at first: none. They
+ * are crowded from when they need more until they need an eighth less: then
+ * listings are to make no new ones, and the kernel is to be asked to forget
+ * (prune.h). Asking whether they are costs a load.
+ */
+void inodes_set_share(struct inodes *t, size_t bytes);
+bool inodes_crowded(const struct inodes *t);
+
+/*
+ * Up to max inodes that the kernel can probably forget: of files that are not
+ * open and of directories without known children, those first that were not
+ * looked up since they were last passed over here. Returns how many, in
+ * nodeids; 0 when a whole round found none.
+ */
+size_t inodes_idle(struct inodes *t, uint64_t *nodeids, size_t max);
+
 /* Take back n lookups. An unknown nodeid is ignored. */
 void inodes_forget(struct inodes *t, uint64_t nodeid, uint64_t n);
 
@@ -117,6 +134,9 @@ struct inode_place {
 };
 bool inodes_next_below(struct inodes *t, struct str key, uint64_t *cursor,
 		       struct inode_place *out);
+
+/* Where an inode is. -ESTALE when there is none. */
+int inodes_place(struct inodes *t, uint64_t nodeid, struct inode_place *out);
 
 /* The inode of comp in parent if the kernel knows one. -ENOENT if not. */
 int inodes_find(struct inodes *t, uint64_t parent, enum inode_type type,

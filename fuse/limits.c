@@ -141,6 +141,11 @@ uint64_t limits_memory_default(void)
 	return MIN(MAX(n, MIB(64)), (uint64_t)MIB(16 << 10));
 }
 
+size_t limits_inodes(uint64_t memory)
+{
+	return MAX((size_t)(memory / 4), (size_t)MIB(40));
+}
+
 void limits_raise_files(void)
 {
 	struct rlimit rl;

@@ -14,6 +14,12 @@ uint64_t limits_memory(void);
 uint64_t limits_memory_default(void);
 
 /*
+ * What the inodes that the kernel knows may take besides memory=: a quarter
+ * of that, but what 200,000 of long names need in any case (40 MiB).
+ */
+size_t limits_inodes(uint64_t memory);
+
+/*
  * The smallest limit among root/PATH and its parents, where PATH stands in
  * the text of a /proc/PID/cgroup; UINT64_MAX when there is none. The tests
  * give a root of their own.

@@ -403,8 +403,7 @@ void mount_stop(struct fs *fs)
 			 strerror(errno));
 }
 
-/* Without a path to the mount (it was detached), cut the connection. */
-static void cut(struct fs *fs)
+void mount_cut(struct fs *fs)
 {
 	AUTO_CLOSE int fd = -1;
 	char file[64];
@@ -428,5 +427,5 @@ void mount_wake(struct fs *fs)
 	    makedev(sx.stx_dev_major, sx.stx_dev_minor) == fs->dev)
 		(void)fstatfs(fd, &sfs);
 	else
-		cut(fs);
+		mount_cut(fs); /* it was detached: no path leads there */
 }

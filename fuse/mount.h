@@ -71,4 +71,7 @@ void mount_stop(struct fs *fs);
  */
 void mount_wake(struct fs *fs);
 
+/* End the connection: whatever the kernel waits for from us fails. */
+void mount_cut(struct fs *fs);
+
 #endif

@@ -12,6 +12,8 @@
  * READDIRPLUS always: an entry that fits in the reply is also a lookup, as
  * long as the listing is believed. One that was invalidated while its handle
  * is open still gives its names, but nothing that the kernel would keep (S7).
+ * The same when there are more inodes than fit (prune.h): then who wants
+ * attributes looks names up one by one, and a mere `find` needs none.
  *
  * What the kernel's memory has of the listing is answered on the loop's
  * thread, the rest on the pool: an SSD that stalls holds up nobody else.
@@ -19,6 +21,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/stats.h"
 #include "fuse/fs_impl.h"
 #include "fuse/walk.h"
 
@@ -195,6 +198,10 @@ static int fill_cb(void *arg, uint64_t number, const struct listing_entry *le)
 		return 0; /* a bare marker is just the directory */
 	if (!fill_fits(f, name))
 		return 1;
+	if (f->plus && f->until > 0 && fs_crowded(fs)) {
+		stat_inc(STAT_plain_entries);
+		f->until = 0;
+	}
 	/*
 	 * An entry without a nodeid counts no lookup: for plain readdir, for
 	 * strict mounts, where it would not be believed, and without memory.
@@ -324,6 +331,7 @@ static void readdir_free(struct fs *fs, struct readdir_rq *d)
 
 static void readdir_fini(struct rq *rq)
 {
+	atomic_fetch_sub(&rq->fs->in_dirs, 1);
 	readdir_free(rq->fs, container_of(rq, struct readdir_rq, rq));
 }
 
@@ -386,6 +394,7 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	d->plus = plus;
 	n = dir_fill(d, fs, req, buf, true);
 	if (n == -EAGAIN) {
+		atomic_fetch_add(&fs->in_dirs, 1);
 		rq_init(&d->rq, fs, req, readdir_fini);
 		rq_run(&d->rq, readdir_run);
 		rq_wait(&d->rq);

@@ -95,6 +95,7 @@ static void answer(struct fs *fs, fuse_req_t req, uint64_t parent, int r,
 		reply_err(req, r);
 		return;
 	}
+	(void)fs_crowded(fs);
 	fs_entry(fs, &a, w->until, &e);
 	if (fuse_reply_entry(req, &e) != 0)
 		inodes_forget(fs->inodes, a.nodeid, 1);
@@ -102,6 +103,7 @@ static void answer(struct fs *fs, fuse_req_t req, uint64_t parent, int r,
 
 static void lookup_fini(struct rq *rq)
 {
+	atomic_fetch_sub(&rq->fs->in_dirs, 1);
 	free(container_of(rq, struct lookup, rq));
 }
 
@@ -140,6 +142,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		reply_err(req, -ENOMEM);
 		return;
 	}
+	atomic_fetch_add(&fs->in_dirs, 1);
 	rq_init(&l->rq, fs, req, lookup_fini);
 	l->parent = parent;
 	memcpy(l->key, key, n + 1);

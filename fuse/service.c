@@ -360,6 +360,8 @@ static int mount_fs(struct service *s, char why[static WHY_MAX])
 		.dir_mode = (mode_t)options_number(o, OPT_DIR_MODE),
 		.consistency = options_consistency(o, &ttl),
 		.small_file = (uint64_t)options_number(o, OPT_SMALL_FILE),
+		.inode_bytes =
+		    limits_inodes((uint64_t)options_number(o, OPT_MEMORY)),
 		.passthrough =
 		    strcmp(options_text(o, OPT_PASSTHROUGH), "off") != 0,
 		.source = s->source,

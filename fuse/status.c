@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "fuse/fs.h"
+#include "fuse/limits.h"
 
 #define USD_GET 0.4e-6
 #define USD_LIST 5e-6
@@ -128,6 +129,7 @@ static json_t *mount_json(const struct service *s)
 {
 	json_t *m = json_object();
 	bool pass = fs_passthrough(s->fs);
+	uint64_t memory = (uint64_t)options_number(s->options, OPT_MEMORY);
 
 	json_object_set_new(m, "dir", status_text(s->dir));
 	json_object_set_new(m, "source", status_text(s->source));
@@ -159,10 +161,12 @@ static json_t *mount_json(const struct service *s)
 	json_object_set_new(m, "ssd", ssd_json(s));
 	json_object_set_new(m, "ring",
 			    json_pack("{s:i, s:[]}", "epoch", 0, "workers"));
-	json_object_set_new(
-	    m, "memory",
-	    json_pack("{s:I, s:I}", "used", (json_int_t)memory_used(), "limit",
-		      (json_int_t)options_number(s->options, OPT_MEMORY)));
+	json_object_set_new(m, "memory",
+			    json_pack("{s:I, s:I, s:I, s:I}", "used",
+				      (json_int_t)memory_used(), "limit",
+				      (json_int_t)memory, "inodes",
+				      count(STAT_inode_bytes), "inodes_limit",
+				      (json_int_t)limits_inodes(memory)));
 	json_object_set_new(m, "inodes", json_integer(count(STAT_inodes)));
 	json_object_set_new(
 	    m, "commits",

@@ -33,6 +33,10 @@
 static char top[64], src[96], mnt[96], dir_cache[96];
 static unsigned char *big;
 
+/* Of the mounts that a test makes; setup() puts them back. */
+static size_t inode_bytes;
+static bool prune_by_name;
+
 static struct ufs *ufs;
 static struct cache *cache;
 static struct fs *fs;
@@ -78,6 +82,8 @@ static struct fs_conf fs_conf(enum consistency consistency, bool passthrough)
 		.consistency = consistency,
 		.small_file = MIB(1),
 		.passthrough = passthrough,
+		.inode_bytes = inode_bytes,
+		.prune_by_name = prune_by_name,
 		.source = src,
 		.dir = mnt,
 		.allow_other = true,
@@ -141,6 +147,8 @@ static void stop(void)
 
 static void setup(void)
 {
+	inode_bytes = 0;
+	prune_by_name = false;
 	strcpy(top, "/tmp/tarn-fs-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(top));
 	snprintf(src, sizeof(src), "%s/src", top);
@@ -444,6 +452,74 @@ START_TEST(S3_a_new_version_is_a_new_inode_of_the_same_number)
 }
 END_TEST
 
+static size_t count_names(const char *dir)
+{
+	DIR *d = opendir(dir);
+	size_t n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
+
+static bool becomes_at_most(enum stat_id s, int64_t most)
+{
+	for (int i = 0; i < 2000 && stat_read(s) > most; i++)
+		usleep(10000);
+	return stat_read(s) <= most;
+}
+
+/* By number and by name: what is used stays, what is not goes. */
+START_TEST(the_kernel_is_asked_to_forget_above_the_share)
+{
+	char name[64], cwd[PATH_MAX];
+	int held, dir, i;
+	struct stat st;
+
+	for (i = 0; i < 3000; i++) {
+		snprintf(name, sizeof(name), "d/%06d", i);
+		put(name, "y\n", 2);
+	}
+	ck_assert_int_eq(mkdir(path(src, "d/cwd"), 0755), 0);
+	put("d/cwd/in", "z\n", 2);
+	inode_bytes = KIB(200); /* some 1,300 of them */
+	prune_by_name = _i == 1;
+	start(CONSISTENCY_TTL, true, true);
+	held = open(path(mnt, "d/000007"), O_RDONLY);
+	ck_assert_int_ge(held, 0);
+	dir = open(path(mnt, "d/cwd"), O_RDONLY | O_DIRECTORY);
+	ck_assert_int_ge(dir, 0);
+	ck_assert_int_eq(fchdir(dir), 0);
+	close(dir);
+	ck_assert_uint_eq(count_names(path(mnt, "d")), 3000 + 4);
+	for (int round = 0; round < 2; round++)
+		for (i = 0; i < 3000; i++) {
+			snprintf(name, sizeof(name), "d/%06d", i);
+			ck_assert_int_eq(stat(path(mnt, name), &st), 0);
+			ck_assert_int_eq(st.st_size, 2);
+		}
+	ck_assert_int_gt(stat_read(STAT_inode_asks), 0);
+	ck_assert(becomes_at_most(STAT_inode_bytes, (int64_t)inode_bytes));
+	ck_assert_uint_eq(count_names(path(mnt, "d")), 3000 + 4);
+	ck_assert(becomes_at_most(STAT_inode_bytes, (int64_t)inode_bytes));
+	/* In use all the time. */
+	ck_assert_ptr_nonnull(getcwd(cwd, sizeof(cwd)));
+	ck_assert_str_eq(cwd, path(mnt, "d/cwd"));
+	ck_assert_int_eq(stat("in", &st), 0);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", held);
+	ck_assert_int_gt(readlink(name, cwd, sizeof(cwd)), 0);
+	ck_assert_int_eq(strncmp(cwd, path(mnt, "d/000007"), strlen(mnt) + 9),
+			 0);
+	ck_assert_ptr_null(memmem(cwd, sizeof(cwd), "deleted", 7));
+	ck_assert_int_eq(pread(held, cwd, 2, 0), 2);
+	close(held);
+	ck_assert_int_eq(chdir("/"), 0);
+	stop();
+}
+END_TEST
+
 START_TEST(S1_an_O_DIRECT_open_asks_the_store_and_sees_the_new_version)
 {
 	char *buf = aligned_alloc(4096, 4096);
@@ -670,6 +746,8 @@ int main(void)
 	    c, S3_a_new_version_is_a_new_inode_of_the_same_number, 0, 2);
 	tcase_add_test(
 	    c, S1_an_O_DIRECT_open_asks_the_store_and_sees_the_new_version);
+	tcase_add_loop_test(c, the_kernel_is_asked_to_forget_above_the_share, 0,
+			    2);
 	tcase_add_loop_test(c, S7_invalidate_makes_the_next_stat_ask, 0, 3);
 	tcase_add_test(c, a_path_and_its_key_lead_to_each_other);
 	tcase_add_loop_test(c, opens_of_every_kind_mix, 0, ARRAY_SIZE(kinds));

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/stats.h"
+#include "fuse/limits.h"
 #include "tests/unit/run.h"
 
 static struct inodes *t;
@@ -23,6 +24,7 @@ static void teardown(void)
 {
 	inodes_free(t);
 	ck_assert_int_eq(stat_read(STAT_inodes), 0);
+	ck_assert_int_eq(stat_read(STAT_inode_bytes), 0);
 }
 
 static struct ufs_stat version(const char *v, uint64_t size)
@@ -334,6 +336,115 @@ static void *churn(void *arg)
 	return NULL;
 }
 
+/* File number i in dir, of about 168 bytes; 200 of them are 33,600. */
+static struct inode_attr numbered(uint64_t dir, int i)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%07d", i);
+	return look(dir, INODE_FILE, name, "0123456789abcdef0123456789abcdef");
+}
+
+START_TEST(inodes_are_crowded_from_their_share_until_an_eighth_below)
+{
+	struct inode_attr a[200];
+	size_t share, n = 0;
+
+	numbered(INODE_ROOT, 1000);
+	ck_assert(!inodes_crowded(t));
+	share = (size_t)stat_read(STAT_inode_bytes) * 101;
+	inodes_set_share(t, share);
+	while (!inodes_crowded(t)) {
+		ck_assert_uint_lt(n, ARRAY_SIZE(a));
+		a[n] = numbered(INODE_ROOT, (int)n);
+		n++;
+	}
+	ck_assert_uint_eq(n, 101);
+	ck_assert_int_gt(stat_read(STAT_inode_bytes), (int64_t)share);
+	while (inodes_crowded(t)) {
+		ck_assert_uint_gt(n, 0);
+		inodes_forget(t, a[--n].nodeid, 1);
+	}
+	ck_assert_uint_ge(n, 86);
+	ck_assert_uint_le(n, 88);
+	a[n] = numbered(INODE_ROOT, (int)n); /* no more until the share */
+	ck_assert(!inodes_crowded(t));
+}
+END_TEST
+
+static bool among(uint64_t nodeid, const uint64_t *ids, size_t n)
+{
+	while (n > 0)
+		if (ids[--n] == nodeid)
+			return true;
+	return false;
+}
+
+START_TEST(those_not_looked_up_again_are_idle_first)
+{
+	struct inode_attr a[100];
+	uint64_t ids[200];
+	size_t n;
+
+	for (int i = 0; i < 100; i++)
+		a[i] = numbered(INODE_ROOT, i);
+	ck_assert_uint_eq(inodes_idle(t, ids, ARRAY_SIZE(ids)), 0);
+	for (int i = 0; i < 100; i += 2)
+		numbered(INODE_ROOT, i);
+	n = inodes_idle(t, ids, ARRAY_SIZE(ids));
+	ck_assert_uint_eq(n, 50);
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(among(a[i].nodeid, ids, n), i % 2);
+	/* The oldest first, and as many as asked for. */
+	n = inodes_idle(t, ids, 10);
+	ck_assert_uint_eq(n, 10);
+	ck_assert_uint_eq(ids[0], a[0].nodeid);
+	/* The hand goes on where it was. */
+	n = inodes_idle(t, ids, 10);
+	ck_assert_uint_eq(n, 10);
+	ck_assert_uint_eq(ids[0], a[10].nodeid);
+}
+END_TEST
+
+START_TEST(what_is_open_or_has_children_is_not_idle)
+{
+	struct inode_attr open = look(INODE_ROOT, INODE_FILE, "open", "v");
+	struct inode_attr parent = look(INODE_ROOT, INODE_DIR, "parent", "");
+	struct inode_attr child = numbered(parent.nodeid, 1);
+	struct inode_attr listed = look(INODE_ROOT, INODE_DIR, "listed", "");
+	struct inode_place at;
+	bool cache, keep;
+	uint64_t ids[8];
+	int run;
+
+	inodes_attach(t, open.nodeid, &run);
+	inodes_dir_open(t, listed.nodeid, 5, &cache, &keep);
+	inodes_idle(t, ids, ARRAY_SIZE(ids)); /* the marks go */
+	ck_assert_uint_eq(inodes_idle(t, ids, ARRAY_SIZE(ids)), 1);
+	ck_assert_uint_eq(ids[0], child.nodeid);
+	ck_assert_int_eq(inodes_place(t, ids[0], &at), 0);
+	ck_assert_uint_eq(at.parent, parent.nodeid);
+	ck_assert_str_eq(at.comp, "0000001");
+	inodes_forget(t, child.nodeid, 1);
+	ck_assert_int_eq(inodes_place(t, child.nodeid, &at), -ESTALE);
+	ck_assert_int_eq(inodes_place(t, INODE_ROOT, &at), -ESTALE);
+	inodes_dir_close(t, listed.nodeid);
+	inodes_detach(t, open.nodeid);
+	inodes_idle(t, ids, ARRAY_SIZE(ids));
+	ck_assert_uint_eq(inodes_idle(t, ids, ARRAY_SIZE(ids)), 3);
+}
+END_TEST
+
+START_TEST(two_hundred_thousand_inodes_fit_in_the_least_share)
+{
+	inodes_set_share(t, limits_inodes(0));
+	for (int i = 0; i < 200000; i++)
+		numbered(INODE_ROOT, i);
+	ck_assert(!inodes_crowded(t));
+	ck_assert_int_le(stat_read(STAT_inode_bytes) / 200000, 200);
+}
+END_TEST
+
 START_TEST(threads_may_look_up_and_forget_at_once)
 {
 	pthread_t threads[4];
@@ -375,6 +486,11 @@ int main(void)
 		       the_kernel_keeps_one_listing_of_a_directory_at_a_time);
 	tcase_add_test(c, all_inodes_below_a_key_are_found_and_no_others);
 	tcase_add_test(c, a_hundred_thousand_inodes_come_and_go);
+	tcase_add_test(
+	    c, inodes_are_crowded_from_their_share_until_an_eighth_below);
+	tcase_add_test(c, those_not_looked_up_again_are_idle_first);
+	tcase_add_test(c, what_is_open_or_has_children_is_not_idle);
+	tcase_add_test(c, two_hundred_thousand_inodes_fit_in_the_least_share);
 	tcase_add_test(c, threads_may_look_up_and_forget_at_once);
 	return RUN_CASES(c);
 }
