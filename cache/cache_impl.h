@@ -50,8 +50,7 @@ struct fill {
 	bool whole;
 	bool ahead; /* of a stream whose reader is still to come */
 
-	struct disk *pinned; /* keeps its extent from eviction, or NULL */
-	struct disk_id extent_id;
+	struct disk_pin pin; /* keeps its extent from eviction */
 
 	/* the fetching thread's alone */
 	size_t got;      /* bytes received */
@@ -141,6 +140,7 @@ struct object {
 	bool complete;        /* nothing to fetch ahead */
 	bool verifying;       /* the background pass runs */
 	bool handed;          /* a user was given the file in its one slot */
+	struct disk_pin pin;  /* of that file, if it is a large one */
 	struct extent **dead; /* were handed; closed at the end */
 	size_t ndead;
 	struct extent_slot slots[];

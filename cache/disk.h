@@ -167,9 +167,19 @@ bool disk_makes_room(const struct disk *d, uint64_t bytes);
 /* Mark as used now: atime, at most every ten minutes. */
 void disk_touch(struct disk *d, int fd);
 
-/* Names to keep from eviction while they are being filled or read. */
-void disk_pin(struct disk *d, const struct disk_id *id);
-void disk_unpin(struct disk *d, const struct disk_id *id);
+/*
+ * A name to keep from eviction while it is being filled or read. It is part of
+ * what fills or reads, so that pinning needs no memory and cannot fail; it must
+ * not move until it is unpinned. Several may have the same name. All zeros: no
+ * pin; unpinning that does nothing.
+ */
+struct disk_pin {
+	struct disk_pin *next; /* the disk's, under its lock */
+	struct disk *disk;     /* borrowed; NULL: no pin */
+	struct disk_id id;
+};
+void disk_pin(struct disk *d, const struct disk_id *id, struct disk_pin *pin);
+void disk_unpin(struct disk_pin *pin);
 
 /*
  * Evict until at most target bytes are held (tests, `tarn free`). Returns

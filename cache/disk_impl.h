@@ -32,12 +32,6 @@
 #define STRAY_AGE 3600  /* seconds a file may stay in tmp/ */
 #define TOUCH_EVERY 600 /* seconds */
 
-struct pin {
-	struct pin *next;
-	struct disk_id id;
-	unsigned count;
-};
-
 struct disk {
 	/* set once at open */
 	char *dir; /* absolute */
@@ -70,9 +64,9 @@ struct disk {
 
 	struct lock lock;
 	/* under lock */
-	struct pin *pins[PIN_BUCKETS];
-	int64_t errors[ERRORS_OFF]; /* when, as a ring */
-	unsigned nerrors;           /* in all */
+	struct disk_pin *pins[PIN_BUCKETS]; /* borrowed */
+	int64_t errors[ERRORS_OFF];         /* when, as a ring */
+	unsigned nerrors;                   /* in all */
 	bool kick_space, kick_health, kick_walk;
 	struct event kicked;
 	unsigned started; /* of threads */

@@ -578,14 +578,6 @@ void disk_close(struct disk *d)
 		must(pthread_join(d->threads[i], NULL));
 	if (d->tmp >= 0)
 		disk_usage_sync(d);
-	for (size_t i = 0; i < PIN_BUCKETS; i++) {
-		while (d->pins[i] != NULL) {
-			struct pin *p = d->pins[i];
-
-			d->pins[i] = p->next;
-			free(p);
-		}
-	}
 	int fds[] = { d->root, d->v1, d->tmp };
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)

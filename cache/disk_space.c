@@ -165,55 +165,47 @@ bool disk_makes_room(const struct disk *d, uint64_t bytes)
 	       !atomic_load(&d->full) && bytes <= disk_limit(d);
 }
 
-static struct pin **pin_slot(struct disk *d, const struct disk_id *id)
+static struct disk_pin **pin_bucket(struct disk *d, const struct disk_id *id)
 {
-	struct pin **p = &d->pins[(id->b[18] << 8 | id->b[19]) % PIN_BUCKETS];
-
-	while (*p != NULL && memcmp(&(*p)->id, id, sizeof(*id)) != 0)
-		p = &(*p)->next;
-	return p;
+	return &d->pins[(id->b[18] << 8 | id->b[19]) % PIN_BUCKETS];
 }
 
-void disk_pin(struct disk *d, const struct disk_id *id)
+void disk_pin(struct disk *d, const struct disk_id *id, struct disk_pin *pin)
 {
-	struct pin *mine = calloc(1, sizeof(*mine));
-	struct pin **p;
+	struct disk_pin **bucket = pin_bucket(d, id);
 
+	pin->disk = d;
+	pin->id = *id;
 	lock_take(&d->lock);
-	p = pin_slot(d, id);
-	/* Out of memory: it may be evicted, which costs a fetch. */
-	if (*p == NULL && mine != NULL) {
-		mine->id = *id;
-		*p = take_ptr(mine);
-	}
-	if (*p != NULL)
-		(*p)->count++;
+	pin->next = *bucket;
+	*bucket = pin;
 	lock_drop(&d->lock);
-	free(mine);
 }
 
-void disk_unpin(struct disk *d, const struct disk_id *id)
+void disk_unpin(struct disk_pin *pin)
 {
-	struct pin **p, *gone = NULL;
+	struct disk *d = take_ptr(pin->disk);
+	struct disk_pin **p;
 
+	if (d == NULL)
+		return;
 	lock_take(&d->lock);
-	p = pin_slot(d, id);
-	if (*p != NULL && --(*p)->count == 0) {
-		gone = *p;
-		*p = gone->next;
-	}
+	for (p = pin_bucket(d, &pin->id); *p != pin; p = &(*p)->next)
+		;
+	*p = pin->next;
 	lock_drop(&d->lock);
-	free(gone);
 }
 
 bool disk_pinned(struct disk *d, const struct disk_id *id)
 {
-	bool pinned;
+	const struct disk_pin *p;
 
 	lock_take(&d->lock);
-	pinned = *pin_slot(d, id) != NULL;
+	for (p = *pin_bucket(d, id); p != NULL; p = p->next)
+		if (memcmp(&p->id, id, sizeof(*id)) == 0)
+			break;
 	lock_drop(&d->lock);
-	return pinned;
+	return p != NULL;
 }
 
 void disk_clean_tmp(struct disk *d)

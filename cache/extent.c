@@ -83,14 +83,9 @@ void extent_close(struct extent *e)
 	free(e);
 }
 
-void extent_pin(struct extent *e)
+void extent_pin(struct extent *e, struct disk_pin *pin)
 {
-	disk_pin(e->disk, &e->id);
-}
-
-void extent_unpin(struct extent *e)
-{
-	disk_unpin(e->disk, &e->id);
+	disk_pin(e->disk, &e->id, pin);
 }
 
 bool extent_gone(const struct extent *e)

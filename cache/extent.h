@@ -73,9 +73,8 @@ int extent_write_small(struct disk *d, const struct disk_id *id,
 struct extent *extent_ref(struct extent *e);
 void extent_close(struct extent *e); /* NULL is allowed */
 
-/* Keep it from eviction until it was unpinned as often. */
-void extent_pin(struct extent *e);
-void extent_unpin(struct extent *e);
+/* Keep it from eviction until disk_unpin(). */
+void extent_pin(struct extent *e, struct disk_pin *pin);
 
 /*
  * Its file was unlinked: evicted, or removed as broken. It can be read on, but

@@ -210,20 +210,16 @@ static struct fill *fill_new(struct object *o, uint64_t first, unsigned n)
 static void pin_extent(struct fill *f)
 {
 	struct object *o = f->object;
+	struct disk_id id;
+	struct disk *d;
 	uint64_t length;
 
 	if (f->whole || f->bypass)
 		return;
-	f->pinned = object_extent_id(o, f->first / object_extent_pages(o),
-				     &f->extent_id, &length);
-	if (f->pinned != NULL)
-		disk_pin(f->pinned, &f->extent_id);
-}
-
-static void unpin_extent(struct fill *f)
-{
-	if (f->pinned != NULL)
-		disk_unpin(take_ptr(f->pinned), &f->extent_id);
+	d = object_extent_id(o, f->first / object_extent_pages(o), &id,
+			     &length);
+	if (d != NULL)
+		disk_pin(d, &id, &f->pin);
 }
 
 static void fill_begin_locked(struct object *o, struct fill *f)
@@ -251,7 +247,7 @@ void fill_join_locked(struct object *o, struct fill *f)
 /* Out of the list. True: nobody reads it, so the caller is to free it. */
 static bool fill_leave_locked(struct object *o, struct fill *f)
 {
-	unpin_extent(f);
+	disk_unpin(&f->pin);
 	fill_unlink_locked(o, f);
 	f->finished = true;
 	return f->pins == 0;
@@ -288,7 +284,7 @@ static void fill_keep(struct fill *f)
 	uint64_t bytes = f->got;
 
 	stat_add(STAT_ssd_unadmitted, f->n);
-	unpin_extent(f);
+	disk_unpin(&f->pin);
 	lock_take(&o->lock);
 	f->waiter = NULL; /* others look for theirs under the lock */
 	f->state = FILL_KEPT;
@@ -306,7 +302,7 @@ static void fill_stored(struct fill *f)
 	struct object *o = f->object;
 	bool keep;
 
-	unpin_extent(f);
+	disk_unpin(&f->pin);
 	lock_take(&o->lock);
 	keep = f->ahead && atomic_load(&f->consumed) < f->n;
 	if (keep) {

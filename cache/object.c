@@ -188,15 +188,14 @@ static void object_remove_locked(struct cache *c, struct object *o)
 static void hand_out_locked(struct object *o) TSA(requires_capability(o->lock))
 {
 	if (!o->handed && o->st.size > EXTENT_SMALL_MAX)
-		extent_pin(o->slots[0].extent);
+		extent_pin(o->slots[0].extent, &o->pin);
 	o->handed = true;
 }
 
 /* Nobody uses what was handed out any more. */
 static void take_back_locked(struct object *o) TSA(requires_capability(o->lock))
 {
-	if (o->handed && o->st.size > EXTENT_SMALL_MAX)
-		extent_unpin(o->slots[0].extent);
+	disk_unpin(&o->pin);
 	o->handed = false;
 }
 

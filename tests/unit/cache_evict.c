@@ -190,18 +190,20 @@ END_TEST
 START_TEST(B13_what_is_pinned_stays)
 {
 	struct disk *d = dir_open(&dir, 0);
+	struct disk_pin a = { 0 }, b = { 0 };
 	struct disk_id id = nth(0);
 
 	for (unsigned i = 0; i < 600; i++)
 		ck_assert_int_eq(store(d, i, 1000 + i), 0);
-	disk_pin(d, &id);
-	disk_pin(d, &id);
-	disk_unpin(d, &id);
+	disk_pin(d, &id, &a);
+	disk_pin(d, &id, &b);
+	disk_unpin(&a);
+	disk_unpin(&a); /* is b's no more than it was */
 	walked(d);
 	disk_evict_to(d, 0);
 	for (unsigned i = 0; i < 600; i++)
 		ck_assert_int_eq(there(d, i), i == 0);
-	disk_unpin(d, &id);
+	disk_unpin(&b);
 	disk_evict_to(d, 0);
 	ck_assert(!there(d, 0));
 	disk_close(d);
@@ -392,6 +394,7 @@ static void *race(void *arg)
 
 	for (int i = 0; i < 150; i++) {
 		char key[8];
+		struct disk_pin pin;
 		struct disk_id id;
 		struct extent *e = NULL;
 		uint64_t n;
@@ -401,7 +404,7 @@ static void *race(void *arg)
 		snprintf(key, sizeof(key), "%u", x >> 16 & 31);
 		n = x >> 24 & 1 ? LARGE : SIZE;
 		id = id_of(key, n);
-		disk_pin(raced, &id);
+		disk_pin(raced, &id, &pin);
 		r = extent_open(raced, &id, n, &e);
 		if (r == -ENOENT && disk_admit(raced, (int64_t)n)) {
 			if (n == SIZE)
@@ -421,7 +424,7 @@ static void *race(void *arg)
 				atomic_fetch_add(&wrong, 1);
 		}
 		extent_close(e);
-		disk_unpin(raced, &id);
+		disk_unpin(&pin);
 	}
 	free(buf);
 	return NULL;
