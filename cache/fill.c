@@ -440,25 +440,36 @@ void fill_write_kept(struct object *o)
 	lock_drop(&o->lock);
 }
 
-static void store_run(struct job *job)
+/*
+ * Write what was fetched while the SSD was behind. To be called when less is
+ * being written than before, and when something is owed that was not: both
+ * are done under the memory lock, so whichever comes second sees the other,
+ * and nothing owed is left behind by the last writer.
+ */
+static void write_owed(struct cache *c)
 {
-	struct fill *f = container_of(job, struct fill, job);
-	struct object *o = f->object;
-	struct cache *c = o->cache;
-	size_t n = f->n;
+	struct fill *f = memory_take_owed(c);
+	struct object *o;
 
-	store_fill(f);
-	lock_take(&c->memory_lock);
-	c->writing -= n;
-	lock_drop(&c->memory_lock);
-	/* What was fetched while the SSD was behind. */
-	f = memory_take_owed(c);
 	if (f == NULL)
 		return;
 	o = f->object;
 	lock_take(&o->lock);
 	write_kept_locked(o, f);
 	lock_drop(&o->lock);
+}
+
+static void store_run(struct job *job)
+{
+	struct fill *f = container_of(job, struct fill, job);
+	struct cache *c = f->object->cache;
+	size_t n = f->n;
+
+	store_fill(f);
+	lock_take(&c->memory_lock);
+	c->writing -= n;
+	lock_drop(&c->memory_lock);
+	write_owed(c);
 }
 
 static void fill_store(struct fill *f)
@@ -489,6 +500,7 @@ static void fill_store(struct fill *f)
 	if (behind) {
 		f->owed = true;
 		keep_only(f);
+		write_owed(c);
 		return;
 	}
 	pool_submit(c->writers, &f->job, POOL_DEMAND);

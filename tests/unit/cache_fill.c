@@ -93,6 +93,94 @@ START_TEST(B5_reads_that_wait_for_memory_need_no_thread_of_the_disk)
 }
 END_TEST
 
+/*
+ * The writers are behind when a fill is to be written, and have ended before
+ * it is among those owed to the SSD. Two locks hold it up just there: a thread
+ * takes that of the memory while the fill's reader is told, and the test that
+ * of the object when the reader has let go of the fill.
+ */
+struct late {
+	struct rig *r;
+	pthread_t gate;
+	atomic_bool shut, open;
+	struct waited w;
+};
+
+static void *gate_main(void *arg)
+{
+	struct late *l = arg;
+
+	lock_take(&l->r->cache->memory_lock);
+	atomic_store(&l->shut, true);
+	while (!atomic_load(&l->open))
+		sched_yield();
+	lock_drop(&l->r->cache->memory_lock);
+	return NULL;
+}
+
+static void late_ended(struct object_read *read, int err,
+		       const struct iovec *iov, int niov)
+{
+	struct late *l = container_of(read, struct late, w.read);
+
+	ck_assert_int_eq(pthread_create(&l->gate, NULL, gate_main, l), 0);
+	while (!atomic_load(&l->shut))
+		sched_yield();
+	read_ended(read, err, iov, niov);
+}
+
+static void end_writers(struct late *l)
+{
+	struct object *o = l->r->object;
+	struct cache *c = l->r->cache;
+	int64_t unadmitted = stat_read(STAT_ssd_unadmitted);
+
+	lock_take(&o->lock);
+	while (atomic_load(&o->fills->consumed) < o->fills->n) {
+		lock_drop(&o->lock);
+		sched_yield();
+		lock_take(&o->lock);
+	}
+	atomic_store(&l->open, true);
+	while (stat_read(STAT_ssd_unadmitted) == unadmitted)
+		sched_yield();
+	lock_take(&c->memory_lock);
+	c->writing = 0;
+	lock_drop(&c->memory_lock);
+	ck_assert_ptr_null(memory_take_owed(c));
+	lock_drop(&o->lock);
+}
+
+START_TEST(what_is_owed_after_the_last_writer_looked_is_written)
+{
+	enum { SIZE = 500000 };
+	uint64_t bytes = 0;
+	struct late l = { 0 };
+	struct rig r;
+
+	rig_init(&r, SIZE, true);
+	l.r = &r;
+	lock_take(&r.cache->memory_lock);
+	r.cache->writing = r.cache->reserved_max;
+	lock_drop(&r.cache->memory_lock);
+	atomic_store(&r.cache->inline_writes, 1000); /* fetchers write none */
+	waited_init(&l.w);
+	l.w.read.len = SIZE;
+	l.w.read.done = late_ended;
+	object_read(r.object, &l.w.read);
+	waited_wait(&l.w);
+	waited_fini(&l.w);
+	ck_assert(l.w.right && l.w.got == SIZE);
+	end_writers(&l);
+	ck_assert_int_eq(pthread_join(l.gate, NULL), 0);
+	while (bytes < SIZE) { /* the test's timeout ends it */
+		ck_assert_int_eq(object_cached(r.object, &bytes), 0);
+		sched_yield();
+	}
+	rig_fini(&r);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("fill");
@@ -102,5 +190,6 @@ int main(void)
 	    t, an_open_of_what_is_prefetched_does_not_wait_behind_the_rest);
 	tcase_add_test(
 	    t, B5_reads_that_wait_for_memory_need_no_thread_of_the_disk);
+	tcase_add_test(t, what_is_owed_after_the_last_writer_looked_is_written);
 	return RUN_CASES(t);
 }
