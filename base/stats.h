@@ -59,6 +59,7 @@
 	X(COUNTER, plain_entries, "entries listed without an inode to spare")  \
 	X(COUNTER, interrupted, "requests ended by a signal")                  \
 	X(GAUGE, store_limit, "requests that the store is asked at a time")    \
+	X(GAUGE, spool_bytes, "memory of listings that are being written")     \
 	X(GAUGE, inodes, "inodes the kernel knows")                            \
 	X(GAUGE, inode_bytes, "memory that these inodes take")                 \
 	X(GAUGE, handles, "open files and directories")                        \

@@ -8,7 +8,8 @@
  * that proves large is cut into ranges, (after, end] each, in the order of
  * their keys; several are listed at once. The first goes to the writer as
  * its pages come, the others to a spool each, which follow in order when all
- * are there.
+ * are there. Only those that are being listed hold a buffer: as many as there
+ * are threads.
  *
  * Where to cut is found by asking for single keys. Let cur be the last name
  * listed. That there is a name behind all that share its first i bytes holds
@@ -454,6 +455,11 @@ static void help(struct ranges *all)
 		all->running++;
 		lock_drop(&all->lock);
 		err = list_range(all, r);
+		if (err == 0) {
+			err = spool_rest(&r->entries);
+			if (err < 0)
+				atomic_store(&all->writer_err, err);
+		}
 		if (err < 0)
 			failed(all, err);
 		lock_take(&all->lock);

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "base/stats.h"
+
 #define BUFFER KIB(128)
 
 void spool_init(struct spool *s, struct disk *disk)
@@ -27,14 +29,22 @@ static void unname(struct spool *s)
 	s->admitted = 0;
 }
 
+static void drop_buffer(struct spool *s)
+{
+	if (s->buf == NULL)
+		return;
+	free(s->buf);
+	s->buf = NULL;
+	stat_add(STAT_spool_bytes, -(int64_t)BUFFER);
+}
+
 void spool_fini(struct spool *s)
 {
 	unname(s);
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
-	free(s->buf);
-	s->buf = NULL;
+	drop_buffer(s);
 }
 
 static int memory_file(void)
@@ -166,6 +176,7 @@ int spool_append(struct spool *s, const void *bytes, size_t n)
 		s->buf = malloc(BUFFER);
 		if (s->buf == NULL)
 			return -ENOMEM;
+		stat_add(STAT_spool_bytes, BUFFER);
 	}
 	while (n > 0) {
 		size_t part = MIN(n, BUFFER - s->n);
@@ -182,6 +193,15 @@ int spool_append(struct spool *s, const void *bytes, size_t n)
 		}
 	}
 	return 0;
+}
+
+int spool_rest(struct spool *s)
+{
+	int r = s->n > 0 ? flush(s) : 0;
+
+	if (r == 0)
+		drop_buffer(s);
+	return r;
 }
 
 /* Is all of a range in the buffer? Else see that all of it is in the file. */

@@ -37,6 +37,12 @@ int spool_read(struct spool *s, uint64_t off, void *bytes, size_t n);
 int spool_patch(struct spool *s, uint64_t off, const void *bytes, size_t n);
 
 /*
+ * All bytes into the file, and the buffer back, until more is appended: for
+ * one of many that is complete and waits for its turn to be read.
+ */
+int spool_rest(struct spool *s);
+
+/*
  * End it with all bytes in the file, which the disk then has under id
  * (unless it refuses: then the file has no name). The caller owns *fd.
  */

@@ -900,6 +900,27 @@ START_TEST(ranges_side_by_side_give_each_entry_once_in_order)
 }
 END_TEST
 
+START_TEST(parts_that_are_listed_wait_for_their_turn_without_memory)
+{
+	enum { THREADS = 4, BUFFER = 128 << 10 };
+	struct cache_conf conf = { .ufs = &store.ufs,
+				   .memory = MIB(64),
+				   .consistency = CONSISTENCY_TTL,
+				   .ttl = FOREVER,
+				   .max_connections = THREADS };
+
+	meta_free(meta);
+	ck_assert_int_eq(meta_new(&conf, disk, &meta), 0);
+	store.page_ms = 3;
+	check_list();
+	ck_assert_uint_gt(store.at_once, 1);
+	/* One of each thread, and the two that are written in the end. */
+	ck_assert_int_gt(store.spooled, 0);
+	ck_assert_int_le(store.spooled, (THREADS + 2) * BUFFER);
+	ck_assert_int_eq(stat_read(STAT_spool_bytes), 0);
+}
+END_TEST
+
 /* As MinIO does: beginning somewhere reads the whole directory. */
 START_TEST(a_store_to_which_a_beginning_is_dear_is_asked_page_after_page)
 {
@@ -959,6 +980,8 @@ int main(void)
 	tcase_add_checked_fixture(ranges, setup_side_by_side, teardown);
 	tcase_add_test(ranges,
 		       ranges_side_by_side_give_each_entry_once_in_order);
+	tcase_add_test(
+	    ranges, parts_that_are_listed_wait_for_their_turn_without_memory);
 	tcase_add_test(
 	    ranges,
 	    a_store_to_which_a_beginning_is_dear_is_asked_page_after_page);

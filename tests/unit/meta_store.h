@@ -50,6 +50,7 @@ struct store {
 	int begin_ms;    /* and what beginning behind a key adds */
 	unsigned probes; /* LISTs of one entry */
 	unsigned listing, at_once; /* LISTs under way; most there were */
+	int64_t spooled; /* most of STAT_spool_bytes that a LIST saw */
 };
 
 static struct store store;
@@ -151,6 +152,22 @@ static void take_time(const struct ufs_list *q)
 	pthread_mutex_lock(&store.mutex);
 }
 
+/* Number of the first object behind a key. */
+static size_t behind(struct str key)
+{
+	size_t low = 0, high = store.n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (str_cmp(str_of(store.objects[middle].key), key) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 static int store_list(struct ufs *u, const struct ufs_list *q, char **token,
 		      ufs_entry_cb *cb, void *arg, struct cancel *cancel)
 {
@@ -166,6 +183,9 @@ static int store_list(struct ufs *u, const struct ufs_list *q, char **token,
 	store.probes += q->max == 1;
 	store.listing++;
 	store.at_once = MAX(store.at_once, store.listing);
+	store.spooled = MAX(store.spooled, stat_read(STAT_spool_bytes));
+	if (*token == NULL && q->after.n > 0)
+		at = behind(q->after);
 	pthread_cond_broadcast(&store.changed);
 	take_time(q);
 	if (at > LOOKUP_LIST_MAX + 20) {
