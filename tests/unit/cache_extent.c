@@ -5,6 +5,7 @@
 #include "cache/extent_impl.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -199,6 +200,35 @@ static uint64_t bad_pages(void)
 {
 	return numbers_of(disk).bad_pages;
 }
+
+static size_t descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
+
+START_TEST(a_large_extent_holds_two_descriptors_between_its_writes)
+{
+	struct disk_id id = id_of("large", LARGE);
+	size_t before = descriptors();
+	struct extent *e;
+
+	ck_assert_int_eq(extent_create(disk, &id, LARGE, &e), 0);
+	ck_assert_int_eq(extent_write(e, 0, PAGES - 2, pages), 0);
+	ck_assert_uint_eq(descriptors(), before + 2);
+	ck_assert_int_eq(extent_write(e, PAGES - 2, 2, pages + PAGES - 2), 0);
+	ck_assert(extent_trusted(e));
+	ck_assert_uint_eq(descriptors(), before + 2);
+	extent_close(e);
+	ck_assert_uint_eq(descriptors(), before);
+}
+END_TEST
 
 START_TEST(B6_no_flipped_bit_of_a_small_file_is_ever_served)
 {
@@ -675,6 +705,8 @@ static TCase *tests_of(const char *name, void (*before)(void))
 	tcase_add_loop_test(t, a_small_extent_reads_back_what_was_written, 0,
 			    9);
 	tcase_add_test(t, a_large_extent_reads_back_the_pages_written);
+	tcase_add_test(t,
+		       a_large_extent_holds_two_descriptors_between_its_writes);
 	tcase_add_test(t, B6_no_flipped_bit_of_a_small_file_is_ever_served);
 	tcase_add_test(t, B6_a_flipped_bit_of_a_large_file_costs_one_page);
 	tcase_add_test(t, B6_a_flipped_bit_of_a_map_is_never_believed);
