@@ -55,6 +55,7 @@ int meta_new(const struct cache_conf *conf, struct disk *disk,
 	/* Long listings must leave threads to lookups. */
 	pool_set_background_max(m->pool, MAX(1, threads - threads / 4));
 	lock_init(&m->lock, RANK_META);
+	gate_init(&m->gate);
 	*out = m;
 	return 0;
 }
@@ -70,6 +71,7 @@ void meta_free(struct meta *m)
 	pages_free_locked(m);
 	lock_drop(&m->lock);
 	lock_fini(&m->lock);
+	gate_fini(&m->gate);
 	free(m);
 }
 
@@ -153,6 +155,7 @@ static bool load(struct meta *m, struct str dirkey)
 	struct listing *l, *have;
 	bool newer = false;
 	struct dir *d;
+	int r;
 
 	if (m->disk == NULL || m->consistency == CONSISTENCY_STRICT)
 		return false;
@@ -167,7 +170,11 @@ static bool load(struct meta *m, struct str dirkey)
 	d->probed = now;
 	lock_drop(&m->lock);
 	drops_end(&drops);
-	if (listing_open(m->disk, &id, &l) < 0)
+	if (!gate_enter(&m->gate))
+		return false;
+	r = listing_open(m->disk, &id, &l);
+	gate_leave(&m->gate);
+	if (r < 0)
 		return false;
 	drops.n = 0;
 	lock_take(&m->lock);
@@ -197,7 +204,8 @@ static int absent(const struct meta *m, int64_t taken, struct meta_answer *out)
 
 /*
  * What a listing says. -EAGAIN: that name is absent from it, for too long to
- * be still believed, or (nowait) the disk must be read, or it is spoilt.
+ * be still believed, or the disk must be read (nowait) or stalls, or it is
+ * spoilt.
  */
 static int answer(struct meta *m, struct listing *l, struct str name,
 		  bool nowait, struct meta_answer *out)
@@ -207,10 +215,11 @@ static int answer(struct meta *m, struct listing *l, struct str name,
 				 .until = meta_until(m, taken) };
 	int r;
 
-	if (nowait)
-		r = listing_find_nowait(l, name, &a.object, &a.dir, &a.st);
-	else
+	r = listing_find_nowait(l, name, &a.object, &a.dir, &a.st);
+	if (r == -EAGAIN && !nowait && gate_enter(&m->gate)) {
 		r = listing_find(l, name, &a.object, &a.dir, &a.st);
+		gate_leave(&m->gate);
+	}
 	if (r < 0)
 		return -EAGAIN;
 	if (a.object || a.dir) {

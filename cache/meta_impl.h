@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/pool.h"
+#include "cache/gate.h"
 #include "cache/meta.h"
 
 #define DIRS_MAX 256 /* listings held open, at most */
@@ -123,6 +124,7 @@ struct meta {
 	int64_t ttl, negative_ttl, timeout;
 	size_t dirs_max;
 	struct pool *pool;
+	struct gate gate; /* of those who read listings from the disk */
 
 	struct lock lock;
 	/* under lock */

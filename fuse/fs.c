@@ -28,6 +28,7 @@
 #define LOOP_THREADS_MIN 4
 #define LOOP_THREADS_MAX 16
 #define JOB_THREADS 16
+#define DIR_THREADS 8
 
 void reply_err(fuse_req_t req, int err)
 {
@@ -129,6 +130,8 @@ int fs_new(const struct fs_conf *conf, struct fs **out)
 						      : JOB_THREADS,
 			     &fs->jobs);
 	if (r == 0)
+		r = pool_new("readdir", DIR_THREADS, &fs->dir_readers);
+	if (r == 0)
 		r = pool_new("interrupt", 1, &fs->enders);
 	if (r == 0)
 		r = pruner_new(fs, conf->prune_by_name, &fs->pruner);
@@ -151,6 +154,7 @@ void fs_free(struct fs *fs)
 		rq_list_drain(&fs->waiting);
 	}
 	pool_stop(fs->jobs);
+	pool_stop(fs->dir_readers);
 	pool_stop(fs->enders);
 	pruner_free(fs->pruner); /* no lookup is left to wake it */
 	while (fs->handles != NULL &&

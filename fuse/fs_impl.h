@@ -37,9 +37,10 @@ struct fs {
 
 	struct inodes *inodes;
 	struct handles *handles;
-	struct pool *jobs;   /* lookups and all that asks the store */
-	struct pool *enders; /* one thread that answers EINTR */
-	struct job trim;     /* of the heap, when many inodes were forgotten */
+	struct pool *jobs;        /* lookups and all that asks the store */
+	struct pool *dir_readers; /* listings from the SSD, for readdir */
+	struct pool *enders;      /* one thread that answers EINTR */
+	struct job trim; /* of the heap, when many inodes were forgotten */
 	atomic_bool trimming;
 	struct pruner *pruner;
 	atomic_uint

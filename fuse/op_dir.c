@@ -16,7 +16,8 @@
  * attributes looks names up one by one, and a mere `find` needs none.
  *
  * What the kernel's memory has of the listing is answered on the loop's
- * thread, the rest on the pool: an SSD that stalls holds up nobody else.
+ * thread, the rest on a pool for just that: an SSD that stalls holds up nobody
+ * else, not even a lookup.
  */
 #include <errno.h>
 
@@ -396,7 +397,7 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	if (n == -EAGAIN) {
 		atomic_fetch_add(&fs->in_dirs, 1);
 		rq_init(&d->rq, fs, req, readdir_fini);
-		rq_run(&d->rq, readdir_run);
+		rq_run_on(&d->rq, fs->dir_readers, readdir_run);
 		rq_wait(&d->rq);
 		return;
 	}

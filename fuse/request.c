@@ -185,13 +185,19 @@ static void work_run(struct job *job)
 
 static bool work_withdraw(struct rq *rq)
 {
-	return pool_withdraw(rq->fs->jobs, &rq->work);
+	return pool_withdraw(rq->pool, &rq->work);
 }
 
 void rq_run(struct rq *rq, void (*fn)(struct rq *rq))
 {
+	rq_run_on(rq, rq->fs->jobs, fn);
+}
+
+void rq_run_on(struct rq *rq, struct pool *pool, void (*fn)(struct rq *rq))
+{
+	rq->pool = pool;
 	rq->run = fn;
 	rq->work.run = work_run;
 	rq_set_withdraw(rq, work_withdraw);
-	pool_submit(rq->fs->jobs, &rq->work, POOL_DEMAND);
+	pool_submit(pool, &rq->work, POOL_DEMAND);
 }

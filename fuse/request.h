@@ -59,6 +59,7 @@ struct rq {
 	atomic_bool ending; /* the EINTR job was submitted */
 	struct job end;
 	struct job work;
+	struct pool *pool; /* borrowed: where work is to run */
 	void (*run)(struct rq *rq);
 };
 
@@ -103,5 +104,8 @@ void rq_finish_err(struct rq *rq, int err);
  * rq_wait() after it.
  */
 void rq_run(struct rq *rq, void (*fn)(struct rq *rq));
+
+/* The same on another pool. */
+void rq_run_on(struct rq *rq, struct pool *pool, void (*fn)(struct rq *rq));
 
 #endif

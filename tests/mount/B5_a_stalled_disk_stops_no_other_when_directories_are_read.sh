@@ -7,6 +7,7 @@
 need_fuse
 start_store
 sim "many?bucket=bucket&prefix=d/&n=4000" '' >"$W/o"
+sim_put new/file 'size=7&seed=3' >"$W/o"
 sim_put small 'size=1000&seed=2' >"$W/o"
 : >"$W/faults"
 export FAULTIO="$W/faults"
@@ -29,6 +30,7 @@ wait_for 10 test -s "$W/faults.fired"
 timeout 5 stat -f "$MNT" >"$W/o" || fail "the mount waited for the disk"
 timeout 5 sha256sum <"$MNT/small" >"$W/sum" || fail "a file in memory waited"
 expect_eq "$(cut -d" " -f1 "$W/sum")" "$small"
+expect_eq "$(timeout 5 stat -c %s "$MNT/new/file")" 7 "a name that needs no disk"
 for pid in $pids; do
 	kill -9 "$pid"
 	wait_for 2 no_process "$pid"

@@ -507,6 +507,34 @@ START_TEST(a_very_large_directory_is_not_listed_for_a_lookup)
 }
 END_TEST
 
+START_TEST(B5_a_lookup_does_not_join_those_who_wait_for_a_stalled_disk)
+{
+	struct timespec stall = { .tv_nsec = 300000000 };
+	int64_t began;
+
+	start(CONSISTENCY_TTL, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/"), 0);
+	ck_assert_int_eq(list("b/"), 0);
+	start(CONSISTENCY_TTL, FOREVER, FOREVER); /* only the disk has them */
+	for (int i = 0; i < GATE_MAX - 1; i++)
+		ck_assert(gate_enter(&meta->gate));
+	store.heads = store.lists = 0;
+	ck_assert_int_eq(look("a/", "one"), 0); /* one more may enter */
+	check_asked(0, 0);
+	ck_assert(gate_enter(&meta->gate));
+	began = clock_ns();
+	ck_assert_int_eq(look("b/", "three"), 0);
+	ck_assert_int_lt(clock_ns() - began, 10 * NSEC_PER_SEC);
+	ck_assert_uint_gt(store.heads, 0);
+	nanosleep(&stall, NULL);
+	ck_assert(!gate_enter(&meta->gate)); /* it is known to stall */
+	for (int i = 0; i < GATE_MAX; i++)
+		gate_leave(&meta->gate);
+	ck_assert(gate_enter(&meta->gate));
+	gate_leave(&meta->gate);
+}
+END_TEST
+
 START_TEST(immutable_never_asks_again_what_this_host_knew)
 {
 	struct meta_answer a;
@@ -961,6 +989,8 @@ int main(void)
 	add_both(in_memory);
 	tcase_add_checked_fixture(t, setup_with_disk, teardown);
 	add_both(t);
+	tcase_add_test(
+	    t, B5_a_lookup_does_not_join_those_who_wait_for_a_stalled_disk);
 	tcase_add_test(t, immutable_never_asks_again_what_this_host_knew);
 	tcase_add_test(t, a_fresh_listing_on_the_disk_serves_the_next_mount);
 	tcase_add_test(t, listings_of_other_credentials_are_not_seen);
