@@ -2,8 +2,8 @@
 /*
  * meta_store.h - the store in memory that the tests of meta.h ask
  *
- * It counts what it is asked, fails and holds back answers as told. For one
- * test program alone: everything in it is static.
+ * It counts what it is asked, fails and holds back answers as told. Each
+ * test program has one of its own: everything in it is static.
  */
 #ifndef TESTS_UNIT_META_STORE_H
 #define TESTS_UNIT_META_STORE_H
@@ -59,7 +59,7 @@ static struct disk *disk;
 static struct meta *meta;
 
 /* Called with the mutex; waits while *hold is set. */
-static bool held_back(const bool *hold, struct cancel *cancel)
+static inline bool held_back(const bool *hold, struct cancel *cancel)
 {
 	while (*hold && (store.deaf || !cancelled(cancel))) {
 		struct timespec ts;
@@ -79,14 +79,14 @@ static bool held_back(const bool *hold, struct cancel *cancel)
 	return false;
 }
 
-static void stat_of(const struct object *o, struct ufs_stat *st)
+static inline void stat_of(const struct object *o, struct ufs_stat *st)
 {
 	*st = (struct ufs_stat){ .size = o->size, .mtime = 1 };
 	snprintf(st->version, sizeof(st->version), "v%ju", (uintmax_t)o->size);
 }
 
-static int store_stat(struct ufs *u, struct str key, struct ufs_stat *out,
-		      struct cancel *cancel)
+static inline int store_stat(struct ufs *u, struct str key,
+			     struct ufs_stat *out, struct cancel *cancel)
 {
 	int r = -ENOENT;
 
@@ -109,8 +109,8 @@ static int store_stat(struct ufs *u, struct str key, struct ufs_stat *out,
 }
 
 /* One page from number *at on. True: there is more. */
-static bool page(const struct ufs_list *q, size_t *at, struct ufs_entry *out,
-		 size_t *n)
+static inline bool page(const struct ufs_list *q, size_t *at,
+			struct ufs_entry *out, size_t *n)
 {
 	for (*n = 0; *at < store.n; ++*at) {
 		struct str key = str_of(store.objects[*at].key), rest;
@@ -141,7 +141,7 @@ static bool page(const struct ufs_list *q, size_t *at, struct ufs_entry *out,
 }
 
 /* Called with the mutex, which others have meanwhile. */
-static void take_time(const struct ufs_list *q)
+static inline void take_time(const struct ufs_list *q)
 {
 	int ms = store.page_ms + (q->after.n > 0 ? store.begin_ms : 0);
 
@@ -153,7 +153,7 @@ static void take_time(const struct ufs_list *q)
 }
 
 /* Number of the first object behind a key. */
-static size_t behind(struct str key)
+static inline size_t behind(struct str key)
 {
 	size_t low = 0, high = store.n;
 
@@ -168,8 +168,9 @@ static size_t behind(struct str key)
 	return low;
 }
 
-static int store_list(struct ufs *u, const struct ufs_list *q, char **token,
-		      ufs_entry_cb *cb, void *arg, struct cancel *cancel)
+static inline int store_list(struct ufs *u, const struct ufs_list *q,
+			     char **token, ufs_entry_cb *cb, void *arg,
+			     struct cancel *cancel)
 {
 	size_t at = *token != NULL ? strtoul(*token, NULL, 10) : 0, n = 0;
 	struct ufs_entry *entries = calloc(q->max, sizeof(*entries));
@@ -220,13 +221,13 @@ static const struct ufs_ops store_ops = { .scheme = "test",
 					  .stat = store_stat,
 					  .list = store_list };
 
-static int object_cmp(const void *a, const void *b)
+static inline int object_cmp(const void *a, const void *b)
 {
 	return strcmp(((const struct object *)a)->key,
 		      ((const struct object *)b)->key);
 }
 
-static void put(const char *key, uint64_t size)
+static inline void put(const char *key, uint64_t size)
 {
 	struct object *o;
 
@@ -241,7 +242,7 @@ static void put(const char *key, uint64_t size)
 }
 
 /* Keys dir + number, in order, behind all others. */
-static void put_many(const char *dir, size_t n)
+static inline void put_many(const char *dir, size_t n)
 {
 	store.objects =
 	    realloc(store.objects, (store.n + n) * sizeof(*store.objects));
@@ -253,7 +254,7 @@ static void put_many(const char *dir, size_t n)
 	}
 }
 
-static void set(bool *flag, bool value)
+static inline void set(bool *flag, bool value)
 {
 	pthread_mutex_lock(&store.mutex);
 	*flag = value;
@@ -262,7 +263,7 @@ static void set(bool *flag, bool value)
 }
 
 /* Wait for a number to be reached, at most some 20 seconds. */
-static void wait_for(const unsigned *number, unsigned value)
+static inline void wait_for(const unsigned *number, unsigned value)
 {
 	struct timespec ts;
 	int r = 0;
@@ -276,7 +277,7 @@ static void wait_for(const unsigned *number, unsigned value)
 	pthread_mutex_unlock(&store.mutex);
 }
 
-static void check_asked(unsigned heads, unsigned lists)
+static inline void check_asked(unsigned heads, unsigned lists)
 {
 	pthread_mutex_lock(&store.mutex);
 	ck_assert_uint_eq(store.heads, heads);
@@ -285,8 +286,8 @@ static void check_asked(unsigned heads, unsigned lists)
 	pthread_mutex_unlock(&store.mutex);
 }
 
-static int remove_cb(const char *path, const struct stat *st, int flag,
-		     struct FTW *ftw)
+static inline int remove_cb(const char *path, const struct stat *st, int flag,
+			    struct FTW *ftw)
 {
 	(void)st;
 	(void)flag;
@@ -294,7 +295,7 @@ static int remove_cb(const char *path, const struct stat *st, int flag,
 	return remove(path);
 }
 
-static void start(enum consistency c, int64_t ttl, int64_t negative_ttl)
+static inline void start(enum consistency c, int64_t ttl, int64_t negative_ttl)
 {
 	struct cache_conf conf = { .ufs = &store.ufs,
 				   .memory = MIB(64),
@@ -306,7 +307,7 @@ static void start(enum consistency c, int64_t ttl, int64_t negative_ttl)
 	ck_assert_int_eq(meta_new(&conf, disk, &meta), 0);
 }
 
-static void open_disk(uint64_t size)
+static inline void open_disk(uint64_t size)
 {
 	struct disk_conf conf = { .dir = tmp, .size = size };
 	char why[256];
@@ -315,7 +316,7 @@ static void open_disk(uint64_t size)
 	ck_assert_int_eq(disk_open(&conf, &disk, why), 0);
 }
 
-static void setup(void)
+static inline void setup(void)
 {
 	static char name[] = "store", empty[] = "", access_[] = "me";
 
@@ -341,13 +342,13 @@ static void setup(void)
 	meta = NULL;
 }
 
-static void setup_with_disk(void)
+static inline void setup_with_disk(void)
 {
 	setup();
 	open_disk((uint64_t)1 << 30);
 }
 
-static void teardown(void)
+static inline void teardown(void)
 {
 	meta_free(meta);
 	meta = NULL;
@@ -359,19 +360,20 @@ static void teardown(void)
 	pthread_mutex_destroy(&store.mutex);
 }
 
-static int lookup(const char *dir, const char *name, struct meta_answer *a)
+static inline int lookup(const char *dir, const char *name,
+			 struct meta_answer *a)
 {
 	return meta_lookup(meta, str_of(dir), str_of(name), a, NULL);
 }
 
-static int look(const char *dir, const char *name)
+static inline int look(const char *dir, const char *name)
 {
 	struct meta_answer a;
 
 	return lookup(dir, name, &a);
 }
 
-static int list(const char *dir)
+static inline int list(const char *dir)
 {
 	struct listing *l;
 	int r = meta_list(meta, str_of(dir), &l, NULL);
