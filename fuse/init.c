@@ -23,7 +23,13 @@
 #include "fuse/mount.h"
 
 #define READAHEAD_KIB 2048 /* measured: +40 to 60 % over the default 128 */
-#define BACKGROUND 64      /* read-ahead requests of the kernel at once */
+/*
+ * Requests of the kernel's read-ahead that may wait for us at once. Above it
+ * the kernel holds back those of everybody, so that readers of a slow store
+ * would stop readers of what is cached. A few are one reader's, and one that
+ * waits here costs a struct and no thread.
+ */
+#define BACKGROUND 4096
 
 /*
  * Ask for those of the capabilities that the kernel has, or for none of
