@@ -198,16 +198,28 @@ own_network() { # [--mount]
 	ip link set lo up
 }
 
-# Run the whole test again with mounts of its own and a /dev/fuse that every
-# user may open, as distributions have it.
-open_dev_fuse() {
+# Run the whole test again with mounts of its own.
+own_mounts() {
+	need_root "mounts of its own"
 	[ -z "${IN_OWN_MOUNTS-}" ] || return 0
 	unshare --mount true 2>/dev/null || skip "no mount namespaces"
-	mknod -m 666 "$W/fuse" c 10 229
 	trap - EXIT
-	# shellcheck disable=SC2016 # $0 and $W are the inner shell's
-	IN_OWN_MOUNTS=1 TEST_DIR=$W exec unshare --mount sh -c \
-		'mount --bind "$TEST_DIR/fuse" /dev/fuse && exec sh "$0"' "$0"
+	IN_OWN_MOUNTS=1 TEST_DIR=$W exec unshare --mount sh "$0"
+}
+
+# The same, with a /dev/fuse that every user may open, as distributions have it.
+open_dev_fuse() {
+	own_mounts
+	mknod -m 666 "$W/fuse" c 10 229 || skip "no device nodes"
+	mount --bind "$W/fuse" /dev/fuse
+	at_exit 'umount /dev/fuse'
+}
+
+# Run a command as another user, without any of root's rights.
+as_user() { # UID COMMAND...
+	as=$1
+	shift
+	setpriv --reuid "$as" --regid "$as" --clear-groups --inh-caps=-all "$@"
 }
 
 # A cgroup for daemons that mount_tarn starts from here on. Sets group, its
