@@ -146,12 +146,15 @@ static int format_read(int root, struct format *out)
 	    root, "format", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char text[256];
 	struct format f;
+	struct stat st;
 	unsigned version;
 	ssize_t n;
 	int end = 0;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
 	n = pread(fd, text, sizeof(text) - 1, 0);
 	if (n < 0)
 		return -errno;

@@ -212,7 +212,6 @@ open_dev_fuse() {
 	own_mounts
 	mknod -m 666 "$W/fuse" c 10 229 || skip "no device nodes"
 	mount --bind "$W/fuse" /dev/fuse
-	at_exit 'umount /dev/fuse'
 }
 
 # Run a command as another user, without any of root's rights.
