@@ -6,6 +6,7 @@
  * happen first, in this order:
  *
  *   ask	 strict mounts and O_DIRECT: is it still that version? (S1)
+ *		 archived ones: has it been restored? A listing does not say
  *   get ready	 the cache fetches a small object whole, or looks at what the
  *		 SSD has of a large one
  *   decide	 backing.c: to the kernel, or cached there, or direct
@@ -210,6 +211,8 @@ static void open_ask_run(struct rq *rq)
 	if (r == -ENOENT || (r == 0 && (strcmp(now.version, o->st.version) ||
 					now.size != o->st.size)))
 		open_gone_run(rq);
+	else if (r == 0 && (now.flags & UFS_ARCHIVED))
+		rq_finish_err(rq, -EACCES);
 	else if (r < 0)
 		rq_finish_err(rq, r);
 	else
@@ -237,8 +240,6 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = -EISDIR;
 	if (r == 0 && a.gone)
 		r = -ESTALE;
-	if (r == 0 && (o->st.flags & UFS_ARCHIVED))
-		r = -EACCES;
 	if (r == 0 && (o->st.flags & UFS_UNUSABLE))
 		r = -EIO;
 	if (r == 0)
@@ -252,7 +253,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	o->direct = (fi->flags & O_DIRECT) != 0;
 	rq_init(&o->rq, fs, req, open_fini);
-	if (o->direct || fs->conf.consistency == CONSISTENCY_STRICT) {
+	if (o->direct || fs->conf.consistency == CONSISTENCY_STRICT ||
+	    (o->st.flags & UFS_ARCHIVED)) {
 		rq_run(&o->rq, open_ask_run);
 	} else {
 		open_get_ready(o);

@@ -5,7 +5,7 @@
  *   POST /_sim/put?bucket=B&key=K[&size=N&seed=S][&etag=T][&mtime=SECONDS]
  *        [&last_modified=TEXT][&listed=TEXT][&size_text=TEXT]
  *        [&storage_class=C][&encoding=E][&not_listed=1][&sse=KIND]
- *        [&checksum=NAME][&checksum_text=BASE64]
+ *        [&checksum=NAME][&checksum_text=BASE64][&restored=1]
  *        the body, or with size bytes of the seed, becomes the object;
  *        etag: none, weak, or literal without quotes; checksum: crc32,
  *        crc32c, crc64nvme, sha1, sha256, sha512 or md5, given to GETs of
@@ -97,6 +97,7 @@ static struct object *object_of(struct request *r, struct bytes key)
 	param_text(r, "checksum_text", o->checksum_text,
 		   sizeof(o->checksum_text));
 	o->not_listed = param_int(r, "not_listed", 0) != 0;
+	o->restored = param_int(r, "restored", 0) != 0;
 	return o;
 }
 

@@ -162,8 +162,9 @@ static void read_answer(const struct request *r, struct object *o,
 
 	if (!conditions(r, o, a))
 		return;
-	if (!a->head && (strcmp(o->storage_class, "GLACIER") == 0 ||
-			 strcmp(o->storage_class, "DEEP_ARCHIVE") == 0)) {
+	if (!a->head && !o->restored &&
+	    (strcmp(o->storage_class, "GLACIER") == 0 ||
+	     strcmp(o->storage_class, "DEEP_ARCHIVE") == 0)) {
 		answer_error(a, 403, "InvalidObjectState", "archived");
 		return;
 	}
@@ -190,6 +191,10 @@ static void read_answer(const struct request *r, struct object *o,
 	answer_header(a, "Accept-Ranges", "bytes");
 	if (o->storage_class[0] != 0)
 		answer_header(a, "x-amz-storage-class", o->storage_class);
+	if (o->restored)
+		answer_header(a, "x-amz-restore",
+			      "ongoing-request=\"false\", expiry-date=\"Fri, "
+			      "21 Dec 2029 00:00:00 GMT\"");
 	if (o->encoding[0] != 0)
 		answer_header(a, "Content-Encoding", o->encoding);
 	if (o->sse[0] != 0)

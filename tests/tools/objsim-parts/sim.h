@@ -93,6 +93,7 @@ struct object {
 	char checksum[16];      /* "crc32c"...; "" = none */
 	char checksum_text[96]; /* its value, in base64 */
 	bool not_listed;        /* LIST leaves it out */
+	bool restored;          /* archived, and there is a copy for a time */
 };
 
 struct bucket {
