@@ -38,6 +38,12 @@ except OSError as e:
 print(stale)
 PY
 mount_tarn consistency=strict,readahead=1M
+# Every GET names the version that it wants.
+tagged() { # of the mount's GETs, those with and without a tag
+	sim 'journal?op=GET' >"$W/journal"
+	json "$W/journal" \
+		'"%d %d" % (sum(e["if_match"] != "" for e in j), sum(e["if_match"] == "" for e in j))'
+}
 seed=1
 stale=0
 for size in 65535 65537 1048577 40000000; do
@@ -48,4 +54,9 @@ done
 # The fault fired: the large one was not cached whole when it changed.
 expect_ge "$stale" 1 "reads that were ESTALE"
 expect_ge "$(sim 'count?op=GET&status=412')" 1 "answers 412"
+read -r with without <<T
+$(tagged)
+T
+expect_ge "$with" 4 "GETs with If-Match"
+expect_eq "$without" 0 "GETs without If-Match"
 umount_tarn
