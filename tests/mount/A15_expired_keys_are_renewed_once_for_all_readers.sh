@@ -8,6 +8,9 @@ need_fuse
 start_store
 start_awssim
 readers=16
+for status in 403 401; do
+	sim_put "said$status" "size=1000&seed=$status" >"$W/o"
+done
 for i in $(seq $readers); do
 	sim_put "f$i" "size=3000000&seed=$i" >"$W/o"
 	sim_put "g$i" "size=3000000&seed=1$i" >"$W/o"
@@ -37,7 +40,9 @@ expire() { # N: the store refuses the N-th grant from now on
 	sim "key?access=AWSSIM$1&secret=secret/key%2B$1&token=secret%2F%2Ftoken%2B$1%3D%3D&uses=0" ''
 }
 
-# All readers meet the refusal together; STS takes its time.
+# All readers meet the refusal together: the store looks at their keys when
+# all of them have asked. STS takes its time.
+sim_rule '{"name":"together","op":"GET","key":"f*","count":16,"delay_ms":700}'
 expire 1
 for i in $(seq $readers); do
 	sha256sum <"$MNT/f$i" >"$W/got$i" 2>"$W/err$i" &
@@ -82,4 +87,18 @@ expect_le "$(grep -c 'cannot be renewed' "$W/mnt.log")" 2 "lines in the log"
 aws_set fail=
 wait_for 70 cat "$MNT/late"
 expect_eq "$(sha "$MNT/late")" "$(sim_sha late)" "once STS is back"
+umount_tarn
+
+# Other stores say it in other ways: renewed once, asked again once.
+sim clear ''
+mount_tarn
+ls -l "$MNT" >"$W/ls"
+for status in 403 401; do
+	sim_rule "{\"name\":\"said$status\",\"op\":\"GET\",\"key\":\"said$status\",
+		\"count\":1,\"status\":$status,\"code\":\"ExpiredToken\"}"
+	grants=$(aws_count grants)
+	expect_eq "$(sha "$MNT/said$status")" "$(sim_sha said$status)" "after $status"
+	expect_eq "$(sim_fired said$status)" 1 "answers $status"
+	expect_eq "$(aws_count grants)" $((grants + 1)) "grants after $status"
+done
 umount_tarn

@@ -63,6 +63,7 @@ grep -q 'cannot be resolved' "$W/mnt.log" || fail "nothing in the log"
 umount_tarn
 names first
 mount_tarn
+stat "$MNT/f0" "$MNT/f39" >"$W/o"
 names nobody
 nft -f - <<'RULES'
 table inet t {
@@ -74,7 +75,15 @@ table inet t {
 }
 RULES
 began=$(date +%s)
-read_eight 16
+read_eight 16 &
+eight=$!
+# Nobody else waits for the name server: cached bytes, stats, listings.
+for _ in 1 2 3; do
+	expect_eq "$(sha "$MNT/f0")" "$(sim_sha f0)" "a cached read meanwhile"
+	expect_eq "$(stat -c %s "$MNT/f39")" 300000 "a stat meanwhile"
+done
+kill -0 $eight || fail "the name server was not waited for"
+wait $eight || fail "readers without a name server"
 took=$(($(date +%s) - began))
 expect_ge $took 4 "seconds until the name server was given up"
 expect_le $took 20 "seconds without a name server's answer"

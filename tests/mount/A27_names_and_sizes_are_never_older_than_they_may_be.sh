@@ -31,6 +31,7 @@ while not os.path.exists(stop):
     seen.add(size)
     assert len(data) == size, "size %d, bytes %d" % (size, len(data))
     assert hashlib.sha256(data).hexdigest() == known[str(size)], "mixed: %d" % size
+    open(stop + ".begun", "w").close()
     time.sleep(0.01)
 print(opens, stale, *sorted(seen))
 PY
@@ -40,6 +41,7 @@ for n in 1 2 3 4; do
 done >"$W/sums"
 python3 "$W/reader.py" "$MNT/d/f" "$W/sums" "$W/stop" >"$W/read" 2>"$W/reader.err" &
 reader=$!
+wait_for 20 test -e "$W/stop.begun"
 size_is() { [ "$(stat -c %s "$MNT/d/f")" = "$1" ]; }
 for n in 2 3 4; do
 	sim_put d/f "size=10000$n&seed=$n" >"$W/o"
@@ -51,6 +53,10 @@ done
 : >"$W/stop"
 wait $reader || fail "reader: $(tail -n 1 "$W/reader.err")"
 echo "opens, stale ones, sizes seen: $(cat "$W/read")"
+# It was there when the versions changed.
+read -r opens _ sizes <"$W/read"
+expect_ge "$opens" 100 "opens"
+expect_ge "$(echo "$sizes" | wc -w)" 3 "versions that the reader saw"
 
 # Created after we were told that it is absent.
 expect_errno ENOENT stat "$MNT/d/new"

@@ -29,7 +29,7 @@ known() { # all; unless another test has just had the kernel drop them
 wait_for 60 known
 first=$(memory VmHWM)
 case $BUILD in
-*/plain) expect_le $(((first - 30000) * 1024 / n)) 600 "bytes a name" ;;
+*/plain) expect_le "$first" 90000 "KiB of memory at most" ;;
 esac
 if [ "$(id -u)" = 0 ]; then
 	forgotten() {
