@@ -47,6 +47,9 @@
 	X(COUNTER, evicted_bytes, "bytes evicted from the SSD")                \
 	X(COUNTER, evicted_files, "files evicted from the SSD")                \
 	X(COUNTER, bad_pages, "pages found torn, foreign or rotten")           \
+	X(COUNTER, scrub_files, "files on the SSD that the scrub read back")   \
+	X(COUNTER, scrub_bytes, "bytes on the SSD that the scrub read back")   \
+	X(COUNTER, scrub_bad, "bad pages that the scrub found")                \
 	X(COUNTER, ssd_errors, "failed reads and writes of the SSD")           \
 	X(COUNTER, ssd_hedges, "reads of a stalled SSD sent to the store")     \
 	X(COUNTER, ssd_unadmitted, "pages not written to the SSD")             \

@@ -196,11 +196,22 @@ size_t cache_disks(struct cache *c, struct cache_disk_status *out, size_t max)
 			.files = n.files,
 			.evicted_bytes = n.evicted_bytes,
 			.bad_pages = n.bad_pages,
+			.scrub_bytes = n.scrub_bytes,
+			.scrub_files = n.scrub_files,
+			.scrub_bad = n.scrub_bad,
+			.scrub_passes = n.scrub_passes,
+			.scrubbed = n.scrubbed,
 			.state = disk_state_name(disk_state(d)),
 			.why = disk_why(d),
 		};
 	}
 	return MIN(c->ndisks, max);
+}
+
+void cache_scrub(struct cache *c)
+{
+	for (size_t i = 0; i < c->ndisks; i++)
+		disk_scrub(c->disks[i]);
 }
 
 size_t cache_memory_used(struct cache *c)

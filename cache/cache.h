@@ -98,11 +98,19 @@ struct cache_disk_status {
 	uint64_t files;
 	uint64_t evicted_bytes;
 	uint64_t bad_pages;
+	/* The scrub: what it read back, and found bad; passes ended. */
+	uint64_t scrub_bytes;
+	uint64_t scrub_files;
+	uint64_t scrub_bad;
+	uint64_t scrub_passes;
+	int64_t scrubbed;  /* a pass of any process ended; wall clock, s */
 	const char *state; /* "ok", "degraded", "off" */
 	const char *why;   /* it was off from the start, or ""; borrowed */
 };
 
 size_t cache_disks(struct cache *c, struct cache_disk_status *out, size_t max);
+/* Have all disks scrubbed now, see disk_scrub(). */
+void cache_scrub(struct cache *c);
 size_t cache_memory_used(struct cache *c);
 
 #endif

@@ -530,4 +530,9 @@ void disk_numbers(const struct disk *d, struct disk_numbers *out)
 	out->files = atomic_load(&d->files);
 	out->evicted_bytes = atomic_load(&d->evicted_bytes);
 	out->bad_pages = atomic_load(&d->bad_pages);
+	out->scrub_bytes = atomic_load(&d->scrub_bytes);
+	out->scrub_files = atomic_load(&d->scrub_files);
+	out->scrub_bad = atomic_load(&d->scrub_bad);
+	out->scrub_passes = atomic_load(&d->scrub_passes);
+	out->scrubbed = atomic_load(&d->scrubbed);
 }

@@ -12,6 +12,7 @@
  *   DIR/usage    8 bytes: the byte count, little-endian, under flock (not
  *                mapped: a dead disk would be a SIGBUS)
  *   DIR/lock     flock: one walker corrects the count at a time
+ *   DIR/scrub    24 bytes: where the scrub is (scrub.c), under flock
  *   DIR/v1/      shards (made when first needed)
  *   DIR/tmp/     files being written; strays older than an hour are removed
  *
@@ -28,7 +29,8 @@
  *
  * Health: an I/O error is counted; three in a minute degrade the disk (no
  * admission), ten, or a failed probe, turn it off; a probe (write, read
- * back, unlink) every ten seconds takes it back.
+ * back, unlink) every ten seconds takes it back. Then all of it is scrubbed,
+ * and nothing counts as verified before that was not read since.
  */
 #ifndef CACHE_DISK_H
 #define CACHE_DISK_H
@@ -60,6 +62,7 @@ struct disk_conf {
 	unsigned percent;    /* of the file system */
 	bool size_explicit;  /* write it into format; else format's counts */
 	int64_t probe_every; /* ns; 0 = 10 s (tests shorten it) */
+	int64_t scrub_after; /* ns; 0 = 10 min (tests shorten it) */
 };
 
 /*
@@ -93,6 +96,13 @@ struct disk_numbers {
 	uint64_t files;
 	uint64_t evicted_bytes;
 	uint64_t bad_pages;
+	/* The scrub: read back, of these found bad, passes ended. */
+	uint64_t scrub_bytes;
+	uint64_t scrub_files;
+	uint64_t scrub_bad;
+	uint64_t scrub_passes;
+	int64_t scrubbed; /* when a pass last ended, of any process; wall
+			   * clock, s; 0: not known */
 };
 
 void disk_numbers(const struct disk *d, struct disk_numbers *out);
@@ -101,6 +111,18 @@ enum disk_state { DISK_OK, DISK_DEGRADED, DISK_OFF };
 
 enum disk_state disk_state(const struct disk *d);
 const char *disk_state_name(enum disk_state s);
+
+/*
+ * How often it was turned off or taken back: who keeps what he learnt of its
+ * files learns it anew when this has changed.
+ */
+unsigned disk_turns(const struct disk *d);
+
+/*
+ * Begin a pass of the scrub now, or anew; while another process is at it, or
+ * the disk is off, it begins after that.
+ */
+void disk_scrub(struct disk *d);
 
 /*
  * An I/O error (-errno) of one of its files: counts towards its health, and

@@ -7,6 +7,7 @@
  *   disk_space.c  how many bytes are held, admission, pins, the walk
  *   evict.c       which files go
  *   health.c      errors counted, the probe
+ *   scrub.c       what is stored, read back now and then
  *
  * The descriptors in struct disk never change their numbers: when the probe
  * makes a directory anew after somebody removed it, dup3() puts the new ones
@@ -48,6 +49,7 @@ struct disk {
 	_Atomic uint64_t limit;
 	_Atomic uint64_t extent_limit;
 	atomic_int state;
+	_Atomic unsigned turns;
 	atomic_bool gone;  /* the directory is not at its path any more */
 	atomic_bool tight; /* the file system is nearly full */
 	atomic_bool full;  /* a write met ENOSPC; until eviction has run */
@@ -61,16 +63,19 @@ struct disk {
 	_Atomic uint64_t files;  /* as last walked, and changes since */
 	_Atomic uint64_t evicted_bytes;
 	_Atomic uint64_t bad_pages;
+	_Atomic uint64_t scrub_bytes, scrub_files, scrub_bad, scrub_passes;
+	_Atomic int64_t scrubbed; /* wall clock, s; 0: not that is known */
+	atomic_bool scrub_asked;
 
 	struct lock lock;
 	/* under lock */
 	struct disk_pin *pins[PIN_BUCKETS]; /* borrowed */
 	int64_t errors[ERRORS_OFF];         /* when, as a ring */
 	unsigned nerrors;                   /* in all */
-	bool kick_space, kick_health, kick_walk;
+	bool kick_space, kick_health, kick_walk, kick_scrub;
 	struct event kicked;
 	unsigned started; /* of threads */
-	pthread_t threads[3];
+	pthread_t threads[4];
 };
 
 /* Opening, as disk_open_file(), with what fstat said. */
@@ -111,6 +116,10 @@ void *disk_walk_main(void *arg);
 
 /* Evict at least bytes and files, if there are so many. */
 uint64_t evict(struct disk *d, uint64_t bytes, uint64_t files);
+
+void *disk_scrub_main(void *arg);
+/* Of the calling thread: the last in line for the CPU and for the disk. */
+void disk_be_idle(void);
 
 /* Health. */
 void *disk_health_main(void *arg);

@@ -515,7 +515,7 @@ int disk_look(const char *dir, int *out, char why[static WHY])
 static int start_threads(struct disk *d)
 {
 	void *(*const mains[])(void *) = { disk_space_main, disk_health_main,
-					   disk_walk_main };
+					   disk_walk_main, disk_scrub_main };
 	sigset_t all, before;
 	int r = 0;
 

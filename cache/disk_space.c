@@ -395,6 +395,13 @@ int disk_recount(struct disk *d, uint64_t *bytes, uint64_t *files)
 	return 0;
 }
 
+void disk_be_idle(void)
+{
+	/* Of this thread alone; IOPRIO_WHO_PROCESS, class idle. */
+	setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
+	syscall(SYS_ioprio_set, 1, 0, 3 << 13);
+}
+
 void *disk_walk_main(void *arg)
 {
 	struct disk *d = arg;
@@ -403,9 +410,7 @@ void *disk_walk_main(void *arg)
 	int r;
 
 	pthread_setname_np(pthread_self(), "tarn-walk");
-	/* Of this thread alone; IOPRIO_WHO_PROCESS, class idle. */
-	setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
-	syscall(SYS_ioprio_set, 1, 0, 3 << 13);
+	disk_be_idle();
 	do {
 		began = clock_ns();
 		r = disk_recount(d, NULL, NULL);

@@ -48,6 +48,7 @@ int extent_new(struct disk *d, const struct disk_id *id, uint64_t length,
 	e->ino = st->st_ino;
 	e->stamp.size = (uint64_t)st->st_size;
 	e->stamp.mtime = st->st_mtim;
+	e->turns = disk_turns(d);
 	e->refs = 1;
 	e->file.fd = take_fd(&data);
 	e->map = take_fd(&words);
@@ -258,12 +259,18 @@ static bool stamp_eq(const struct stamp *a, const struct stamp *b)
 	       a->mtime.tv_nsec == b->mtime.tv_nsec;
 }
 
-/* Drop what is remembered when somebody else changed the file. */
+/*
+ * Drop what is remembered when somebody else changed the file, or its disk
+ * was off.
+ */
 static void meet_stamp_locked(struct extent *e, const struct stamp *now)
     TSA(requires_capability(e->lock))
 {
-	if (e->writing > 0 || stamp_eq(&e->stamp, now))
+	unsigned turns = disk_turns(e->disk);
+
+	if (e->turns == turns && (e->writing > 0 || stamp_eq(&e->stamp, now)))
 		return;
+	e->turns = turns;
 	memset(e->good, 0, ((e->pages + 63) / 64) * sizeof(*e->good));
 	e->ngood = 0;
 	e->boot_verified = false;
@@ -364,13 +371,23 @@ void extent_write_end(struct extent *e, uint64_t page, size_t n)
 	lock_drop(&e->lock);
 }
 
+bool extent_condemned(const struct stat *st)
+{
+	return (st->st_mode & 0777) == 0;
+}
+
 bool extent_trusted(struct extent *e)
 {
 	struct stamp now;
+	struct stat st;
 	bool yes;
 
-	if (atomic_load(&e->broken))
+	if (atomic_load(&e->broken) || fstat(e->file.fd, &st) < 0)
 		return false;
+	if (extent_condemned(&st)) {
+		atomic_store(&e->broken, true);
+		return false;
+	}
 	lock_take(&e->lock);
 	now = extent_stamp(e);
 	meet_stamp_locked(e, &now);
@@ -449,7 +466,7 @@ int extent_bytes(struct extent *e, uint64_t *bytes)
 
 int extent_verify(struct extent *e, size_t max)
 {
-	if (atomic_load(&e->broken) || extent_trusted(e))
+	if (extent_trusted(e) || atomic_load(&e->broken))
 		return 0;
 	if (disk_state(e->disk) == DISK_OFF)
 		return -EIO;
@@ -470,4 +487,12 @@ void extent_remove(struct extent *e)
 		disk_unlink(e->disk, &e->id, ".map");
 	if (fstat(e->file.fd, &st) == 0)
 		disk_unlink_same(e->disk, &e->id, "", &st);
+}
+
+void extent_condemn(struct extent *e)
+{
+	/* Where the disk takes no change, this process knows it at least. */
+	if (fchmod(e->file.fd, 0) < 0)
+		disk_failed(e->disk, -errno, "mark a file as bad");
+	extent_remove(e);
 }

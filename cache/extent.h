@@ -129,6 +129,18 @@ bool extent_trusted(struct extent *e);
  */
 int extent_verify(struct extent *e, size_t max);
 
+/*
+ * Check what the disk itself holds, verified before or not, past the page
+ * cache where the file system lets that be (O_DIRECT; what is in the page
+ * cache stays there, and its age does not change). Bad pages are dropped,
+ * *bad counts them, and extent_trusted() is false from then on in all
+ * processes, until what was dropped was written again. step is called about
+ * once a MiB with the bytes just read; false ends the check. 0, -ECANCELED,
+ * or another -errno.
+ */
+int extent_check(struct extent *e, bool (*step)(void *arg, uint64_t bytes),
+		 void *arg, uint64_t *bad);
+
 /* Remove from the disk; open descriptors go on. */
 void extent_remove(struct extent *e);
 

@@ -5,11 +5,21 @@
  *   extent.c        open, make, remove; what is remembered as verified
  *   extent_small.c  whole files with a record
  *   map.c           large ones: the map's header and words, reads, writes
+ *   extent_check.c  what the disk itself holds, for the scrub
  *
  * What is remembered: a bit a page, set when this process wrote the page or
  * found it right, together with the file's size and mtime then. When these
  * change and no write of ours explains it, all bits are dropped. Touches set
  * the atime only, so they, and other processes' touches, change nothing.
+ *
+ * Who finds a large extent bad changes its mtime, and who finds a small one
+ * bad takes all permissions from it before it is unlinked. So whoever has it
+ * open, in this process or another, learns that from the fstat that is made
+ * before a file is handed to the kernel, and does not believe it any more. A
+ * file that was only evicted is as right as it was.
+ *
+ * When its disk was off, nothing is known of what was verified before: writes
+ * that were under way may be lost.
  */
 #ifndef CACHE_EXTENT_IMPL_H
 #define CACHE_EXTENT_IMPL_H
@@ -49,11 +59,12 @@ struct extent {
 	uint8_t nonce[NONCE_LEN];
 
 	atomic_uint refs;
-	atomic_bool broken; /* found bad as a whole and removed */
+	atomic_bool broken; /* found bad as a whole, or removed */
 
 	struct lock lock;
 	/* under lock */
 	struct stamp stamp; /* of the file that the bits speak of */
+	unsigned turns;     /* of the disk, then: see disk_turns() */
 	unsigned writing;   /* writes of ours under way */
 	int direct;         /* for O_DIRECT writes, or < 0 */
 	bool boot_verified; /* the header says: all right, in this boot */
@@ -109,6 +120,11 @@ int extent_pwrite_pages(struct extent *e, uint64_t page, size_t n,
 
 /* What fstat says now, for extent_mark(). */
 struct stamp extent_stamp(const struct extent *e);
+
+/* Was it found bad, by whomever? */
+bool extent_condemned(const struct stat *st);
+/* Found bad as a whole: nobody is to believe it again, and it is removed. */
+void extent_condemn(struct extent *e);
 /* Pages found right; stamp was taken before they were read. */
 void extent_mark(struct extent *e, uint64_t page, size_t n,
 		 const struct stamp *stamp);
@@ -125,6 +141,11 @@ int small_open(struct disk *d, const struct disk_id *id, uint64_t length,
 int small_read(struct extent *e, uint64_t page, size_t n, void *buf,
 	       bool nowait);
 int small_verify(struct extent *e);
+bool small_right(const struct extent *e, const void *bytes);
+/* Not what its record says, or not there any more as a whole: 0. */
+int small_bad(struct extent *e);
+/* -errno of a read: given up when it says that the bytes are lost. */
+int small_error(struct extent *e, int err);
 
 /* Large. */
 int map_open(struct disk *d, const struct disk_id *id, uint64_t length,
@@ -137,5 +158,12 @@ int map_present(struct extent *e, uint64_t page, size_t n, bool *present,
 int map_read(struct extent *e, uint64_t page, size_t n, void *buf, bool nowait);
 int map_bytes(struct extent *e, uint64_t *bytes);
 int map_verify(struct extent *e, size_t max);
+/* n words from page on; 0 = absent. */
+int map_words(struct extent *e, uint64_t page, size_t n, uint64_t *words,
+	      bool nowait);
+/* Nobody is to be served this page again, nor handed the file. */
+void map_drop_page(struct extent *e, uint64_t page);
+/* Every page was found right: the header is to say so. */
+void map_say_verified(struct extent *e);
 
 #endif

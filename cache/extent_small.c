@@ -58,6 +58,8 @@ static int record_read(struct disk *d, const struct disk_id *id,
 
 		if (err < 0)
 			return err;
+		/* Its age does not count, that of the data does. */
+		(void)fcntl(side, F_SETFL, O_NOATIME);
 		n = pread(side, r, sizeof(r), 0);
 	}
 	if (n < 0 && errno != ENODATA && errno != ERANGE && errno != EOPNOTSUPP)
@@ -78,7 +80,7 @@ int small_open(struct disk *d, const struct disk_id *id, uint64_t length,
 
 	if (r < 0)
 		return r;
-	r = (uint64_t)st.st_size == length
+	r = (uint64_t)st.st_size == length && !extent_condemned(&st)
 		? record_read(d, id, length, fd, &hash)
 		: -ENOENT;
 	if (r == -ENOENT) {
@@ -213,16 +215,15 @@ int extent_write_small(struct disk *d, const struct disk_id *id,
 	return r;
 }
 
-/* Not what its record says, or not there any more as a whole. */
-static int small_bad(struct extent *e)
+int small_bad(struct extent *e)
 {
 	disk_bad_page(e->disk);
-	extent_remove(e);
+	extent_condemn(e);
 	return 0;
 }
 
 /* An error of the disk: the file is given up, so that it is fetched anew. */
-static int small_error(struct extent *e, int err)
+int small_error(struct extent *e, int err)
 {
 	if (err == -EAGAIN)
 		return err;
@@ -230,8 +231,14 @@ static int small_error(struct extent *e, int err)
 		return small_bad(e);
 	disk_failed(e->disk, err, "read");
 	if (err == -EIO)
-		extent_remove(e);
+		extent_condemn(e);
 	return err;
+}
+
+bool small_right(const struct extent *e, const void *bytes)
+{
+	return XXH3_64bits_withSeed(bytes, (size_t)e->length,
+				    seed_of(&e->id)) == e->hash;
 }
 
 /* All of it is wanted: read and judged in one go. 1: right; 0: bad. */
@@ -242,9 +249,7 @@ static int read_whole(struct extent *e, void *buf, bool nowait)
 
 	if (r < 0)
 		return small_error(e, r);
-	if (stamp.size != e->length ||
-	    XXH3_64bits_withSeed(buf, (size_t)e->length, seed_of(&e->id)) !=
-		e->hash)
+	if (stamp.size != e->length || !small_right(e, buf))
 		return small_bad(e);
 	extent_mark(e, 0, (size_t)e->pages, &stamp);
 	return 1;

@@ -9,7 +9,9 @@
  * Every ten seconds a probe writes, reads back and unlinks a small file. It
  * takes the disk back unless errors came since the probe before: never is a
  * disk given up for good. While all is well the probe stays in the page
- * cache; otherwise it must reach the device.
+ * cache; otherwise it must reach the device. What was lost on a disk that was
+ * off nobody knows, so nothing on it counts as verified any more, and the
+ * scrub reads all of it.
  *
  * The probe also looks whether the path still names our directory. When it
  * was moved away we stop writing there, and when nothing is at the path any
@@ -30,6 +32,11 @@ enum disk_state disk_state(const struct disk *d)
 						     memory_order_relaxed);
 }
 
+unsigned disk_turns(const struct disk *d)
+{
+	return atomic_load(&d->turns);
+}
+
 const char *disk_state_name(enum disk_state s)
 {
 	static const char *const names[] = { "ok", "degraded", "off" };
@@ -39,8 +46,12 @@ const char *disk_state_name(enum disk_state s)
 
 static void set_state(struct disk *d, enum disk_state to, const char *why)
 {
-	enum disk_state from = (enum disk_state)atomic_exchange(&d->state, to);
+	enum disk_state from;
 
+	/* Before the state: who sees it taken back knows that it was off. */
+	if ((to == DISK_OFF) != (disk_state(d) == DISK_OFF))
+		atomic_fetch_add(&d->turns, 1);
+	from = (enum disk_state)atomic_exchange(&d->state, to);
 	if (from == to)
 		return;
 	if (to == DISK_OK)
@@ -202,7 +213,7 @@ void *disk_health_main(void *arg)
 	while (disk_wait(d, &d->kick_health, clock_ns() + d->probe_every)) {
 		unsigned now;
 		bool good = disk_probe(d);
-		bool back;
+		bool back, was_off;
 
 		lock_take(&d->lock);
 		now = d->nerrors;
@@ -211,8 +222,11 @@ void *disk_health_main(void *arg)
 			for (size_t i = 0; i < ERRORS_OFF; i++)
 				d->errors[i] = -2 * ERRORS_WINDOW;
 		lock_drop(&d->lock);
+		was_off = disk_state(d) == DISK_OFF;
 		if (back)
 			set_state(d, DISK_OK, "a probe succeeded");
+		if (back && was_off)
+			disk_scrub(d);
 		before = now;
 	}
 	return NULL;

@@ -196,21 +196,33 @@ static int load_all(struct object *o, struct loader *l, struct cancel *cancel)
 	}
 }
 
+static bool not_cancelled(void *cancel, uint64_t bytes)
+{
+	(void)bytes;
+	return !cancelled(cancel);
+}
+
+/* By what the disk holds: what memory holds nobody doubts. */
 static int verify_all(struct object *o, struct cancel *cancel)
 {
 	for (size_t i = 0; i < o->extents; i++) {
 		struct extent *e;
+		uint64_t bad;
 		bool again;
-		int r = 1;
+		int r;
 
 		e = object_extent(o, i, false, &again);
 		if (e == NULL)
 			return -EIO;
-		while (r > 0 && !cancelled(cancel))
-			r = extent_verify(e, MIB(4));
+		r = extent_check(e, not_cancelled, cancel, &bad);
 		extent_close(e);
-		if (r < 0)
+		if (bad > 0) {
+			lock_take(&o->lock);
+			o->complete = false;
+			lock_drop(&o->lock);
+		} else if (r < 0) {
 			return r;
+		}
 	}
 	return cancelled(cancel) ? -ECANCELED : 0;
 }

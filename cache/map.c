@@ -121,7 +121,7 @@ static int pair_check(struct disk *d, const struct disk_id *id, uint64_t length,
 	ssize_t n;
 	int r;
 
-	if ((uint64_t)st->st_size != length)
+	if ((uint64_t)st->st_size != length || extent_condemned(st))
 		return -ENOENT;
 	if (fstat(map, &mst) < 0)
 		return -errno;
@@ -157,6 +157,9 @@ static int open_pair(struct disk *d, const struct disk_id *id, uint64_t length,
 	if (r < 0)
 		return r;
 	r = disk_open_file(d, id, ".map", O_RDWR, &map);
+	/* Eviction goes by the data's age: looks at the map are no use. */
+	if (r == 0)
+		(void)fcntl(map, F_SETFL, O_NOATIME);
 	if (r == 0)
 		r = pair_check(d, id, length, fd, &st, map, h);
 	if (r == -ENOENT)
@@ -167,7 +170,8 @@ static int open_pair(struct disk *d, const struct disk_id *id, uint64_t length,
 	if (r < 0)
 		return r;
 	memcpy((*out)->nonce, h + AT_NONCE, NONCE_LEN);
-	(*out)->boot_verified = header_verified(h, &st);
+	/* After a failure of the disk its word is not taken for it. */
+	(*out)->boot_verified = disk_turns(d) == 0 && header_verified(h, &st);
 	return 0;
 }
 
@@ -290,7 +294,7 @@ static void header_write(struct extent *e, const struct timespec *mtime)
 		disk_failed(e->disk, -errno, "write a map");
 }
 
-static void say_verified(struct extent *e)
+void map_say_verified(struct extent *e)
 {
 	struct timespec mtime;
 	bool all;
@@ -338,31 +342,24 @@ int map_write(struct extent *e, uint64_t page, size_t n, void *const *pages)
 		return r;
 	}
 	if (extent_all_marked(e))
-		say_verified(e);
+		map_say_verified(e);
 	return 0;
 }
 
 int map_present(struct extent *e, uint64_t page, size_t n, bool *present,
 		bool nowait)
 {
-	uint8_t words[WORDS_AT_ONCE * 8];
+	uint64_t words[WORDS_AT_ONCE];
 	int count = 0;
 
 	while (n > 0) {
 		size_t run = MIN(n, (size_t)WORDS_AT_ONCE);
-		int r =
-		    extent_pread(e->map, words, run * 8, word_at(page), nowait);
+		int r = map_words(e, page, run, words, nowait);
 
-		if (r == -ENODATA)
-			memset(words, 0, run * 8); /* cut off: no map */
-		else if (r == -EAGAIN)
+		if (r < 0)
 			return r;
-		else if (r < 0) {
-			disk_failed(e->disk, r, "read a map");
-			return r;
-		}
 		for (size_t i = 0; i < run; i++) {
-			present[i] = get_le(words + 8 * i, 8) != 0;
+			present[i] = words[i] != 0;
 			count += present[i];
 		}
 		present += run;
@@ -372,8 +369,21 @@ int map_present(struct extent *e, uint64_t page, size_t n, bool *present,
 	return count;
 }
 
-/* Nobody is to be served this page again. */
-static void drop_page(struct extent *e, uint64_t page)
+/* Let all who have the file open forget that they found it right. */
+static void change_mtime(struct extent *e, uint64_t page)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+
+	/* Not UTIME_NOW, which may be the tick in which it was written. */
+	clock_gettime(CLOCK_REALTIME, &times[1]);
+	/* A change of ours: what this handle knows of other pages is kept. */
+	extent_write_begin(e);
+	if (futimens(e->file.fd, times) < 0)
+		disk_failed(e->disk, -errno, "mark a file as bad");
+	extent_write_end(e, page, 0);
+}
+
+void map_drop_page(struct extent *e, uint64_t page)
 {
 	static const uint8_t absent[8];
 
@@ -383,6 +393,7 @@ static void drop_page(struct extent *e, uint64_t page)
 	if (pwrite(e->map, absent, sizeof(absent), (off_t)word_at(page)) !=
 	    sizeof(absent))
 		disk_failed(e->disk, -errno, "write a map");
+	change_mtime(e, page);
 }
 
 /* One page that could not be read together with others, or was not right. */
@@ -401,11 +412,32 @@ static int read_one(struct extent *e, uint64_t page, uint64_t word, void *buf,
 		if (r != -EIO)
 			return r;
 	}
-	drop_page(e, page);
+	map_drop_page(e, page);
 	/* The file was cut: there is more wrong with it than this page. */
 	if (stamp->size != e->length)
-		extent_remove(e);
+		extent_condemn(e);
 	return r == -EIO ? r : 0;
+}
+
+int map_words(struct extent *e, uint64_t page, size_t n, uint64_t *words,
+	      bool nowait)
+{
+	uint8_t raw[WORDS_AT_ONCE * 8];
+	int r = 0;
+
+	for (size_t run; n > 0 && r == 0; page += run, words += run, n -= run) {
+		run = MIN(n, (size_t)WORDS_AT_ONCE);
+		r = extent_pread(e->map, raw, run * 8, word_at(page), nowait);
+		if (r == -ENODATA) { /* cut off: no map */
+			memset(raw, 0, run * 8);
+			r = 0;
+		}
+		if (r < 0 && r != -EAGAIN)
+			disk_failed(e->disk, r, "read a map");
+		for (size_t i = 0; i < run && r == 0; i++)
+			words[i] = get_le(raw + 8 * i, 8);
+	}
+	return r;
 }
 
 /* Up to WORDS_AT_ONCE pages; as map_read(). */
@@ -413,26 +445,16 @@ static int read_run(struct extent *e, uint64_t page, size_t n, char *buf,
 		    bool nowait)
 {
 	struct stamp stamp = extent_stamp(e);
-	uint8_t raw[WORDS_AT_ONCE * 8];
 	uint64_t words[WORDS_AT_ONCE];
 	size_t there = 0, right = 0;
 	int r;
 
 	/* Words before data: what a word speaks of was written before it. */
-	r = extent_pread(e->map, raw, n * 8, word_at(page), nowait);
-	if (r == -ENODATA)
-		return 0;
-	if (r == -EAGAIN)
+	r = map_words(e, page, n, words, nowait);
+	if (r < 0)
 		return r;
-	if (r < 0) {
-		disk_failed(e->disk, r, "read a map");
-		return r;
-	}
-	for (; there < n; there++) {
-		words[there] = get_le(raw + 8 * there, 8);
-		if (words[there] == 0)
-			break;
-	}
+	while (there < n && words[there] != 0)
+		there++;
 	if (there == 0)
 		return 0;
 	r = extent_pread(e->file.fd, buf, extent_span(e, page, there),
@@ -554,6 +576,6 @@ int map_verify(struct extent *e, size_t max)
 	if (page < e->pages)
 		return 1;
 	if (extent_all_marked(e))
-		say_verified(e);
+		map_say_verified(e);
 	return 0;
 }

@@ -8,7 +8,7 @@
  * disk thread comes back the SSD counts as stalled: others go to the store
  * at once unless the kernel's cache has the pages. Reads that wait for memory
  * try again. Otherwise it wakes every few seconds to close files that were
- * evicted: until then they take space.
+ * evicted, or removed as bad: until then they take space.
  */
 #include <errno.h>
 
@@ -184,16 +184,18 @@ static void close_evicted(struct cache *c)
 		}
 }
 
-static uint64_t evicted_bytes(void)
+/* Grows when files may have been unlinked: evicted, or found bad. */
+static uint64_t unlinked(void)
 {
-	return (uint64_t)stat_read(STAT_evicted_bytes);
+	return (uint64_t)(stat_read(STAT_evicted_bytes) +
+			  stat_read(STAT_bad_pages));
 }
 
 static void *watch_main(void *arg)
 {
 	struct cache *c = arg;
 	int64_t swept = clock_ns();
-	uint64_t evicted = 0;
+	uint64_t seen = 0;
 
 	lock_take(&c->watch_lock);
 	while (!c->watch_stop) {
@@ -209,8 +211,8 @@ static void *watch_main(void *arg)
 			look(c);
 		if (clock_ns() - swept >= SWEEP_NS) {
 			swept = clock_ns();
-			if (evicted_bytes() != evicted) {
-				evicted = evicted_bytes();
+			if (unlinked() != seen) {
+				seen = unlinked();
 				close_evicted(c);
 			}
 			memory_drop_stored(c);

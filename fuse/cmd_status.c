@@ -60,6 +60,12 @@ static void print_disk(const json_t *d)
 		printf(", %jd bad pages",
 		       (intmax_t)number(d, NULL, "bad_pages"));
 	printf("\n");
+	if (number(d, "scrub", "files") > 0)
+		printf("               scrubbed %s in %jd files, %jd bad pages "
+		       "found\n",
+		       size(number(d, "scrub", "bytes")),
+		       (intmax_t)number(d, "scrub", "files"),
+		       (intmax_t)number(d, "scrub", "bad_pages"));
 }
 
 static void print_mount(const struct client_mount *m)

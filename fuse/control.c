@@ -254,6 +254,21 @@ static enum MHD_Result post_invalidate(struct control *c,
 			  json_pack("{s:I}", "invalidated", (json_int_t)n));
 }
 
+/* How far it is, and what it found, status tells. */
+static enum MHD_Result post_scrub(struct control *c,
+				  struct MHD_Connection *conn)
+{
+	struct cache *cache = c->service->cache;
+	size_t n = cache_disks(cache, &(struct cache_disk_status){ 0 }, 1);
+
+	if (n == 0)
+		return reply_error(conn, MHD_HTTP_CONFLICT,
+				   "this mount has no cache on the SSD");
+	cache_scrub(cache);
+	return reply_json(conn, MHD_HTTP_ACCEPTED,
+			  json_pack("{s:b}", "scrub", 1));
+}
+
 static enum MHD_Result post(struct control *c, struct MHD_Connection *conn,
 			    const char *url, const struct body *b)
 {
@@ -279,6 +294,8 @@ static enum MHD_Result post(struct control *c, struct MHD_Connection *conn,
 		r = post_job(c, conn, root, JOBS_LOAD);
 	else if (strcmp(url, "/-/free") == 0)
 		r = post_job(c, conn, root, JOBS_FREE);
+	else if (strcmp(url, "/-/scrub") == 0)
+		r = post_scrub(c, conn);
 	else
 		r = post_invalidate(c, conn, root);
 	json_decref(root);
@@ -329,6 +346,7 @@ static const char *method_of(const char *url)
 		{ "/-/health", "GET" }, { "/-/metrics", "GET" },
 		{ "/-/status", "GET" }, { "/-/load", "POST" },
 		{ "/-/free", "POST" },  { "/-/invalidate", "POST" },
+		{ "/-/scrub", "POST" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)

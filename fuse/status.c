@@ -44,6 +44,15 @@ json_t *status_text(const char *s)
 	return json_stringn(buf, n);
 }
 
+static json_t *scrub_json(const struct cache_disk_status *d)
+{
+	return json_pack(
+	    "{s:I, s:I, s:I, s:I, s:I}", "files", (json_int_t)d->scrub_files,
+	    "bytes", (json_int_t)d->scrub_bytes, "bad_pages",
+	    (json_int_t)d->scrub_bad, "passes", (json_int_t)d->scrub_passes,
+	    "ended", (json_int_t)d->scrubbed);
+}
+
 static json_t *ssd_json(const struct service *s)
 {
 	struct cache_disk_status d[CACHE_DIRS_MAX];
@@ -52,14 +61,14 @@ static json_t *ssd_json(const struct service *s)
 
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(
-		    a,
-		    json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:s}", "dir",
-			      status_text(d[i].dir), "bytes",
-			      (json_int_t)d[i].bytes, "limit",
-			      (json_int_t)d[i].limit, "files",
-			      (json_int_t)d[i].files, "evicted_bytes",
-			      (json_int_t)d[i].evicted_bytes, "bad_pages",
-			      (json_int_t)d[i].bad_pages, "state", d[i].state));
+		    a, json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:o}",
+				 "dir", status_text(d[i].dir), "bytes",
+				 (json_int_t)d[i].bytes, "limit",
+				 (json_int_t)d[i].limit, "files",
+				 (json_int_t)d[i].files, "evicted_bytes",
+				 (json_int_t)d[i].evicted_bytes, "bad_pages",
+				 (json_int_t)d[i].bad_pages, "state",
+				 d[i].state, "scrub", scrub_json(&d[i])));
 	return a;
 }
 

@@ -82,8 +82,18 @@ size_t cache_disks(struct cache *c, struct cache_disk_status *out, size_t max)
 	for (size_t i = 0; i < disks && i < max; i++)
 		out[i] = (struct cache_disk_status){ .dir = "/cache\xff",
 						     .limit = 5,
+						     .scrub_files = 9,
+						     .scrubbed = 11,
 						     .state = "ok" };
 	return disks;
+}
+
+static unsigned scrubs;
+
+void cache_scrub(struct cache *c)
+{
+	(void)c;
+	scrubs++;
 }
 
 size_t cache_memory_used(struct cache *c)
@@ -391,6 +401,8 @@ START_TEST(status_has_every_member_that_the_interface_promises)
 	d = json_array_get(json_object_get(m, "ssd"), 0);
 	ck_assert_str_eq(text(d, "dir"), "/cache\\xff");
 	ck_assert_str_eq(text(d, "state"), "ok");
+	ck_assert_int_eq(number(json_object_get(d, "scrub"), "files"), 9);
+	ck_assert_int_eq(number(json_object_get(d, "scrub"), "ended"), 11);
 	d = json_object_get(json_object_get(m, "options"), "consistency");
 	ck_assert_str_eq(text(d, "value"), "ttl:60s");
 	ck_assert_str_eq(text(d, "from"), "default");
@@ -515,6 +527,20 @@ START_TEST(a_load_without_a_cache_on_the_ssd_is_refused)
 	ck_assert_int_lt(call("/-/load", json_pack("{s:[s]}", "paths", ""), &j),
 			 0);
 	ck_assert_ptr_nonnull(strstr(why, "cache-size=0"));
+}
+END_TEST
+
+START_TEST(a_scrub_is_begun_where_there_is_something_to_scrub)
+{
+	json_t *j;
+
+	scrubs = 0;
+	ck_assert_int_eq(call("/-/scrub", json_object(), &j), 0);
+	json_decref(j);
+	ck_assert_uint_eq(scrubs, 1);
+	disks = 0;
+	ck_assert_int_lt(call("/-/scrub", json_object(), &j), 0);
+	ck_assert_uint_eq(scrubs, 1);
 }
 END_TEST
 
@@ -758,6 +784,7 @@ int main(void)
 	    t, a_large_job_holds_few_objects_at_a_time_and_shows_progress);
 	tcase_add_test(t, an_unmount_cancels_what_runs_and_leaks_nothing);
 	tcase_add_test(t, a_load_without_a_cache_on_the_ssd_is_refused);
+	tcase_add_test(t, a_scrub_is_begun_where_there_is_something_to_scrub);
 	tcase_add_test(t, invalidate_names_the_path_and_reports_an_absent_one);
 	tcase_add_loop_test(t, a_wrong_request_gets_a_sentence_and_does_nothing,
 			    0, ARRAY_SIZE(refused));
