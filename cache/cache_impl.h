@@ -141,7 +141,7 @@ struct object {
 	bool verifying;       /* the background pass runs */
 	bool handed;          /* a user was given the file in its one slot */
 	struct disk_pin pin;  /* of that file, if it is a large one */
-	struct extent **dead; /* were handed; closed at the end */
+	struct extent **dead; /* were handed; closed with the last user */
 	size_t ndead;
 	struct extent_slot slots[];
 };

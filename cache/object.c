@@ -199,16 +199,25 @@ static void take_back_locked(struct object *o) TSA(requires_capability(o->lock))
 	o->handed = false;
 }
 
-static void take_back(struct object *o)
+/* Also of those that were replaced: how many, for the caller to close. */
+static size_t take_back(struct object *o, struct extent ***dead)
 {
+	size_t n;
+
 	lock_take(&o->lock);
 	take_back_locked(o);
+	*dead = take_ptr(o->dead);
+	n = o->ndead;
+	o->ndead = 0;
 	lock_drop(&o->lock);
+	return n;
 }
 
 void object_put(struct object *o)
 {
+	struct extent **dead = NULL;
 	struct cache *c;
+	size_t ndead = 0;
 	bool last, trim;
 
 	if (o == NULL)
@@ -218,10 +227,13 @@ void object_put(struct object *o)
 	last = --o->users == 0;
 	if (last) {
 		lru_append_locked(c, o);
-		take_back(o);
+		ndead = take_back(o, &dead);
 	}
 	trim = c->idle > c->idle_max;
 	lock_drop(&c->table_lock);
+	for (size_t i = 0; i < ndead; i++)
+		close_file(c, dead[i]);
+	free(dead);
 	if (last)
 		fill_cancel_background(o);
 	object_unref(o);
@@ -349,7 +361,7 @@ struct disk *object_extent_id(const struct object *o, size_t i,
 
 /*
  * Put e or NULL into a slot. Returns what is to be closed then: what was there,
- * unless it was handed out; then it stays until the object goes.
+ * unless it was handed out; then it stays until the last user has gone.
  */
 static struct extent *slot_set_locked(struct object *o, size_t i,
 				      struct extent *e)

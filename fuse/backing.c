@@ -64,6 +64,15 @@ static int backing_id_of(int dev_fd, struct cache_file *file)
 	return none;
 }
 
+/* Is the file of those that are open not the one to be handed out now? */
+static bool worn_locked(const struct opened *o, struct cache_file *file)
+    TSA(requires_capability(o->lock))
+{
+	return o->passthrough > 0 &&
+	       (file == NULL ||
+		atomic_load(&file->backing_id) != o->backing_id);
+}
+
 enum open_mode opened_add(struct opened *o, int dev_fd, struct cache_file *file,
 			  bool direct, uint32_t *flags, int32_t *backing_id,
 			  int *refused)
@@ -74,6 +83,14 @@ enum open_mode opened_add(struct opened *o, int dev_fd, struct cache_file *file,
 	*backing_id = 0;
 	*flags = WIRE_FOPEN_NOFLUSH;
 	lock_take(&o->lock);
+	if (worn_locked(o, file)) {
+		if (!o->left) {
+			o->left = true;
+			lock_drop(&o->lock);
+			return OPEN_ELSEWHERE;
+		}
+		direct = true;
+	}
 	if (o->passthrough == 0 && o->cached == 0 && o->direct == 0 &&
 	    file != NULL && dev_fd >= 0) {
 		int id = backing_id_of(dev_fd, file);

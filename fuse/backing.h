@@ -15,6 +15,13 @@
  * in no mode; but the kernel refuses one whose answer it sees after that of
  * a passthrough open, so none begins while such a one is open.
  *
+ * While a passthrough open lives its file may be found bad, or its disk fail.
+ * That handle cannot be taken back, but the next open is not to have the file
+ * too. So the first one is answered ESTALE, which makes the kernel look the
+ * name up again, and gets an inode of its own. Where there is no name to look
+ * up (/proc/self/fd/N) the kernel comes back with the same inode: then its
+ * reads come to the daemon, as those of O_DIRECT do.
+ *
  * libfuse has passthrough from 3.17; Debian 12 has 3.14. The protocol is
  * spoken here by public means only: the custom I/O hooks of the session see
  * the INIT request and add to its reply (mount.c), and OPEN is answered by
@@ -117,9 +124,10 @@ struct opened {
 	unsigned direct;
 	unsigned passthrough;
 	int backing_id; /* while passthrough > 0; the file's */
+	bool left;      /* new opens are to have another inode */
 };
 
-enum open_mode { OPEN_CACHED, OPEN_PASSTHROUGH, OPEN_DIRECT };
+enum open_mode { OPEN_CACHED, OPEN_PASSTHROUGH, OPEN_DIRECT, OPEN_ELSEWHERE };
 
 /*
  * Does the kernel take backing files on this /dev/fuse? Tries it with a
@@ -134,7 +142,8 @@ int backing_try(int dev_fd, int fd);
  * Count one more open. file: the complete file, or NULL; dev_fd: /dev/fuse, or
  * -1 when there is no passthrough. *flags and *backing_id are for the reply.
  * *refused gets the errno when the kernel would not have the file (the open
- * is cached then), else 0.
+ * is cached then), else 0. OPEN_ELSEWHERE: not counted; the name is to be
+ * looked up again, and to have a new inode.
  */
 enum open_mode opened_add(struct opened *o, int dev_fd, struct cache_file *file,
 			  bool direct, uint32_t *flags, int32_t *backing_id,

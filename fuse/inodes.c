@@ -666,6 +666,18 @@ void inodes_set_gone(struct inodes *t, uint64_t nodeid)
 	lock_drop(&t->lock);
 }
 
+void inodes_leave(struct inodes *t, uint64_t nodeid)
+{
+	struct inode *in;
+	uint32_t i;
+
+	lock_take(&t->lock);
+	in = find_locked(t, nodeid, &i);
+	if (in != NULL && in->type != INODE_DIR)
+		hash_remove(t, i);
+	lock_drop(&t->lock);
+}
+
 static struct inode *dir_locked(struct inodes *t, uint64_t nodeid)
     TSA(requires_capability(t->lock))
 {

@@ -98,6 +98,12 @@ uint64_t inodes_ino(const struct inodes *t, struct str dirkey,
 void inodes_set_gone(struct inodes *t, uint64_t nodeid);
 
 /*
+ * The next lookup of its name is to make a new inode, even of the same
+ * version; this one lives on until the kernel forgets it.
+ */
+void inodes_leave(struct inodes *t, uint64_t nodeid);
+
+/*
  * Opens of a directory, and what the kernel keeps of it. Offsets number the
  * entries of one listing, so the kernel's cache of a directory may hold one
  * only: the listing taken at the time that the open handles with *cache

@@ -13,7 +13,9 @@
  *
  * When the version turns out to be gone the answer is ESTALE, which makes
  * the kernel look the name up again; what is remembered of the name is
- * dropped before, so that this lookup sees what there is now.
+ * dropped before, so that this lookup sees what there is now. The same answer
+ * gives an open another inode when the file in the kernel's hands is not to be
+ * handed out again (backing.h).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -135,6 +137,12 @@ static void open_reply(struct open_rq *o, struct cache_file *file)
 		log_warn("fuse: the kernel does not take files of this cache"
 			 " directory (%s): reads come to the daemon",
 			 strerror(-refused));
+	if (h->mode == OPEN_ELSEWHERE) {
+		inodes_leave(fs->inodes, h->nodeid);
+		handle_put(fs, h);
+		reply_err(o->rq.req, -ESTALE);
+		return;
+	}
 	r = handles_add(fs->handles, h, &out.fh);
 	if (r < 0) {
 		opened_remove(h->opened, h->mode);

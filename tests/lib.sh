@@ -531,6 +531,24 @@ mount_pid() { # [NAME]
 	mount_stat "$W/${1:-mnt}" "m['pid']"
 }
 
+# Have the SSD of mnt scrubbed, and wait for the end of the pass.
+scrub_now() {
+	scrub_before=$(scrub_passes)
+	scrub_socket=$(find /run/tarn "$XDG_RUNTIME_DIR" \
+		-name "$(mount_pid)-*.sock" 2>/dev/null || true)
+	curl -fsS --unix-socket "$scrub_socket" -d '{}' http://tarn/-/scrub \
+		>/dev/null
+	wait_for 60 scrub_passed
+}
+
+scrub_passes() {
+	mount_stat "$MNT" "sum(d['scrub']['passes'] for d in m['ssd'])"
+}
+
+scrub_passed() {
+	[ "$(scrub_passes)" -gt "$scrub_before" ]
+}
+
 kill_tarn() { # [NAME]: kill -9 and clear the dead mount away
 	kill_pid=$(mount_pid "${1:-mnt}")
 	kill -9 "$kill_pid"

@@ -72,6 +72,27 @@ START_TEST(another_version_is_another_inode_of_the_same_number)
 }
 END_TEST
 
+START_TEST(an_inode_that_was_left_is_not_found_again_but_lives_on)
+{
+	struct inode_attr a = look(INODE_ROOT, INODE_FILE, "x", "v1"), b, now;
+
+	inodes_leave(t, a.nodeid);
+	inodes_leave(t, a.nodeid);
+	b = look(INODE_ROOT, INODE_FILE, "x", "v1");
+	ck_assert_uint_ne(a.nodeid, b.nodeid);
+	ck_assert_uint_eq(a.ino, b.ino);
+	ck_assert_int_eq(inodes_get(t, a.nodeid, &now, NULL), 0);
+	ck_assert(!now.gone);
+	inodes_forget(t, a.nodeid, 1);
+	ck_assert_int_eq(inodes_get(t, a.nodeid, &now, NULL), -ESTALE);
+	now = look(INODE_ROOT, INODE_FILE, "x", "v1");
+	ck_assert_uint_eq(now.nodeid, b.nodeid);
+	inodes_leave(t, INODE_ROOT);
+	inodes_leave(t, 12345);
+	inodes_forget(t, b.nodeid, 2);
+}
+END_TEST
+
 START_TEST(another_size_under_one_version_is_another_inode)
 {
 	struct ufs_stat one = version("v", 10), two = version("v", 11);
@@ -470,6 +491,8 @@ int main(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, the_same_version_is_the_same_inode);
 	tcase_add_test(c, another_version_is_another_inode_of_the_same_number);
+	tcase_add_test(c,
+		       an_inode_that_was_left_is_not_found_again_but_lives_on);
 	tcase_add_test(c, another_size_under_one_version_is_another_inode);
 	tcase_add_test(c, a_fraction_of_a_second_does_not_make_a_version);
 	tcase_add_test(c, a_file_and_a_directory_of_one_name_are_two_inodes);
