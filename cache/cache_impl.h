@@ -93,9 +93,17 @@ struct stream {
 	uint64_t used;   /* object->reads when it last matched */
 };
 
+/*
+ * An extent has a home among several disks, by its id. It may be on another
+ * one: made there while its home was off, or before disks were added. What is
+ * known of a slot is looked up anew when a disk was turned off or taken back
+ * since, unless the slot's own disk is well.
+ */
 struct extent_slot {
 	struct extent *extent; /* owns a ref; set once it was found or made */
 	enum { SLOT_UNKNOWN, SLOT_ABSENT, SLOT_OPEN } state;
+	unsigned turns;            /* of all disks, when it was looked for */
+	struct disk *_Atomic disk; /* of the extent; read without the lock */
 };
 
 /* A disk thread's work for one read or open. */
@@ -199,7 +207,10 @@ uint64_t object_pages(const struct object *o);
 uint64_t object_extent_pages(const struct object *o);
 /* How many of present[i], present[i + 1]... below n are like the first. */
 size_t present_run(const bool *present, size_t i, size_t n);
-/* The disk an extent of o lives on (NULL: none), its id, its length. */
+/*
+ * The disk where extent i of o is, or is to be made (NULL: none), its id, its
+ * length. One that is well, if there is such a one.
+ */
 struct disk *object_extent_id(const struct object *o, size_t i,
 			      struct disk_id *id, uint64_t *length);
 /*
@@ -208,6 +219,12 @@ struct disk *object_extent_id(const struct object *o, size_t i,
  */
 struct extent *object_extent(struct object *o, size_t i, bool nowait,
 			     bool *again);
+/* Is it known that no disk in use has extent i? May be asked for anew. */
+bool object_absent_locked(const struct object *o, size_t i)
+    TSA(requires_capability(o->lock));
+/* Was it found or made, and is its disk in use? */
+bool object_open_locked(const struct object *o, size_t i)
+    TSA(requires_capability(o->lock));
 /* The same, made when absent: for writing pages of a large object. */
 struct extent *object_extent_make(struct object *o, size_t i);
 /* Put e, whose reference is taken over, or NULL in the place of what is. */

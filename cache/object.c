@@ -336,10 +336,34 @@ uint64_t object_pages(const struct object *o)
 	return (o->st.size + PAGE_BYTES - 1) / PAGE_BYTES;
 }
 
+/*
+ * The n-th disk for an id: its home, then the others, in an order that spreads
+ * what one of them does not take over all.
+ */
+static struct disk *disk_choice(const struct cache *c, const struct disk_id *id,
+				size_t n)
+{
+	size_t home = id->b[0] % c->ndisks, others = c->ndisks - 1;
+
+	if (n == 0)
+		return c->disks[home];
+	return c->disks[(home + 1 + (id->b[1] + n - 1) % others) % c->ndisks];
+}
+
+static unsigned turns_of_all(const struct cache *c)
+{
+	unsigned sum = 0;
+
+	for (size_t i = 0; i < c->ndisks; i++)
+		sum += disk_turns(c->disks[i]);
+	return sum;
+}
+
 struct disk *object_extent_id(const struct object *o, size_t i,
 			      struct disk_id *id, uint64_t *length)
 {
 	struct cache *c = o->cache;
+	struct disk *d;
 	uint64_t first = i * o->extent_bytes;
 	char key[2 * UFS_KEY_MAX + 2], version[UFS_VERSION_MAX + 24];
 	size_t prefix = strlen(c->ufs->prefix);
@@ -356,7 +380,15 @@ struct disk *object_extent_id(const struct object *o, size_t i,
 	*id = disk_extent_id(str_of(c->ufs->store),
 			     (struct str){ key, prefix + o->key_len },
 			     str_of(version), first, *length);
-	return c->disks[id->b[0] % c->ndisks];
+	d = atomic_load(&o->slots[i].disk);
+	if (d != NULL && disk_state(d) == DISK_OK)
+		return d;
+	for (size_t n = 0; n < c->ndisks; n++) {
+		d = disk_choice(c, id, n);
+		if (disk_state(d) == DISK_OK)
+			return d;
+	}
+	return disk_choice(c, id, 0);
 }
 
 /*
@@ -382,6 +414,8 @@ static struct extent *slot_set_locked(struct object *o, size_t i,
 	}
 	s->extent = e;
 	s->state = e != NULL ? SLOT_OPEN : SLOT_ABSENT;
+	s->turns = turns_of_all(o->cache);
+	atomic_store(&s->disk, e != NULL ? extent_disk(e) : NULL);
 	return old;
 }
 
@@ -408,49 +442,88 @@ void object_close_evicted(struct object *o)
 	}
 }
 
-/* A reference to what is in the slot, or NULL. */
-static struct extent *slot_ref_locked(const struct extent_slot *s)
+/* A disk in use has it. */
+static bool slot_usable(const struct extent_slot *s)
 {
-	return s->extent != NULL ? extent_ref(s->extent) : NULL;
+	return s->extent != NULL &&
+	       disk_state(extent_disk(s->extent)) != DISK_OFF;
+}
+
+/* Is it as it was when all disks were last asked? */
+static bool slot_known_locked(const struct object *o, size_t i)
+    TSA(requires_capability(o->lock))
+{
+	const struct extent_slot *s = &o->slots[i];
+
+	return s->state != SLOT_UNKNOWN &&
+	       (slot_usable(s) || s->turns == turns_of_all(o->cache));
+}
+
+bool object_absent_locked(const struct object *o, size_t i)
+{
+	return slot_known_locked(o, i) && !slot_usable(&o->slots[i]);
+}
+
+bool object_open_locked(const struct object *o, size_t i)
+{
+	return slot_usable(&o->slots[i]);
+}
+
+/* Ask all disks in use, the likely one first. */
+static struct extent *look_for(const struct object *o, size_t i)
+{
+	struct cache *c = o->cache;
+	struct disk_id id;
+	uint64_t length;
+
+	if (object_extent_id(o, i, &id, &length) == NULL)
+		return NULL;
+	for (size_t n = 0; n < c->ndisks; n++) {
+		struct disk *d = disk_choice(c, &id, n);
+		struct extent *e;
+
+		if (disk_state(d) == DISK_OFF ||
+		    extent_open(d, &id, length, &e) < 0)
+			continue;
+		disk_touch(d, extent_fd(e));
+		return e;
+	}
+	return NULL;
 }
 
 struct extent *object_extent(struct object *o, size_t i, bool nowait,
 			     bool *again)
 {
 	struct extent_slot *s = &o->slots[i];
-	struct extent *e = NULL, *mine = NULL;
-	struct disk_id id;
-	struct disk *d;
-	uint64_t length;
+	struct extent *e, *mine, *old = NULL;
+	unsigned turns;
 	bool known;
 
 	*again = false;
 	lock_take(&o->lock);
-	known = s->state != SLOT_UNKNOWN;
-	e = slot_ref_locked(s);
+	known = slot_known_locked(o, i);
+	e = slot_usable(s) ? extent_ref(s->extent) : NULL;
 	lock_drop(&o->lock);
-	if (known && e != NULL && disk_state(extent_disk(e)) == DISK_OFF)
-		extent_close(take_ptr(e));
 	if (known || o->cache->ndisks == 0)
 		return e;
+	if (e != NULL)
+		extent_close(e); /* taken back just now: ask again */
 	if (nowait) {
 		*again = true;
 		return NULL;
 	}
-	d = object_extent_id(o, i, &id, &length);
-	if (d == NULL || disk_state(d) == DISK_OFF)
-		return NULL;
-	if (extent_open(d, &id, length, &mine) < 0)
-		mine = NULL;
-	else
-		disk_touch(d, extent_fd(mine));
+	turns = turns_of_all(o->cache);
+	mine = look_for(o, i);
 	lock_take(&o->lock);
-	if (s->state == SLOT_UNKNOWN) {
-		s->extent = take_ptr(mine);
-		s->state = s->extent != NULL ? SLOT_OPEN : SLOT_ABSENT;
+	if (!slot_known_locked(o, i)) {
+		/* What is on a disk that is off is kept for its return. */
+		if (mine != NULL || s->extent == NULL)
+			old = slot_set_locked(o, i, take_ptr(mine));
+		s->turns = turns;
 	}
-	e = slot_ref_locked(s);
+	e = slot_usable(s) ? extent_ref(s->extent) : NULL;
 	lock_drop(&o->lock);
+	close_file(o->cache, old);
 	extent_close(mine);
 	return e;
 }
@@ -473,7 +546,7 @@ struct extent *object_extent_make(struct object *o, size_t i)
 	if (extent_create(d, &id, length, &e) < 0)
 		return NULL;
 	lock_take(&o->lock);
-	if (o->slots[i].extent == NULL || slot_evicted(&o->slots[i])) {
+	if (!slot_usable(&o->slots[i]) || slot_evicted(&o->slots[i])) {
 		other = slot_set_locked(o, i, extent_ref(e));
 	} else {
 		/* Another thread was first: the file is the same. */

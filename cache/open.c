@@ -104,7 +104,7 @@ void open_fetch(struct object *o, struct object_open *r, bool bypass)
 	object_ref(o); /* r may be answered, and its hold on o dropped */
 	lock_take(&o->lock);
 	/* Another's fetch may have ended since the SSD was looked at. */
-	kept = !bypass && o->slots[0].state == SLOT_OPEN;
+	kept = !bypass && object_open_locked(o, 0);
 	for (struct fill *f = o->fills; f != NULL; f = f->next) {
 		kept |= f->state == FILL_KEPT;
 		under_way |= f->state != FILL_KEPT;
@@ -212,7 +212,7 @@ void object_open(struct object *o, struct object_open *r)
 		return;
 	}
 	lock_take(&o->lock);
-	known = c->ndisks == 0 || o->slots[0].state == SLOT_ABSENT;
+	known = c->ndisks == 0 || object_absent_locked(o, 0);
 	lock_drop(&o->lock);
 	if (known || atomic_load(&c->disk_stalled)) {
 		if (o->st.size <= c->conf.small_file)

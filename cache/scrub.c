@@ -142,8 +142,10 @@ static bool scrub_file(struct scrub *s, int dirfd, const char *shard,
 	struct stat st;
 	int r;
 
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return true; /* evicted */
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		disk_failed(d, -errno, "read a directory"); /* or evicted */
+		return pace(s, 0);
+	}
 	r = extent_open(d, id, (uint64_t)MAX(st.st_size, 0), &e);
 	if (r == 0) {
 		r = extent_check(e, pace, s, &bad);
@@ -175,16 +177,19 @@ static bool scrub_shard(struct scrub *s, unsigned number)
 	bool go = true;
 
 	if (dir == NULL) {
+		disk_failed(s->d, fd < 0 ? fd : -errno, "read a directory");
 		if (fd >= 0)
 			close(fd);
 		return pace(s, 0);
 	}
 	snprintf(shard, sizeof(shard), "%02x/%02x", a, b);
-	while (go && (e = readdir(dir)) != NULL)
+	for (; go && (errno = 0, e = readdir(dir)) != NULL;)
 		/* The data alone: a map goes with it, and has a suffix. */
 		if (disk_parse_name(a, b, e->d_name, &id) &&
 		    strchr(e->d_name, '.') == NULL)
 			go = scrub_file(s, dirfd(dir), shard, e->d_name, &id);
+	if (go)
+		disk_failed(s->d, -errno, "read a directory");
 	closedir(dir);
 	return go && pace(s, 0);
 }
@@ -197,7 +202,8 @@ static unsigned skip_absent(const struct scrub *s, unsigned number)
 
 	for (; number < SHARDS; number = (number | 255) + 1) {
 		snprintf(name, sizeof(name), "%02x", number >> 8);
-		if (fstatat(s->d->v1, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		if (fstatat(s->d->v1, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+		    errno != ENOENT)
 			break;
 	}
 	return number;

@@ -531,13 +531,18 @@ mount_pid() { # [NAME]
 	mount_stat "$W/${1:-mnt}" "m['pid']"
 }
 
-# Have the SSD of mnt scrubbed, and wait for the end of the pass.
-scrub_now() {
-	scrub_before=$(scrub_passes)
+# Have the SSD of mnt scrubbed.
+begin_scrub() {
 	scrub_socket=$(find /run/tarn "$XDG_RUNTIME_DIR" \
 		-name "$(mount_pid)-*.sock" 2>/dev/null || true)
 	curl -fsS --unix-socket "$scrub_socket" -d '{}' http://tarn/-/scrub \
 		>/dev/null
+}
+
+# Have it scrubbed, and wait for the end of the pass.
+scrub_now() {
+	scrub_before=$(scrub_passes)
+	begin_scrub
 	wait_for 60 scrub_passed
 }
 

@@ -560,6 +560,217 @@ START_TEST(eight_threads_reading_at_random_see_only_right_bytes)
 }
 END_TEST
 
+static void rig_init_two(struct rig *r, uint64_t size)
+{
+	rig_init(r, size, true);
+	rig_close(r);
+	snprintf(r->second, sizeof(r->second), "/tmp/tarn-object-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(r->second));
+	rig_open(r);
+}
+
+static struct disk *disk_of_object(const struct rig *r)
+{
+	struct disk_id id;
+	uint64_t length;
+
+	return object_extent_id(r->object, 0, &id, &length);
+}
+
+static void turn_off(struct disk *d)
+{
+	for (int i = 0; i < ERRORS_OFF; i++)
+		disk_failed(d, -EIO, "a test");
+	ck_assert_int_eq(disk_state(d), DISK_OFF);
+}
+
+static void wait_taken_back(struct disk *d)
+{
+	/* Not the ten seconds between two probes. */
+	while (disk_state(d) != DISK_OK) {
+		disk_kick(d, &d->kick_health);
+		usleep(1000);
+	}
+}
+
+/* Until the kernel may have it: a large one is verified in the background. */
+static struct cache_file *open_until_backed(struct rig *r)
+{
+	struct cache_file *file = NULL;
+
+	for (int tries = 0; tries < 20000 && file == NULL; tries++) {
+		ck_assert_int_eq(open_now(r, &file), 0);
+		if (file == NULL)
+			usleep(1000);
+	}
+	ck_assert_ptr_nonnull(file);
+	return file;
+}
+
+static const uint64_t two_sizes[] = { 200000, MIB(3) + 7 };
+
+START_TEST(B3_what_a_disk_that_is_off_held_is_kept_on_another)
+{
+	struct disk *home, *other;
+	struct cache_file *file;
+	struct rig r;
+	unsigned gets;
+
+	rig_init_two(&r, two_sizes[_i]);
+	read_all(&r, MIB(1));
+	rig_reopen(&r);
+	home = disk_of_object(&r);
+	other = r.cache->disks[home == r.cache->disks[0]];
+	file = open_until_backed(&r);
+	gets = fake_ufs_gets(&r.store);
+
+	turn_off(home);
+	ck_assert_ptr_null(object_backing(r.object));
+	ck_assert_ptr_eq(disk_of_object(&r), other);
+	ck_assert_int_eq(open_now(&r, &file), 0);
+	read_all(&r, MIB(1));
+	ck_assert_uint_gt(fake_ufs_gets(&r.store), gets);
+	/* There whole, and handed out, from there. */
+	open_until_backed(&r);
+	ck_assert_ptr_eq(extent_disk(r.object->slots[0].extent), other);
+	gets = fake_ufs_gets(&r.store);
+	read_all(&r, MIB(1));
+	ck_assert_uint_eq(fake_ufs_gets(&r.store), gets);
+
+	wait_taken_back(home);
+	read_all(&r, MIB(1));
+	open_until_backed(&r);
+	ck_assert_uint_eq(fake_ufs_gets(&r.store), gets);
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(B3_what_a_disk_holds_is_used_when_it_is_taken_back)
+{
+	struct cache_file *file;
+	struct disk *home;
+	struct rig r;
+	uint64_t bytes;
+	unsigned gets;
+
+	rig_init_two(&r, two_sizes[_i]);
+	read_all(&r, MIB(1));
+	rig_reopen(&r);
+	home = disk_of_object(&r);
+	open_until_backed(&r);
+	gets = fake_ufs_gets(&r.store);
+	turn_off(home);
+	/* It was asked for, but nothing was fetched. */
+	ck_assert_int_eq(object_cached(r.object, &bytes), 0);
+	ck_assert_uint_eq(bytes, 0);
+	wait_taken_back(home);
+	/* Verified anew before the kernel gets it. */
+	ck_assert_ptr_null(object_backing(r.object));
+	read_all(&r, MIB(1));
+	file = open_until_backed(&r);
+	ck_assert_int_eq(file->fd, extent_fd(r.object->slots[0].extent));
+	ck_assert_ptr_eq(extent_disk(r.object->slots[0].extent), home);
+	ck_assert_uint_eq(fake_ufs_gets(&r.store), gets);
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(what_was_cached_before_a_disk_was_added_is_found)
+{
+	struct rig r;
+	unsigned gets;
+
+	for (int swap = 0; swap < 2; swap++) {
+		rig_init_two(&r, 200000);
+		read_all(&r, MIB(1));
+		gets = fake_ufs_gets(&r.store);
+		rig_close(&r);
+		if (swap) {
+			char dir[sizeof(r.dir)];
+
+			memcpy(dir, r.dir, sizeof(dir));
+			memcpy(r.dir, r.second, sizeof(dir));
+			memcpy(r.second, dir, sizeof(dir));
+		}
+		rig_open(&r);
+		read_all(&r, MIB(1));
+		ck_assert_uint_eq(fake_ufs_gets(&r.store), gets);
+		rig_fini(&r);
+	}
+}
+END_TEST
+
+/* As a disk forgets: nothing but the bytes tells. */
+static void rot(const struct cache_file *file)
+{
+	struct timespec times[2];
+	AUTO_CLOSE int fd = -1;
+	char path[32], byte;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(pread(fd, &byte, 1, 100000), 1);
+	byte ^= 1;
+	ck_assert_int_eq(pwrite(fd, &byte, 1, 100000), 1);
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	ck_assert_int_eq(futimens(fd, times), 0);
+}
+
+START_TEST(B6_a_file_that_the_scrub_found_bad_is_not_handed_out_again)
+{
+	struct cache_file *bad, *file;
+	struct rig r;
+	unsigned gets;
+
+	rig_init(&r, two_sizes[_i], true);
+	read_all(&r, MIB(1));
+	rig_reopen(&r);
+	bad = open_until_backed(&r);
+	bad->backing_id = 7;
+	gets = fake_ufs_gets(&r.store);
+
+	rot(bad);
+	ck_assert_ptr_eq(object_backing(r.object), bad);
+
+	cache_scrub(r.cache);
+	for (struct cache_disk_status s = { 0 }; s.scrub_passes == 0;) {
+		ck_assert_uint_eq(cache_disks(r.cache, &s, 1), 1);
+		usleep(1000);
+	}
+	ck_assert_ptr_null(object_backing(r.object));
+	ck_assert_int_eq(open_now(&r, &file), 0);
+	ck_assert(_i == 0 ? file != bad : file == NULL);
+	read_all(&r, MIB(1));
+	ck_assert_uint_eq(fake_ufs_gets(&r.store), gets + 1);
+	/* A small one is another file, a large one has its page again. */
+	file = open_until_backed(&r);
+	ck_assert_int_eq(file->backing_id, _i == 0 ? 0 : 7);
+	rig_fini(&r);
+}
+END_TEST
+
+START_TEST(loading_to_verify_reads_the_disk_and_fetches_what_is_bad)
+{
+	struct cache_file *file;
+	uint64_t fetched;
+	struct rig r;
+
+	rig_init(&r, two_sizes[_i], true);
+	ck_assert_int_eq(object_load(r.object, true, &fetched, NULL), 0);
+	file = open_until_backed(&r);
+	rot(file);
+	ck_assert_int_eq(object_load(r.object, true, &fetched, NULL), 0);
+	ck_assert_uint_eq(fetched, _i == 0 ? two_sizes[0] : PAGE_BYTES);
+	read_all(&r, MIB(1));
+	ck_assert_int_eq(object_load(r.object, true, &fetched, NULL), 0);
+	ck_assert_uint_eq(fetched, 0);
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST(loading_brings_everything_and_freeing_drops_it)
 {
 	uint64_t fetched, bytes;
@@ -711,6 +922,16 @@ int main(void)
 	tcase_add_test(t, B13_a_file_that_the_kernel_reads_is_not_evicted);
 	tcase_add_loop_test(
 	    t, eight_threads_reading_at_random_see_only_right_bytes, 0, 2);
+	tcase_add_loop_test(
+	    t, B3_what_a_disk_that_is_off_held_is_kept_on_another, 0, 2);
+	tcase_add_loop_test(
+	    t, B3_what_a_disk_holds_is_used_when_it_is_taken_back, 0, 2);
+	tcase_add_test(t, what_was_cached_before_a_disk_was_added_is_found);
+	tcase_add_loop_test(
+	    t, B6_a_file_that_the_scrub_found_bad_is_not_handed_out_again, 0,
+	    2);
+	tcase_add_loop_test(
+	    t, loading_to_verify_reads_the_disk_and_fetches_what_is_bad, 0, 2);
 	tcase_add_test(t, loading_brings_everything_and_freeing_drops_it);
 	tcase_add_test(t, a_load_of_which_a_part_broke_off_has_failed);
 	tcase_add_loop_test(t, loading_writes_what_was_kept_in_memory_only, 0,

@@ -160,6 +160,7 @@ struct rig {
 	struct cache *cache;
 	struct object *object;
 	char dir[64];
+	char second[64]; /* another disk's directory, or "" */
 };
 
 static inline int remove_one(const char *path, const struct stat *st, int type,
@@ -191,6 +192,8 @@ static inline void rig_open(struct rig *r)
 		conf.dirs[0] = r->dir;
 		conf.ndirs = 1;
 	}
+	if (r->second[0] != '\0')
+		conf.dirs[conf.ndirs++] = r->second;
 	ck_assert_msg(cache_new(&conf, &r->cache, why) == 0, "%s", why);
 	ck_assert_int_eq(object_get(r->cache, str_of("a/key"), &st, &r->object),
 			 0);
@@ -219,6 +222,8 @@ static inline void rig_fini(struct rig *r)
 	fake_ufs_fini(&r->store);
 	if (r->dir[0] != '\0')
 		nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	if (r->second[0] != '\0')
+		nftw(r->second, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static inline uint64_t rig_bytes(struct rig *r)
