@@ -254,8 +254,10 @@ static int scrub_if_due(struct disk *d, bool now)
 	int64_t wall = time(NULL);
 	bool begin;
 
-	if (fd < 0)
+	if (fd < 0) {
+		disk_failed(d, fd, "open");
 		return fd;
+	}
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? -EBUSY : -errno;
 	record_read(fd, &s.rec);

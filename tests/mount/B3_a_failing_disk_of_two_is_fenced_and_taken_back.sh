@@ -6,8 +6,13 @@
 # shellcheck shell=sh source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need_fuse
+need_command dumpe2fs
 FAULTS=1
 small_disk 200
+# ext4 gives up for good what it could not read of its own tables.
+tables=$(dumpe2fs "$W/image" 2>"$W/o" | awk '/Inode table at/ {
+	split($4, r, "-"); if (r[2] + 0 > last) last = r[2] + 0
+} END { print (last + 1) * 4096 }')
 FIRST=$CACHE SECOND=$CACHE_DIR
 CACHE_DIR=$FIRST:$SECOND
 start_store
@@ -53,8 +58,8 @@ for k in $kept $moved $rest; do
 	right "$k" mnt
 done
 [ "$(opens)" -gt "$n" ] || skip "no passthrough"
-set -- $moved # words
-held=$1
+held=${moved# }
+held=${held%% *}
 exec 3<"$MNT/$held"
 
 # One daemon that serves files itself; it is read all the time.
@@ -71,7 +76,7 @@ mount_tarn -n plain passthrough=off
 reader=$!
 sync
 drop_caches
-echo "read 0 209715200 eio" >"$W/new"
+echo "read $tables 209715200 eio" >"$W/new"
 mv "$W/new" "$W/faults"
 # The scrub meets the fault before a file is in the kernel's hands.
 begin_scrub
