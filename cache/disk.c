@@ -448,6 +448,20 @@ int disk_flock(int fd, int64_t timeout)
 	return 0;
 }
 
+int disk_note(struct disk *d, const char *name, int *out)
+{
+	AUTO_CLOSE int fd = -1;
+	int r;
+
+	if (disk_state(d) == DISK_OFF)
+		return -EIO;
+	fd = disk_root_file(d, d->root, name);
+	r = fd < 0 ? fd : disk_flock(fd, NSEC_PER_SEC);
+	if (r == 0)
+		*out = take_fd(&fd);
+	return r;
+}
+
 int disk_lock_shard(struct disk *d, const struct disk_id *id)
 {
 	int r = -ENOENT;

@@ -13,6 +13,7 @@
  *                mapped: a dead disk would be a SIGBUS)
  *   DIR/lock     flock: one walker corrects the count at a time
  *   DIR/scrub    24 bytes: where the scrub is (scrub.c), under flock
+ *   DIR/forgotten-*  what was invalidated (meta_rules.c); never evicted
  *   DIR/v1/      shards (made when first needed)
  *   DIR/tmp/     files being written; strays older than an hour are removed
  *
@@ -159,6 +160,13 @@ int disk_publish(struct disk *d, const char *tmp, const struct disk_id *id,
 		 const char *suffix, bool replace);
 
 int disk_unlink(struct disk *d, const struct disk_id *id, const char *suffix);
+
+/*
+ * A small file of that name in the directory itself, which is not evicted:
+ * open for reading and writing, made if need be, and locked (flock) until it
+ * is closed.
+ */
+int disk_note(struct disk *d, const char *name, int *fd);
 
 /*
  * Serialise the making and removing of files in id's shard between threads

@@ -56,6 +56,7 @@ int meta_new(const struct cache_conf *conf, struct disk *disk,
 	pool_set_background_max(m->pool, MAX(1, threads - threads / 4));
 	lock_init(&m->lock, RANK_META);
 	gate_init(&m->gate);
+	rules_load(m);
 	*out = m;
 	return 0;
 }

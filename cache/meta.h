@@ -75,8 +75,15 @@ int64_t meta_listing_until(struct meta *m, struct str dirkey,
 
 /*
  * Forget everything about a file or a tree (S7): key "a/b" means the object,
- * the directory `a/b/` and all below it; "" everything.
+ * the directory `a/b/` and all below it; "" everything. The mounts that come
+ * after this one do not believe it either.
  */
 void meta_invalidate(struct meta *m, struct str key);
+
+/*
+ * The same of an object whose version proved to be gone: this mount looks it up
+ * again. Of what may lie below that name nothing is kept for mounts to come.
+ */
+void meta_gone(struct meta *m, struct str key);
 
 #endif

@@ -9,6 +9,7 @@
  *   meta_pages.c       parts of a large one, asked for anew
  *   meta_table.c       what is remembered: listings, single names
  *   meta_invalidate.c  what is not to be believed any more
+ *   meta_rules.c       the same, for the mounts to come
  */
 #ifndef CACHE_META_IMPL_H
 #define CACHE_META_IMPL_H
@@ -190,6 +191,16 @@ bool rule_covers(const struct rule *r, struct str dirkey);
 /* Is what was taken then not to be believed of the directory? */
 bool rules_forbid_locked(const struct meta *m, struct str dirkey, int64_t taken)
     TSA(requires_capability(m->lock));
+
+/* Add a rule to *n, at most RULES_MAX; two become one when there is no room. */
+void rules_add(struct rule *rules, size_t *n, const struct rule *r);
+
+/* meta_rules.c */
+
+/* What earlier mounts invalidated; before anything is asked. */
+void rules_load(struct meta *m);
+/* Keep one rule more on the disk, beside those that are there. */
+int rules_save(struct meta *m, const struct rule *r);
 
 /* meta_flight.c */
 

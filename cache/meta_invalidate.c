@@ -6,9 +6,10 @@
  * being asked just now is not kept. What lies on the disk is removed as far
  * as it can be reached: from the listings known and from one listing to the
  * next. And since a listing on the disk may exist whose parent's does not,
- * this process remembers which directories were invalidated when, and
- * believes nothing older. That memory is bounded: two rules become one for
- * the directory above both, which costs listings and is never wrong.
+ * it is remembered which directories were invalidated when, and nothing older
+ * is believed: by this process, and, where a person asked for it, by the mounts
+ * that come after it (meta_rules.c). That memory is bounded: two rules become
+ * one for the directory above both, which costs listings and is never wrong.
  */
 #include "cache/meta_impl.h"
 
@@ -44,7 +45,7 @@ bool rules_forbid_locked(const struct meta *m, struct str dirkey, int64_t taken)
 /* Key "a/b", and "a/b/" as well: all of it, and the directory it is in. */
 static void rule_init(struct rule *r, struct str key)
 {
-	size_t n = key.n;
+	size_t n = MIN(key.n, (size_t)UFS_KEY_MAX - 1);
 
 	r->since = clock_ns();
 	if (n > 0)
@@ -70,25 +71,24 @@ static size_t common_dir(struct str a, struct str b)
 	return dir;
 }
 
-static void add_rule_locked(struct meta *m, const struct rule *r)
+void rules_add(struct rule *rules, size_t *n, const struct rule *r)
 {
-	struct rule *old = m->rules;
-
-	for (size_t i = 0; i < m->nrules; i++)
-		if (str_eq(rule_tree(&old[i]), rule_tree(r))) {
-			old[i].since = r->since;
+	for (size_t i = 0; i < *n; i++)
+		if (str_eq(rule_tree(&rules[i]), rule_tree(r))) {
+			rules[i].since = MAX(rules[i].since, r->since);
 			return;
 		}
-	if (m->nrules == RULES_MAX) {
-		size_t n = common_dir(rule_above(&old[0]), rule_above(&old[1]));
+	if (*n == RULES_MAX) {
+		size_t dir =
+		    common_dir(rule_above(&rules[0]), rule_above(&rules[1]));
 
-		old[0].tree_n = n;
-		old[0].above_n = n;
-		old[0].since = MAX(old[0].since, old[1].since);
-		m->nrules--;
-		memmove(old + 1, old + 2, (m->nrules - 1) * sizeof(*old));
+		rules[0].tree_n = dir;
+		rules[0].above_n = dir;
+		rules[0].since = MAX(rules[0].since, rules[1].since);
+		--*n;
+		memmove(rules + 1, rules + 2, (*n - 1) * sizeof(*rules));
 	}
-	old[m->nrules++] = *r;
+	rules[(*n)++] = *r;
 }
 
 /* Directories whose files are still to be removed. */
@@ -195,22 +195,40 @@ static bool forget_dir_locked(struct meta *m, struct todo *t)
 	return false;
 }
 
-void meta_invalidate(struct meta *m, struct str key)
+static void forget(struct meta *m, const struct rule *rule)
 {
-	struct rule rule;
-	struct todo todo = { .meta = m, .rule = &rule };
+	struct todo todo = { .meta = m, .rule = rule };
 
-	if (key.n >= UFS_KEY_MAX)
-		key.n = UFS_KEY_MAX - 1;
-	rule_init(&rule, key);
-	(void)todo_push(&todo, rule_above(&rule), STR_EMPTY);
-	(void)todo_push(&todo, rule_tree(&rule), STR_EMPTY);
+	(void)todo_push(&todo, rule_above(rule), STR_EMPTY);
+	(void)todo_push(&todo, rule_tree(rule), STR_EMPTY);
 	lock_take(&m->lock);
-	add_rule_locked(m, &rule);
-	flights_doom_locked(m, &rule);
-	known_drop_locked(m, &rule);
+	rules_add(m->rules, &m->nrules, rule);
+	flights_doom_locked(m, rule);
+	known_drop_locked(m, rule);
 	while (forget_dir_locked(m, &todo))
 		;
 	lock_drop(&m->lock);
 	forget_files(&todo);
+}
+
+void meta_invalidate(struct meta *m, struct str key)
+{
+	struct rule rule;
+	int r;
+
+	rule_init(&rule, key);
+	r = rules_save(m, &rule);
+	if (r < 0)
+		log_warn("meta: that %.*s was invalidated is not on the disk, "
+			 "and another mount may not know it: %s",
+			 (int)rule.tree_n, rule.tree, strerror(-r));
+	forget(m, &rule);
+}
+
+void meta_gone(struct meta *m, struct str key)
+{
+	struct rule rule;
+
+	rule_init(&rule, key);
+	forget(m, &rule);
 }

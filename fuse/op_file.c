@@ -167,7 +167,7 @@ static void version_gone(struct fs *fs, uint64_t nodeid, struct str key)
 		return;
 	log_debug(LOG_FUSE, "fuse: %s: its version is gone from the store",
 		  key.p);
-	meta_invalidate(fs->meta, key);
+	meta_gone(fs->meta, key);
 	inodes_set_gone(fs->inodes, nodeid);
 }
 

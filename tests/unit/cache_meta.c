@@ -644,6 +644,50 @@ START_TEST(a_listing_that_no_other_leads_to_is_not_believed_either)
 }
 END_TEST
 
+/*
+ * Neither is it by the next mount, nor by the one after the machine was booted
+ * (no listing that is older has a time then).
+ */
+START_TEST(S7_what_was_invalidated_is_not_believed_by_the_next_mount)
+{
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/sub/deep/"), 0);
+	ck_assert_int_eq(list("b/"), 0);
+	check_asked(0, 2);
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	meta_invalidate(meta, str_of("a"));
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/sub/deep/"), 0);
+	check_asked(0, 1);
+	/* The rest is, and so is what was asked since. */
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("a/sub/deep/"), 0);
+	ck_assert_int_eq(list("b/"), 0);
+	check_asked(0, 0);
+}
+END_TEST
+
+/* A note that cannot be read may have said anything: nothing is believed. */
+START_TEST(a_spoilt_note_of_what_was_invalidated_forbids_all_that_is_older)
+{
+	char cmd[128];
+
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("b/"), 0);
+	meta_invalidate(meta, str_of("a"));
+	snprintf(cmd, sizeof(cmd), "truncate -s -%d %s/forgotten-*", 1 + _i,
+		 tmp);
+	ck_assert_int_eq(system(cmd), 0);
+	check_asked(0, 1);
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("b/"), 0);
+	check_asked(0, 1);
+	start(CONSISTENCY_IMMUTABLE, FOREVER, FOREVER);
+	ck_assert_int_eq(list("b/"), 0);
+	check_asked(0, 0);
+}
+END_TEST
+
 START_TEST(more_invalidations_than_are_remembered_are_none_forgotten)
 {
 	char key[32];
@@ -901,6 +945,11 @@ int main(void)
 	    t, an_invalidated_tree_is_asked_for_anew_at_every_depth, 0, 4);
 	tcase_add_test(t,
 		       a_listing_that_no_other_leads_to_is_not_believed_either);
+	tcase_add_test(
+	    t, S7_what_was_invalidated_is_not_believed_by_the_next_mount);
+	tcase_add_loop_test(
+	    t, a_spoilt_note_of_what_was_invalidated_forbids_all_that_is_older,
+	    0, 9);
 	tcase_add_test(
 	    t, more_invalidations_than_are_remembered_are_none_forgotten);
 	tcase_add_test(
