@@ -81,7 +81,13 @@ static void answer(struct fs *fs, fuse_req_t req, uint64_t parent, int r,
 
 	if (r == -ENOENT) {
 		memset(&e, 0, sizeof(e));
-		e.entry_timeout = fs_timeout(w->until);
+		/*
+		 * What the kernel knows to be absent goes with its directory's
+		 * name when that is invalidated. The root has none: there it is
+		 * to ask each time, which memory answers (S7).
+		 */
+		if (parent != INODE_ROOT)
+			e.entry_timeout = fs_timeout(w->until);
 		if (e.entry_timeout > 0)
 			fuse_reply_entry(req, &e);
 		else

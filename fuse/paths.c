@@ -151,8 +151,7 @@ static void drop_below(struct fs *fs, struct str key)
 			continue;
 		}
 		drop_name(fs, at.parent, comp, NAME_PLAIN);
-		if (at.type == INODE_FILE)
-			drop_name(fs, at.parent, comp, NAME_TWIN);
+		drop_name(fs, at.parent, comp, NAME_TWIN);
 	}
 }
 
@@ -202,6 +201,16 @@ static int spell(struct fs *fs, const char *path, char *key, size_t *n,
 	return 0;
 }
 
+/* A name and, where that is its own, the one beside a directory. */
+static void drop_absent(struct fs *fs, uint64_t parent, struct str name)
+{
+	struct name_key nk;
+
+	fuse_lowlevel_notify_inval_entry(fs->se, parent, name.p, name.n);
+	if (name_to_key(name, &nk) == 0 && nk.kind == NAME_PLAIN)
+		drop_name(fs, parent, (struct str){ nk.comp, nk.n }, NAME_TWIN);
+}
+
 int fs_invalidate(struct fs *fs, const char *path)
 {
 	char key[UFS_KEY_MAX + 1];
@@ -218,8 +227,7 @@ int fs_invalidate(struct fs *fs, const char *path)
 	drop_below(fs, (struct str){ key, n });
 	/* The name itself may be known as absent, with no inode to tell. */
 	if (parent != 0 && last.n > 0) {
-		fuse_lowlevel_notify_inval_entry(fs->se, parent, last.p,
-						 last.n);
+		drop_absent(fs, parent, last);
 		drop_inode(fs, parent, INODE_DIR);
 	} else if (n == 0) {
 		drop_inode(fs, INODE_ROOT, INODE_DIR);
