@@ -67,7 +67,12 @@ uint64_t listing_entries(const struct listing *l);
 /* Is the directory's own marker there (also when it carries no data)? */
 bool listing_marker(const struct listing *l);
 
-/* Was a block or the index found bad? Then it is gone from the disk too. */
+/*
+ * Was a block or the index found bad? Then it is gone from the disk too, and
+ * who meets it takes the listing anew. A disk that spoils each one that it is
+ * given is off, and listings are in memory, before LISTING_TRIES are through.
+ */
+#define LISTING_TRIES 12
 bool listing_is_bad(const struct listing *l);
 
 /*

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "base/lock.h"
 #include "cache/listing.h"
 #include "fuse/backing.h"
 
@@ -27,8 +28,11 @@ struct handle {
 	enum open_mode mode;
 
 	/* a directory's */
-	struct listing *listing; /* owns a ref */
-	bool kept;               /* inodes_dir_close() is to be called */
+	bool dir;  /* has what follows */
+	bool kept; /* inodes_dir_close() is to be called */
+	struct lock lock;
+	/* under lock */
+	struct listing *listing; /* owns a ref; never NULL */
 };
 
 struct handles;

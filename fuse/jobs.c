@@ -206,6 +206,7 @@ static int add_item(struct load_job *lj, struct str key,
 struct walk {
 	struct load_job *lj;
 	struct str dir; /* being listed */
+	uint64_t next;  /* entry of it */
 	char **stack;
 	size_t n, cap;
 };
@@ -242,7 +243,7 @@ static int walk_entry(void *arg, uint64_t number, const struct listing_entry *e)
 	size_t n = w->dir.n + e->name.n;
 	int r;
 
-	(void)number;
+	w->next = number + 1;
 	if (cancelled(&w->lj->cancel))
 		return -ECANCELED;
 	if (n > sizeof(key))
@@ -266,13 +267,20 @@ static int walk_entry(void *arg, uint64_t number, const struct listing_entry *e)
 static int walk_one(struct walk *w)
 {
 	struct meta *m = cache_meta(w->lj->jobs->cache);
-	struct listing *l;
-	int r = meta_list(m, w->dir, &l, &w->lj->cancel);
+	bool bad = true;
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	r = listing_each(l, 0, walk_entry, w);
-	listing_unref(l);
+	w->next = 0;
+	for (int tries = 0; tries < LISTING_TRIES && bad; tries++) {
+		struct listing *l;
+
+		r = meta_list(m, w->dir, &l, &w->lj->cancel);
+		if (r < 0)
+			return r;
+		r = listing_each(l, w->next, walk_entry, w);
+		bad = r < 0 && listing_is_bad(l);
+		listing_unref(l);
+	}
 	return r;
 }
 

@@ -61,6 +61,8 @@ static void opendir_reply(struct fs *fs, fuse_req_t req, uint64_t nodeid,
 	}
 	atomic_init(&h->refs, 1);
 	h->nodeid = nodeid;
+	h->dir = true;
+	lock_init(&h->lock, RANK_INODES);
 	h->listing = l;
 	if (fs->conf.consistency != CONSISTENCY_STRICT)
 		inodes_dir_open(fs->inodes, nodeid, listing_taken(l), &cache,
@@ -274,7 +276,8 @@ static int fill_believed(struct filling *f, struct listing *l, uint64_t off,
 /* A readdir; its rq is begun when the disk has to be waited for. */
 struct readdir_rq {
 	struct rq rq;
-	struct handle *h; /* owns a ref */
+	struct handle *h;        /* owns a ref */
+	struct listing *listing; /* owns a ref; the handle's, when it began */
 	uint64_t ino;
 	uint64_t off;
 	size_t size;
@@ -312,7 +315,7 @@ static ssize_t dir_fill(const struct readdir_rq *d, struct fs *fs,
 	}
 	f.counted = counted;
 	f.dirkey = (struct str){ key, n };
-	r = fill_believed(&f, d->h->listing, d->off, a.ino, nowait);
+	r = fill_believed(&f, d->listing, d->off, a.ino, nowait);
 	return r < 0 && f.used == 0 ? r : (ssize_t)f.used;
 }
 
@@ -326,6 +329,7 @@ static void dir_reply(fuse_req_t req, const char *buf, ssize_t n)
 
 static void readdir_free(struct fs *fs, struct readdir_rq *d)
 {
+	listing_unref(d->listing);
 	handle_put(fs, d->h);
 	free(d);
 }
@@ -343,6 +347,54 @@ static int enough_cb(void *arg, uint64_t number, const struct listing_entry *e)
 }
 
 /*
+ * The listing is rotten: go on with one that is taken anew, at the same entry.
+ * Only where the directory has as many entries as before does that give each
+ * of them once; else who is in the middle of it has to begin again.
+ */
+static int renew(struct readdir_rq *d, struct fs *fs, struct cancel *cancel)
+{
+	char key[UFS_KEY_MAX + 1];
+	struct listing *l, *old = NULL;
+	size_t n;
+	int r = inodes_key(fs->inodes, d->ino, key, &n);
+
+	if (r == 0)
+		r = meta_list(fs->meta, (struct str){ key, n }, &l, cancel);
+	if (r < 0)
+		return r;
+	if (first_entry(d->off) > 0 &&
+	    listing_entries(l) != listing_entries(d->listing)) {
+		listing_unref(l);
+		return -EIO;
+	}
+	lock_take(&d->h->lock);
+	if (d->h->listing == d->listing) {
+		old = d->h->listing;
+		d->h->listing = listing_ref(l);
+	}
+	lock_drop(&d->h->lock);
+	listing_unref(old);
+	listing_unref(d->listing);
+	d->listing = l;
+	return 0;
+}
+
+/* Have the disk read what the next reply begins with. */
+static int wait_for_entries(struct readdir_rq *d, struct rq *rq)
+{
+	int r = 0;
+
+	for (int tries = 0; tries < LISTING_TRIES && r == 0; tries++) {
+		r = listing_each(d->listing, first_entry(d->off), enough_cb,
+				 NULL);
+		if (r >= 0 || !listing_is_bad(d->listing))
+			break;
+		r = renew(d, rq->fs, &rq->cancel);
+	}
+	return r;
+}
+
+/*
  * First the disk is waited for, which a signal may end; then the reply is
  * claimed, and only then are lookups counted, since they must be sent.
  */
@@ -350,10 +402,7 @@ static void readdir_run(struct rq *rq)
 {
 	struct readdir_rq *d = container_of(rq, struct readdir_rq, rq);
 	AUTO_FREE char *buf = malloc(MAX(d->size, (size_t)1));
-	ssize_t n = buf == NULL
-			? -ENOMEM
-			: listing_each(d->h->listing, first_entry(d->off),
-				       enough_cb, NULL);
+	ssize_t n = buf == NULL ? -ENOMEM : wait_for_entries(d, rq);
 
 	if (rq_claim(rq)) {
 		if (n >= 0)
@@ -374,7 +423,7 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct readdir_rq *d;
 	ssize_t n;
 
-	if (h == NULL || h->listing == NULL || off < 0) {
+	if (h == NULL || !h->dir || off < 0) {
 		reply_err(req, -EBADF);
 		handle_put(fs, h);
 		return;
@@ -389,12 +438,15 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		return;
 	}
 	d->h = h;
+	lock_take(&h->lock);
+	d->listing = listing_ref(h->listing);
+	lock_drop(&h->lock);
 	d->ino = ino;
 	d->off = (uint64_t)off;
 	d->size = size;
 	d->plus = plus;
 	n = dir_fill(d, fs, req, buf, true);
-	if (n == -EAGAIN) {
+	if (n == -EAGAIN || (n < 0 && listing_is_bad(d->listing))) {
 		atomic_fetch_add(&fs->in_dirs, 1);
 		rq_init(&d->rq, fs, req, readdir_fini);
 		rq_run_on(&d->rq, fs->dir_readers, readdir_run);

@@ -94,7 +94,10 @@ void handle_put(struct fs *fs, struct handle *h)
 	    atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	opened_put(fs, h->opened);
-	listing_unref(h->listing);
+	if (h->dir) {
+		listing_unref(h->listing);
+		lock_fini(&h->lock);
+	}
 	free(h);
 }
 

@@ -92,15 +92,21 @@ static int find_alias(struct meta *m, struct str dirkey, struct str name,
 		      struct cancel *cancel)
 {
 	struct match match = { .name = name, .out = out, .r = -ENOENT };
-	struct listing *l;
-	int r = meta_list(m, dirkey, &l, cancel);
+	bool bad = true;
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	out->until = meta_until(m, listing_taken(l));
-	r = listing_each_prefix(l, (struct str){ nk->comp, nk->n }, match_cb,
-				&match);
-	listing_unref(l);
+	for (int tries = 0; tries < LISTING_TRIES && bad; tries++) {
+		struct listing *l;
+
+		r = meta_list(m, dirkey, &l, cancel);
+		if (r < 0)
+			return r;
+		out->until = meta_until(m, listing_taken(l));
+		r = listing_each_prefix(l, (struct str){ nk->comp, nk->n },
+					match_cb, &match);
+		bad = r < 0 && listing_is_bad(l);
+		listing_unref(l);
+	}
 	return r < 0 ? r : match.r;
 }
 
