@@ -73,6 +73,8 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $$(call below,$$*)
 parts_of = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/tools/$(1)-parts/*.c))
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $$(call parts_of,$$*)
 	$(Q)$(CC) $(ldflags) $(LDFLAGS) -o $@ $^ $(libs)
+# The reference model drives the cache itself; its clock is its own.
+$(BUILD)/tests/tools/refmodel: $(addprefix $(BUILD)/,cache.a ufs.a base.a)
 $(BUILD)/tests/shims/%.so: tests/shims/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(cppflags) -std=c11 -O2 -g -fPIC -shared -Wall -Wextra \
@@ -80,8 +82,14 @@ $(BUILD)/tests/shims/%.so: tests/shims/%.c
 
 unit-tests: $(tests) ## the unit tests' programs, not run
 
-check: $(tests) ## unit tests (SAN= for sanitized ones)
-	$(Q)./scripts/unit $(tests)
+refmodel := $(BUILD)/tests/tools/refmodel
+
+check: $(tests) $(refmodel) ## unit tests (SAN= for sanitized ones)
+	$(Q)./scripts/unit $(tests) $(refmodel)
+
+SECONDS ?= 60
+refmodel: $(refmodel) ## random operations against a model, SECONDS=60
+	$(Q)$(refmodel) --seconds $(SECONDS)
 
 check-all: ## unit tests plain, then ASan+UBSan, then TSan
 	$(MAKE) check
@@ -123,7 +131,7 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z_.-]*\):.*## /\1\t/p' Makefile | expand -t 24
 
-.PHONY: all tools unit-tests check check-all check-mount fuzzers fuzz-objects \
+.PHONY: all tools unit-tests check refmodel check-all check-mount fuzzers fuzz-objects \
 	fuzz lint install uninstall clean help
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * refmodel - random operations, every answer compared with a model
+ *
+ * Usage: refmodel [OPTION...]
+ *   --seed N      that run alone; without: a few known seeds and a new one
+ *   --ops N       operations of a run (150)
+ *   --only I,...  only these of them, as a failure prints them
+ *   --seconds N   new seeds for so long
+ *   --mount       through mounts (tests/mount/refmodel_*.sh sets them up)
+ *   --trace       print each operation
+ *
+ * A run is made of its seed: how the cache is set up, and a list of
+ * operations of programs (open, read, stat, list), of others on the store
+ * (put, delete), of faults, of restarts. A failure is printed with the seed,
+ * and with the fewest operations that still fail. The last line is that of
+ * check's programs, for scripts/unit.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "tests/tools/refmodel-parts/front.h"
+#include "tests/tools/refmodel-parts/run.h"
+#include "tests/tools/refmodel-parts/shrink.h"
+
+enum {
+	OPS_MAX = 10000,
+	SHRINK_SECONDS = 60,
+	SHRINK_TRIES = 3,
+	RUN_SECONDS = 120
+};
+
+/* Seeds that once failed, and some that meet each kind of set-up. */
+static const uint64_t known_seeds[] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+
+struct settings {
+	bool real, trace;
+	size_t nops;
+	const char *only;
+};
+
+struct plan {
+	const struct settings *settings;
+	struct config config;
+	struct op ops[OPS_MAX];
+	size_t n;
+	struct outcome last; /* that failed */
+};
+
+static uint64_t running; /* the seed */
+
+/*
+ * Which one it was that crashed, or hangs (SIGALRM): its list cannot be made
+ * smaller here. --trace shows how far it came.
+ */
+static void crashed(int signal)
+{
+	char text[100];
+	int n = snprintf(text, sizeof(text), "refmodel: seed %ju: %s\n",
+			 (uintmax_t)running,
+			 signal == SIGALRM ? "it hangs" : "it crashed");
+
+	(void)!write(STDERR_FILENO, text, (size_t)n);
+	_exit(128 + signal);
+}
+
+static void run(const struct plan *p, const bool *skip, struct outcome *out)
+{
+	alarm(RUN_SECONDS);
+	run_ops(p->settings->real ? front_mount_new : front_cache_new,
+		&p->config, p->ops, p->n, skip, p->settings->trace, out);
+}
+
+/* A failure that needs luck is tried for more than once. */
+static bool fails(void *arg, const bool *skip)
+{
+	struct plan *p = arg;
+	struct outcome out;
+
+	for (int i = 0; i < (p->settings->real ? 1 : SHRINK_TRIES); i++) {
+		run(p, skip, &out);
+		if (out.failed) {
+			p->last = out;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void report(struct plan *p, uint64_t seed, bool *skip)
+{
+	const char *comma = "";
+
+	printf("seed %ju, operation %zu of %zu: %s\n", (uintmax_t)seed,
+	       p->last.at, p->n, p->last.why);
+	config_print(stdout, &p->config);
+	fflush(stdout);
+	for (size_t i = p->last.at + 1; i < p->n; i++)
+		skip[i] = true;
+	shrink(skip, p->n, fails, p, SHRINK_SECONDS);
+	printf("the fewest operations that fail: %s\n", p->last.why);
+	for (size_t i = 0; i < p->n; i++)
+		if (!skip[i]) {
+			printf("%4zu ", i);
+			op_print(stdout, &p->ops[i]);
+			printf("\n");
+		}
+	printf("again: refmodel%s --seed %ju --ops %zu --trace --only ",
+	       p->settings->real ? " --mount" : "", (uintmax_t)seed, p->n);
+	for (size_t i = 0; i < p->n; i++)
+		if (!skip[i]) {
+			printf("%s%zu", comma, i);
+			comma = ",";
+		}
+	printf("\n");
+}
+
+static void only(const char *list, bool *skip, size_t n)
+{
+	char *end;
+
+	memset(skip, true, n);
+	for (; *list != '\0'; list = *end == ',' ? end + 1 : end) {
+		size_t i = strtoul(list, &end, 10);
+
+		if (end == list)
+			break;
+		if (i < n)
+			skip[i] = false;
+	}
+}
+
+/* 0, or 1 when it failed. */
+static int run_seed(const struct settings *s, uint64_t seed)
+{
+	static struct plan p;
+	static bool skip[OPS_MAX];
+	struct seed from = { seed };
+	struct outcome out;
+
+	running = seed;
+	p.settings = s;
+	p.n = s->nops;
+	config_make(&from, s->real, &p.config);
+	ops_make(&from, &p.config, p.ops, p.n);
+	memset(skip, 0, sizeof(skip));
+	if (s->only != NULL)
+		only(s->only, skip, p.n);
+	if (s->trace)
+		config_print(stderr, &p.config);
+	run(&p, skip, &out);
+	printf("%s seed %ju: %zu opens, %zu reads, %zu answers, %zu errors\n",
+	       out.failed ? "FAIL" : "ok  ", (uintmax_t)seed, out.opens,
+	       out.reads, out.answers, out.errors);
+	fflush(stdout);
+	if (!out.failed)
+		return 0;
+	p.last = out;
+	if (s->only == NULL)
+		report(&p, seed, skip);
+	else
+		printf("operation %zu: %s\n", out.at, out.why);
+	return 1;
+}
+
+static uint64_t new_seed(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 % 1000000000000 +
+	       (uint64_t)ts.tv_nsec / 1000;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "seed", required_argument, NULL, 's' },
+		{ "ops", required_argument, NULL, 'n' },
+		{ "only", required_argument, NULL, 'o' },
+		{ "seconds", required_argument, NULL, 't' },
+		{ "mount", no_argument, NULL, 'm' },
+		{ "trace", no_argument, NULL, 'v' },
+		{ NULL, 0, NULL, 0 }
+	};
+	struct settings s = { .nops = 150 };
+	uint64_t seed = 0;
+	bool one = false;
+	int checks = 0, failures = 0, c;
+	time_t end = 0;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			seed = strtoull(optarg, NULL, 10);
+			one = true;
+			break;
+		case 'n':
+			s.nops = MIN(strtoul(optarg, NULL, 10), OPS_MAX);
+			break;
+		case 'o':
+			s.only = optarg;
+			break;
+		case 't':
+			end = time(NULL) + atol(optarg);
+			break;
+		case 'm':
+			s.real = true;
+			break;
+		case 'v':
+			s.trace = true;
+			break;
+		default:
+			return 2;
+		}
+	}
+	log_set_level(LOG_LEVEL_ERR);
+	signal(SIGABRT, crashed);
+	signal(SIGSEGV, crashed);
+	signal(SIGALRM, crashed);
+	if (one) {
+		failures += run_seed(&s, seed);
+		checks++;
+	} else if (end == 0) {
+		for (size_t i = 0; i < ARRAY_SIZE(known_seeds); i++, checks++)
+			failures += run_seed(&s, known_seeds[i]);
+	}
+	while (!one && failures == 0 &&
+	       (time(NULL) < end || checks == ARRAY_SIZE(known_seeds))) {
+		failures += run_seed(&s, new_seed());
+		checks++;
+		if (end == 0)
+			break;
+	}
+	printf("%d%%: Checks: %d, Failures: %d, Errors: 0\n",
+	       checks > 0 ? (checks - failures) * 100 / checks : 0, checks,
+	       failures);
+	return failures > 0;
+}
