@@ -212,6 +212,17 @@ static int format_write(const struct disk *d, int root, const struct format *f,
 	return r;
 }
 
+/*
+ * Is it a file that a running daemon makes beside `format`? One that did so
+ * just while the directory was being removed leaves nothing else behind.
+ */
+static bool left_over(const char *name)
+{
+	return strcmp(name, "usage") == 0 || strcmp(name, "lock") == 0 ||
+	       strcmp(name, "scrub") == 0 ||
+	       strncmp(name, "forgotten-", 10) == 0;
+}
+
 /* Nothing in it but what an empty file system, or a start like ours, has. */
 static int empty_enough(int root, char other[static NAME_MAX + 1])
 {
@@ -230,7 +241,8 @@ static int empty_enough(int root, char other[static NAME_MAX + 1])
 		if (strcmp(e->d_name, ".") == 0 ||
 		    strcmp(e->d_name, "..") == 0 ||
 		    strcmp(e->d_name, "lost+found") == 0 ||
-		    strncmp(e->d_name, "format.", 7) == 0)
+		    strncmp(e->d_name, "format.", 7) == 0 ||
+		    left_over(e->d_name))
 			continue;
 		snprintf(other, NAME_MAX + 1, "%s", e->d_name);
 		r = -ENOTEMPTY;

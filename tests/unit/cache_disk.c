@@ -449,6 +449,26 @@ START_TEST(B10_a_removed_directory_is_made_again)
 }
 END_TEST
 
+/* A thread of the daemon may make its file just while all is removed. */
+START_TEST(B10_what_a_removal_missed_does_not_keep_it_from_being_made_again)
+{
+	static const char *const names[] = { "usage", "lock", "scrub",
+					     "forgotten-0123" };
+	char path[128];
+	struct disk *d;
+	int fd;
+
+	ck_assert_int_eq(mkdir(dir.path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/%s", dir.path, names[_i]);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	d = dir_open(&dir, 0);
+	WAIT_UNTIL(disk_state(d) == DISK_OK && store(d, "new") == 0);
+	disk_close(d);
+}
+END_TEST
+
 START_TEST(B10_a_moved_directory_is_not_written_to)
 {
 	struct disk *d = dir_open(&dir, 0);
@@ -740,6 +760,9 @@ int main(void)
 			    2);
 	tcase_add_loop_test(t, without_openat2_all_is_the_same, 0, 2);
 	tcase_add_test(t, B10_a_removed_directory_is_made_again);
+	tcase_add_loop_test(
+	    t, B10_what_a_removal_missed_does_not_keep_it_from_being_made_again,
+	    0, 4);
 	tcase_add_test(t, B10_a_moved_directory_is_not_written_to);
 	tcase_add_test(t, B10_what_others_put_in_its_place_is_judged_first);
 	tcase_add_test(t,
