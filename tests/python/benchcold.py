@@ -54,6 +54,7 @@ class Works:
         if not self.wanted(name):
             return
         for m in mounts:
+            self.stack.callback(m.stop)
             ratios, cpu, size, note = [], 0.0, 0, ""
             for seed in range(1, self.args.rounds + 1):
                 took = [reference(seed)] if seed % 2 else []
