@@ -193,16 +193,24 @@ static int check_large(struct check *c, bool (*step)(void *arg, uint64_t bytes),
 	return 0;
 }
 
-/* The pages found right now are all that a header has to say. */
+/*
+ * The pages found right now are all that a header has to say. Eviction goes by
+ * the map's mtime too, so that stays: this was no use.
+ */
 static void keep_verdict(struct extent *e)
 {
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+	struct stat st;
 	bool said;
 
 	lock_take(&e->lock);
 	said = e->boot_verified;
 	lock_drop(&e->lock);
-	if (!said && extent_all_marked(e))
-		map_say_verified(e);
+	if (said || !extent_all_marked(e) || fstat(e->map, &st) < 0)
+		return;
+	map_say_verified(e);
+	times[1] = st.st_mtim;
+	(void)futimens(e->map, times);
 }
 
 int extent_check(struct extent *e, bool (*step)(void *arg, uint64_t bytes),

@@ -213,8 +213,11 @@ START_TEST(what_the_scrub_finds_right_is_said_in_the_header)
 	struct timespec times[2] = { { .tv_sec = 1000000000 },
 				     { .tv_sec = 1000000000 } };
 
+	struct stat st;
+
 	/* As if it were of an earlier boot. */
 	ck_assert_int_eq(futimens(extent_fd(e), times), 0);
+	ck_assert_int_eq(futimens(e->map, times), 0);
 	extent_close(e);
 	ck_assert_int_eq(extent_open(disk, &id, LARGE, &e), 0);
 	ck_assert(!extent_trusted(e));
@@ -222,6 +225,10 @@ START_TEST(what_the_scrub_finds_right_is_said_in_the_header)
 	scrub();
 	ck_assert_int_eq(extent_open(disk, &id, LARGE, &e), 0);
 	ck_assert(extent_trusted(e));
+	/* Which makes it no younger for eviction, that looks at both files. */
+	ck_assert_int_eq(fstat(e->map, &st), 0);
+	ck_assert_int_eq(st.st_mtim.tv_sec, times[1].tv_sec);
+	ck_assert_int_eq(st.st_atim.tv_sec, times[0].tv_sec);
 	extent_close(e);
 }
 END_TEST
