@@ -241,16 +241,17 @@ int extent_pwrite_pages(struct extent *e, uint64_t page, size_t n,
 	return 0;
 }
 
+static struct stamp stamp_of(const struct stat *st)
+{
+	return (struct stamp){ (uint64_t)st->st_size, st->st_mtim };
+}
+
 struct stamp extent_stamp(const struct extent *e)
 {
-	struct stamp s = { 0 };
 	struct stat st;
 
-	if (fstat(e->file.fd, &st) == 0) {
-		s.size = (uint64_t)st.st_size;
-		s.mtime = st.st_mtim;
-	}
-	return s;
+	return fstat(e->file.fd, &st) == 0 ? stamp_of(&st)
+					   : (struct stamp){ 0 };
 }
 
 static bool stamp_eq(const struct stamp *a, const struct stamp *b)
@@ -380,19 +381,22 @@ bool extent_trusted(struct extent *e)
 {
 	struct stamp now;
 	struct stat st;
-	bool yes;
+	bool yes = false;
 
-	if (atomic_load(&e->broken) || fstat(e->file.fd, &st) < 0)
+	if (atomic_load(&e->broken))
 		return false;
-	if (extent_condemned(&st)) {
-		atomic_store(&e->broken, true);
-		return false;
-	}
+	/* Under the lock, so that no write of ours ends in between. */
 	lock_take(&e->lock);
-	now = extent_stamp(e);
-	meet_stamp_locked(e, &now);
-	yes = e->writing == 0 && now.size == e->length &&
-	      (e->ngood == e->pages || e->boot_verified);
+	if (fstat(e->file.fd, &st) < 0) {
+		/* nothing can be said */
+	} else if (extent_condemned(&st)) {
+		atomic_store(&e->broken, true);
+	} else {
+		now = stamp_of(&st);
+		meet_stamp_locked(e, &now);
+		yes = e->writing == 0 && now.size == e->length &&
+		      (e->ngood == e->pages || e->boot_verified);
+	}
 	lock_drop(&e->lock);
 	return yes;
 }
