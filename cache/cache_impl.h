@@ -225,10 +225,12 @@ bool object_absent_locked(const struct object *o, size_t i)
 /* Was it found or made, and is its disk in use? */
 bool object_open_locked(const struct object *o, size_t i)
     TSA(requires_capability(o->lock));
-/* The same, made when absent: for writing pages of a large object. */
+/* As object_extent(), made when absent: for pages of a large object. */
 struct extent *object_extent_make(struct object *o, size_t i);
 /* Put e, whose reference is taken over, or NULL in the place of what is. */
 void object_extent_set(struct object *o, size_t i, struct extent *e);
+/* Remove extent i from all disks in use. */
+void object_extent_remove(struct object *o, size_t i);
 /* Pages [page, page+n) on the SSD. -EAGAIN with nowait. */
 int object_present(struct object *o, uint64_t page, size_t n, bool *present,
 		   bool nowait);

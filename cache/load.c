@@ -282,17 +282,8 @@ int object_free(struct object *o, uint64_t *bytes)
 
 	if (err < 0)
 		return err;
-	for (size_t i = 0; i < o->extents; i++) {
-		struct extent *e;
-		bool again;
-
-		e = object_extent(o, i, false, &again);
-		if (e == NULL)
-			continue;
-		extent_remove(e);
-		extent_close(e);
-		object_extent_set(o, i, NULL);
-	}
+	for (size_t i = 0; i < o->extents; i++)
+		object_extent_remove(o, i);
 	lock_take(&o->lock);
 	o->complete = false;
 	lock_drop(&o->lock);

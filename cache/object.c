@@ -558,6 +558,23 @@ struct extent *object_extent_make(struct object *o, size_t i)
 	return e;
 }
 
+void object_extent_remove(struct object *o, size_t i)
+{
+	bool again;
+	struct extent *e = object_extent(o, i, false, &again);
+
+	if (e == NULL)
+		return;
+	/* Each may have one, from when another was off. */
+	for (size_t n = 0; n < o->cache->ndisks && e != NULL; n++) {
+		extent_remove(e);
+		extent_close(e);
+		e = look_for(o, i);
+	}
+	extent_close(e);
+	object_extent_set(o, i, NULL);
+}
+
 int object_present(struct object *o, uint64_t page, size_t n, bool *present,
 		   bool nowait)
 {

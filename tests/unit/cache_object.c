@@ -675,6 +675,36 @@ START_TEST(B3_what_a_disk_holds_is_used_when_it_is_taken_back)
 }
 END_TEST
 
+START_TEST(freeing_removes_what_other_disks_have_of_it_too)
+{
+	struct disk *home, *other;
+	struct rig r;
+	uint64_t bytes;
+	unsigned gets;
+
+	rig_init_two(&r, two_sizes[_i]);
+	read_all(&r, MIB(1));
+	rig_reopen(&r);
+	home = disk_of_object(&r);
+	other = r.cache->disks[home == r.cache->disks[0]];
+	open_until_backed(&r);
+	turn_off(home);
+	read_all(&r, MIB(1));
+	open_until_backed(&r);
+	ck_assert_ptr_eq(extent_disk(r.object->slots[0].extent), other);
+	wait_taken_back(home);
+
+	ck_assert_int_eq(object_free(r.object, &bytes), 0);
+	gets = fake_ufs_gets(&r.store);
+	rig_reopen(&r);
+	ck_assert_int_eq(object_cached(r.object, &bytes), 0);
+	ck_assert_uint_eq(bytes, 0);
+	read_all(&r, MIB(1));
+	ck_assert_uint_gt(fake_ufs_gets(&r.store), gets);
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST(what_was_cached_before_a_disk_was_added_is_found)
 {
 	struct rig r;
@@ -926,6 +956,8 @@ int main(void)
 	    t, B3_what_a_disk_that_is_off_held_is_kept_on_another, 0, 2);
 	tcase_add_loop_test(
 	    t, B3_what_a_disk_holds_is_used_when_it_is_taken_back, 0, 2);
+	tcase_add_loop_test(t, freeing_removes_what_other_disks_have_of_it_too,
+			    0, 2);
 	tcase_add_test(t, what_was_cached_before_a_disk_was_added_is_found);
 	tcase_add_loop_test(
 	    t, B6_a_file_that_the_scrub_found_bad_is_not_handed_out_again, 0,
