@@ -309,11 +309,11 @@ void *disk_scrub_main(void *arg)
 		bool now = atomic_exchange(&d->scrub_asked, false);
 		int r = disk_state(d) == DISK_OFF ? -EIO : scrub_if_due(d, now);
 
-		/* Once it is taken back it is asked for. */
 		wait = LOOK_EVERY;
-		if (now && r == -EBUSY) {
+		/* It could not begin: that is still to be done. */
+		if (now && r < 0) {
 			atomic_store(&d->scrub_asked, true);
-			wait = AGAIN_AFTER;
+			wait = r == -EBUSY ? AGAIN_AFTER : LOOK_EVERY;
 		}
 	}
 	return NULL;

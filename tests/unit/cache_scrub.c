@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "base/stats.h"
 #include "tests/unit/cache_dir.h"
 #include "tests/unit/run.h"
 
@@ -378,6 +379,34 @@ START_TEST(B11_one_process_scrubs_at_a_time)
 }
 END_TEST
 
+START_TEST(a_pass_that_was_asked_for_and_could_not_begin_is_made_later)
+{
+	int64_t before = stat_read(STAT_ssd_errors);
+	char path[128], aside[136];
+
+	/* None is due by itself. */
+	reopen_after(3600, 0);
+	extent_close(small_extent("x"));
+	WAIT_UNTIL(numbers_of(disk).scrubbed != 0);
+	snprintf(path, sizeof(path), "%s/scrub", dir.path);
+	snprintf(aside, sizeof(aside), "%s.aside", path);
+	ck_assert_int_eq(rename(path, aside), 0);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	disk_scrub(disk);
+	WAIT_UNTIL(stat_read(STAT_ssd_errors) > before);
+	ck_assert_int_eq(rmdir(path), 0);
+	ck_assert_int_eq(rename(aside, path), 0);
+	/* As when it looks by itself, ten minutes later. */
+	disk_kick(disk, &disk->kick_scrub);
+	WAIT_UNTIL(numbers_of(disk).scrub_passes == 1);
+	ck_assert_uint_eq(numbers_of(disk).scrub_files, 1);
+	/* A second look finds nothing more to do. */
+	disk_kick(disk, &disk->kick_scrub);
+	WAIT_UNTIL(!kicked());
+	ck_assert_uint_eq(numbers_of(disk).scrub_files, 1);
+}
+END_TEST
+
 START_TEST(B3_nothing_counts_as_verified_after_the_disk_was_off)
 {
 	struct extent *small = small_extent("small");
@@ -457,5 +486,7 @@ int main(void)
 	tcase_add_test(t, B3_nothing_counts_as_verified_after_the_disk_was_off);
 	tcase_add_test(t, a_pass_that_was_ended_goes_on_where_it_was);
 	tcase_add_test(t, a_pass_begins_a_day_after_the_one_before);
+	tcase_add_test(
+	    t, a_pass_that_was_asked_for_and_could_not_begin_is_made_later);
 	return RUN_CASES(t, tests_of("sidecars", setup_without_attributes));
 }
