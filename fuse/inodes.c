@@ -84,6 +84,7 @@ struct inodes {
 
 	/* under lock */
 	size_t bytes;  /* that the records in use need */
+	uint64_t left; /* records that went, ever */
 	uint32_t hand; /* index that inodes_idle() looks at next */
 	struct chunk *chunks;
 	uint32_t nchunks;
@@ -322,6 +323,7 @@ static void release_locked(struct inodes *t, uint32_t i)
 		hash_remove(t, i);
 		count_locked(t, in, false);
 		slot_drop(t, i);
+		t->left++;
 		at(t, parent)->children--;
 		i = parent;
 	}
@@ -555,6 +557,16 @@ void inodes_forget(struct inodes *t, uint64_t nodeid, uint64_t n)
 		release_locked(t, i);
 	}
 	lock_drop(&t->lock);
+}
+
+uint64_t inodes_left(struct inodes *t)
+{
+	uint64_t n;
+
+	lock_take(&t->lock);
+	n = t->left;
+	lock_drop(&t->lock);
+	return n;
 }
 
 void inodes_set_share(struct inodes *t, size_t bytes)

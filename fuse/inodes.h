@@ -70,6 +70,9 @@ bool inodes_crowded(const struct inodes *t);
  */
 size_t inodes_idle(struct inodes *t, uint64_t *nodeids, size_t max);
 
+/* How many records have gone since the start. */
+uint64_t inodes_left(struct inodes *t);
+
 /* Take back n lookups. An unknown nodeid is ignored. */
 void inodes_forget(struct inodes *t, uint64_t nodeid, uint64_t n);
 

@@ -134,19 +134,25 @@ static bool pause_for(struct pruner *p, int64_t ns)
 
 /*
  * Until there is room. The first round that finds none took the marks off, so
- * only the second says that all are in use.
+ * only the second says that all are in use. Some of what looks idle the kernel
+ * keeps all the same (watched by inotify, held by O_PATH): when nothing went
+ * since the last round it is asked ever more rarely.
  */
 static void prune_run(struct job *job)
 {
 	struct pruner *p = container_of(job, struct pruner, job);
 	struct inodes *t = p->fs->inodes;
+	uint64_t left = 0, now;
 	int64_t pause = PAUSE_NS;
 	unsigned none = 0;
 
 	do {
 		while (inodes_crowded(t)) {
 			none = prune_some(p) > 0 ? 0 : none + 1;
-			pause = none < 2 ? PAUSE_NS : IN_USE_NS;
+			now = inodes_left(t);
+			pause = now > left ? PAUSE_NS : pause * 2;
+			pause = MIN(none < 2 ? pause : IN_USE_NS, IN_USE_NS);
+			left = now;
 			if (!pause_for(p, pause))
 				return;
 		}
