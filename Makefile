@@ -32,7 +32,7 @@ libs     := $(shell pkg-config --libs $(pkgs) 2>/dev/null)
 check_libs := $(shell pkg-config --libs check 2>/dev/null)
 
 # A folder is a library; it may use only those after it.
-folders := fuse cache ufs base
+folders := fuse ring cache ufs base
 objs     = $(patsubst %.c,$(BUILD)/%.o,$(filter-out fuse/main.c,$(wildcard $(1)/*.c)))
 archives := $(patsubst %,$(BUILD)/%.a,$(folders))
 tests   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*.c))
