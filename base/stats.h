@@ -18,6 +18,18 @@
 	X(COUNTER, ssd_bytes, "bytes read from the local SSD")                 \
 	X(COUNTER, peer_bytes, "bytes read from peer workers")                 \
 	X(COUNTER, store_bytes, "bytes of demand reads that the store sent")   \
+	X(COUNTER, peer_get, "GET requests sent to peer workers")              \
+	X(COUNTER, peer_head, "HEAD requests sent to peer workers")            \
+	X(COUNTER, peer_list, "LIST requests sent to peer workers")            \
+	X(COUNTER, peer_errors, "of these, failed or answered wrongly")        \
+	X(COUNTER, peer_wrong, "of these, answered wrongly")                   \
+	X(COUNTER, peer_hedges, "slow ones asked of another source as well")   \
+	X(COUNTER, peer_hedge_wins, "of these, answered there first")          \
+	X(COUNTER, peer_previous, "of the GETs, to owners before a change")    \
+	X(COUNTER, peer_spread, "of the GETs, to replicas of hot objects")     \
+	X(COUNTER, peer_fallbacks, "requests left to the store by workers")    \
+	X(COUNTER, store_token_waits,                                          \
+	  "of these, held back to spare the store")                            \
 	X(COUNTER, store_get, "GET requests sent")                             \
 	X(COUNTER, store_head, "HEAD requests sent")                           \
 	X(COUNTER, store_list, "LIST requests sent")                           \
