@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tier_race.c - asking workers, one after the other and side by side
+ *
+ * One worker is asked at first. When it fails or refuses, the next is; when
+ * it is silent for too long, the next is as well, at last the store
+ * (tier_aside.c), and who begins to answer first has it: the others are
+ * dropped. Only data is begun early, by its head. A worker that was overtaken
+ * has failed; for metadata only if the other was much faster, because a
+ * worker that has to ask the store itself is as slow as the store.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/stats.h"
+#include "ring/tier_impl.h"
+
+static void drop(struct race *r, struct racer *x, int64_t winner_took)
+{
+	int64_t waited = clock_ns() - x->call.begun;
+	bool late = r->model.kind == PEER_GET
+			? x->call.headed == 0 && waited >= r->hedge
+			: winner_took >= 0 && winner_took < waited / 2;
+
+	peer_drop(r->session, &x->call);
+	worker_dropped(r->t, x->stop.worker, &x->call, x->stop.probe, late);
+	x->running = false;
+}
+
+static void drop_others(struct race *r, const struct racer *winner,
+			int64_t winner_took)
+{
+	for (size_t i = 0; i < PEER_RACERS; i++)
+		if (&r->racer[i] != winner && r->racer[i].running)
+			drop(r, &r->racer[i], winner_took);
+}
+
+/* May x have it, or was the store faster? */
+static bool claim(struct race *r, struct racer *x)
+{
+	if (r->won == x)
+		return true;
+	if (r->won != NULL || (r->aside != NULL && !aside_beat(r->aside)))
+		return false;
+	r->won = x;
+	if (r->hedged && x != &r->racer[0])
+		stat_inc(STAT_peer_hedge_wins);
+	return true;
+}
+
+static int on_head(void *arg, struct peer_call *c)
+{
+	struct race *r = arg;
+	struct racer *x = container_of(c, struct racer, call);
+
+	if (!claim(r, x))
+		return 1;
+	return r->head(r->arg, c);
+}
+
+static int on_give(void *arg, const void *bytes, size_t n)
+{
+	struct race *r = arg;
+
+	return r->give(r->arg, bytes, n);
+}
+
+static struct racer *free_racer(struct race *r)
+{
+	for (size_t i = 0; i < PEER_RACERS; i++)
+		if (!r->racer[i].running)
+			return &r->racer[i];
+	return NULL;
+}
+
+/* Ask the next worker: 1, 0 when there is none, or -errno. */
+static int begin_next(struct race *r)
+{
+	struct racer *x = free_racer(r);
+	int err = 0;
+
+	if (x == NULL || !route_next(r->route, &x->stop))
+		return 0;
+	x->call = r->model;
+	x->call.worker = x->stop.worker->name;
+	x->call.skew = worker_skew(r->t, x->stop.worker);
+	x->call.cached_only = x->stop.cached_only;
+	x->call.head = on_head;
+	x->call.give = on_give;
+	x->call.arg = r;
+	if (r->session == NULL)
+		err = peer_take(r->t->peers, x->call.worker, &r->session);
+	if (err == 0)
+		err = peer_begin(r->session, &x->call);
+	if (err < 0) {
+		worker_dropped(r->t, x->stop.worker, &x->call, x->stop.probe,
+			       false);
+		return err;
+	}
+	x->running = true;
+	r->hedge_at = clock_ns() + r->hedge;
+	return 1;
+}
+
+/* Who was asked is late. */
+static int hedge(struct race *r)
+{
+	int n;
+
+	r->hedged = r->route->ill = true;
+	r->hedge_at = 0;
+	n = begin_next(r);
+	if (n == 0 && r->aside == NULL)
+		n = aside_new(r->t, &r->what, true, r->session, &r->aside) == 0;
+	if (n > 0)
+		stat_inc(STAT_peer_hedges);
+	return MIN(n, 0);
+}
+
+/* What a worker's end says of whom to ask next. */
+static void note_end(struct race *r, struct racer *x)
+{
+	const struct peer_call *c = &x->call;
+	struct route *route = r->route;
+
+	x->running = false;
+	worker_note(r->t, x->stop.worker, c, x->stop.probe);
+	if (c->end == PEER_GOOD)
+		route_learn(route, c->spread);
+	if (x->stop.cached_only &&
+	    (c->end == PEER_ABSENT || c->end == PEER_REFUSED))
+		return; /* it does not have it any more */
+	if (c->end == PEER_ABSENT) {
+		route->exhausted = r->absent = true;
+		return;
+	}
+	if (c->end == PEER_FAILED || c->end == PEER_WRONG ||
+	    c->end == PEER_FOREIGN || c->status >= 500)
+		route->ill = true;
+}
+
+/* All that has ended since. True: so has the race, as *end says. */
+static bool settle(struct race *r, enum race_end *end)
+{
+	for (size_t i = 0; i < PEER_RACERS; i++) {
+		struct racer *x = &r->racer[i];
+		enum peer_end how = x->call.end;
+
+		if (!x->running || how == PEER_UNDERWAY)
+			continue;
+		note_end(r, x);
+		if (how == PEER_GOOD && claim(r, x)) {
+			drop_others(r, x, clock_ns() - x->call.begun);
+			*end = RACE_PEER;
+			return true;
+		}
+		if (how == PEER_STOPPED) {
+			r->err = x->call.err;
+			*end = RACE_STOPPED;
+			return true;
+		}
+		if (r->won == x) {
+			*end = RACE_BROKEN;
+			return true;
+		}
+	}
+	return false;
+}
+
+static size_t running(const struct race *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < PEER_RACERS; i++)
+		n += r->racer[i].running;
+	return n;
+}
+
+/* Nobody but the store is left. */
+static enum race_end to_store(struct race *r)
+{
+	if (r->aside == NULL)
+		return RACE_NOBODY;
+	r->err = aside_wait(r->aside, r->cancel);
+	return r->err == -EAGAIN ? RACE_NOBODY : RACE_STORE;
+}
+
+/* One round. True: the race has ended, as *end says. */
+static bool go_on(struct race *r, enum race_end *end)
+{
+	int64_t now = clock_ns(), took;
+	int n = 0;
+
+	if (cancelled(r->cancel)) {
+		r->err = -ECANCELED;
+		*end = RACE_STOPPED;
+		return true;
+	}
+	if (running(r) == 0)
+		n = begin_next(r);
+	else if (r->won == NULL && r->hedge_at != 0 && now >= r->hedge_at)
+		n = hedge(r);
+	if (n == 0 && running(r) == 0) {
+		*end = to_store(r);
+		return true;
+	}
+	if (n >= 0)
+		n = peer_wait(r->session, r->won == NULL && r->hedge_at != 0
+					      ? r->hedge_at
+					      : INT64_MAX);
+	if (n < 0) {
+		r->err = n;
+		*end = RACE_STOPPED;
+		return true;
+	}
+	if (settle(r, end))
+		return true;
+	/* What the others say has to be checked with the store as well. */
+	if (r->absent && r->won == NULL)
+		drop_others(r, NULL, -1);
+	if (r->won != NULL)
+		drop_others(r, r->won, clock_ns() - r->won->call.begun);
+	if (r->aside != NULL && aside_has_won(r->aside, &took)) {
+		drop_others(r, NULL, took);
+		stat_inc(STAT_peer_hedge_wins);
+		*end = to_store(r);
+		return true;
+	}
+	return false;
+}
+
+enum race_end race_run(struct race *r)
+{
+	enum race_end end;
+
+	while (!go_on(r, &end))
+		;
+	return end;
+}
+
+void race_wrong(struct race *r, const char *why)
+{
+	struct racer *x = r->won;
+
+	x->call.end = PEER_WRONG;
+	x->call.got = 0;
+	snprintf(x->call.words, sizeof(x->call.words), "%s", why);
+	r->route->ill = true;
+	worker_note(r->t, x->stop.worker, &x->call, false);
+}
+
+void race_fini(struct race *r)
+{
+	drop_others(r, NULL, -1);
+	if (r->aside != NULL)
+		aside_leave(r->aside);
+	if (r->session != NULL)
+		peer_put(r->t->peers, r->session);
+	r->aside = NULL;
+	r->session = NULL;
+	r->won = NULL;
+}
