@@ -734,14 +734,18 @@ START_TEST(large_reads_are_cut_at_eight_megabytes_and_at_segments)
 }
 END_TEST
 
+/* Without a wait it takes as long as the first rate allows, at least. */
 START_TEST(a_sick_ring_leaves_the_store_to_all_in_turn)
 {
+	int64_t begun = clock_ns();
+
 	for (size_t i = 0; i < RIG_WORKERS; i++)
 		rig_fault(rig.worker[i], STATUS, 503);
 	for (int i = 0; i < 250; i++)
 		read_right(0, WIRE_PAGE, false);
 	ck_assert_uint_eq(rig.store_gets, 250);
-	ck_assert_int_gt(rig_grown(STAT_store_token_waits), 0);
+	ck_assert(rig_grown(STAT_store_token_waits) > 0 ||
+		  clock_ns() - begun > 1500 * MS);
 	for (size_t i = 0; i < RIG_WORKERS; i++)
 		ck_assert(rig_is(&rig, rig.worker[i], "down"));
 }
@@ -815,10 +819,11 @@ END_TEST
 
 static void setup_changing(void)
 {
-	start(&(struct tier_conf){
-	    .max_age = 60 * NSEC_PER_SEC,
-	    .hedge = 30 * MS,
-	    .peers.times = { .slow = 200 * MS, .slow_fill = 400 * MS } });
+	start(&(struct tier_conf){ .max_age = 60 * NSEC_PER_SEC,
+				   .hedge = 100 * MS,
+				   .peers.times = { .connect = LONG,
+						    .slow = 300 * MS,
+						    .slow_fill = 600 * MS } });
 }
 
 static TCase *with(const char *name, void (*begin)(void))

@@ -206,14 +206,21 @@ static const struct ufs_ops rig_store_ops = {
 
 /* The workers */
 
+/* What a worker does in one request, whatever the test changes meanwhile. */
+struct rig_doing {
+	enum fault fault;
+	size_t n;
+	bool framed;
+};
+
 /* Header lines of the answer to [first, last]. */
 static void rig_head(struct rig *rig, struct rig_worker *w, int fd,
-		     const char *status, size_t first, size_t last,
-		     size_t length)
+		     const struct rig_doing *doing, const char *status,
+		     size_t first, size_t last, size_t length)
 {
-	enum fault fault = atomic_load(&w->fault);
+	enum fault fault = doing->fault;
 	size_t pages = (last - first + WIRE_PAGE) / WIRE_PAGE;
-	bool framed = atomic_load(&w->framed);
+	bool framed = doing->framed;
 	static const char *const protocols[] = { "2", "1" };
 	struct wire_pages sums = { .seed = RIG_SEED,
 				   .first = first / WIRE_PAGE,
@@ -283,10 +290,11 @@ static char *rig_body(size_t first, size_t last, bool framed, size_t *out)
 }
 
 static enum server_then rig_get(struct rig *rig, struct rig_worker *w, int fd,
+				const struct rig_doing *doing,
 				const char *request)
 {
-	enum fault fault = atomic_load(&w->fault);
-	size_t n = atomic_load(&w->n), first, last, len, send;
+	enum fault fault = doing->fault;
+	size_t n = doing->n, first, last, len, send;
 	enum server_then then = SERVER_KEEP;
 	char *body;
 
@@ -298,8 +306,8 @@ static enum server_then rig_get(struct rig *rig, struct rig_worker *w, int fd,
 	ck_assert_ptr_nonnull(
 	    strcasestr(request, "\r\nIf-Match: \"" RIG_VERSION "\"\r\n"));
 	last = MIN(last, rig->size - 1);
-	body = rig_body(first, last, atomic_load(&w->framed), &len);
-	rig_head(rig, w, fd, "206 Partial Content", first, last,
+	body = rig_body(first, last, doing->framed, &len);
+	rig_head(rig, w, fd, doing, "206 Partial Content", first, last,
 		 fault == LENGTH ? len - n : len);
 	send = len;
 	if (fault == FLIP)
@@ -335,7 +343,9 @@ static enum server_then rig_script(struct server *s, int fd, unsigned nth,
 {
 	struct rig_worker *w = container_of(s, struct rig_worker, server);
 	struct rig *rig = s->arg;
-	enum fault fault = atomic_load(&w->fault);
+	struct rig_doing doing = { atomic_load(&w->fault), atomic_load(&w->n),
+				   atomic_load(&w->framed) };
+	enum fault fault = doing.fault;
 	bool list = strstr(request, "list-type=2") != NULL;
 	bool cached_only = strcasestr(request, "only-if-cached") != NULL;
 	size_t page;
@@ -356,7 +366,7 @@ static enum server_then rig_script(struct server *s, int fd, unsigned nth,
 		server_say(fd, "220 mail.example.org ESMTP\r\n\r\n");
 		return SERVER_CLOSE;
 	}
-	if (fault == GATE && !atomic_load(&w->framed))
+	if (fault == GATE && !doing.framed)
 		rig_wait(&w->gate);
 	if (fault == CLOCK && !rig_clock(fd, request))
 		return SERVER_KEEP;
@@ -364,7 +374,7 @@ static enum server_then rig_script(struct server *s, int fd, unsigned nth,
 		server_say(fd,
 			   "HTTP/1.1 %zu No\r\n" WIRE_H_PROTOCOL ": 1\r\n"
 			   "Content-Length: 0\r\n\r\n",
-			   fault == MISS ? 504 : atomic_load(&w->n));
+			   fault == MISS ? 504 : doing.n);
 		return SERVER_KEEP;
 	}
 	if (list) {
@@ -379,10 +389,10 @@ static enum server_then rig_script(struct server *s, int fd, unsigned nth,
 	}
 	if (strncmp(request, "HEAD", 4) == 0) {
 		atomic_fetch_add(&w->heads, 1);
-		rig_head(rig, w, fd, "200 OK", 0, 0, rig->size);
+		rig_head(rig, w, fd, &doing, "200 OK", 0, 0, rig->size);
 		return SERVER_KEEP;
 	}
-	return rig_get(rig, w, fd, request);
+	return rig_get(rig, w, fd, &doing, request);
 }
 
 /* The rig */
