@@ -126,6 +126,9 @@ static void head_run(struct job *job)
 		f->head_err = -ECANCELED;
 	else if (f->n == 0 && u->prefix[0] == '\0')
 		f->head_err = -ENOENT; /* the bucket itself is no object */
+	else if (f->kind == FLIGHT_STAT && u->ops->stat_now != NULL)
+		f->head_err =
+		    u->ops->stat_now(u, flight_key(f), &f->st, &f->cancel);
 	else
 		f->head_err =
 		    u->ops->stat(u, flight_key(f), &f->st, &f->cancel);

@@ -13,6 +13,14 @@
 #define HEDGE_LIST_NS (2 * NSEC_PER_SEC)
 #define HELPERS 64
 
+static int tier_stat_now(struct ufs *u, struct str key, struct ufs_stat *out,
+			 struct cancel *cancel)
+{
+	struct ufs *store = tier_of(u)->store;
+
+	return store->ops->stat(store, key, out, cancel);
+}
+
 static void tier_describe(struct ufs *u, char *buf, size_t size)
 {
 	struct ufs *store = tier_of(u)->store;
@@ -64,6 +72,7 @@ static void set_ops(struct tier *t)
 		.scheme = store->scheme,
 		.close = tier_close,
 		.stat = tier_stat,
+		.stat_now = tier_stat_now,
 		.list = tier_list,
 		.list_side_by_side = store->list_side_by_side,
 		.get = tier_get,

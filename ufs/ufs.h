@@ -118,6 +118,14 @@ struct ufs_ops {
 		    struct cancel *cancel);
 
 	/*
+	 * The same of the store itself, now, where stat() may be told by
+	 * something nearer that has known it for a while. Optional: stat()
+	 * is as good.
+	 */
+	int (*stat_now)(struct ufs *u, struct str key, struct ufs_stat *out,
+			struct cancel *cancel);
+
+	/*
 	 * One page of a listing. *token is NULL for the first page and is
 	 * replaced (heap, the caller frees it at last) by what the next page
 	 * needs, NULL when this was the last. The callback runs only after

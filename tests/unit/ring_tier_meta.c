@@ -84,6 +84,18 @@ START_TEST(a_stat_is_the_directorys_workers)
 }
 END_TEST
 
+START_TEST(what_is_asked_for_now_is_asked_of_the_store)
+{
+	struct ufs_stat st;
+
+	order("dir/");
+	ck_assert_int_eq(
+	    rig.tier->ops->stat_now(rig.tier, str_of(RIG_KEY), &st, NULL), 0);
+	ck_assert_uint_eq(owner->server.requests, 0);
+	ck_assert_uint_eq(rig.store_heads, 1);
+}
+END_TEST
+
 START_TEST(in_strict_mode_the_store_is_asked)
 {
 	order("dir/");
@@ -369,6 +381,7 @@ int main(void)
 	TCase *immutable = with("immutable", setup_immutable);
 
 	tcase_add_test(ttl, a_stat_is_the_directorys_workers);
+	tcase_add_test(ttl, what_is_asked_for_now_is_asked_of_the_store);
 	tcase_add_loop_test(ttl, a_stat_that_a_worker_fails_is_made_up_for, 0,
 			    ARRAY_SIZE(rows));
 	tcase_add_test(ttl, when_no_worker_can_the_store_says_what_there_is);
