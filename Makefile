@@ -10,7 +10,7 @@ BUILD   ?= build/$(if $(SAN),$(subst $(comma),-,$(SAN)),plain)
 comma   := ,
 Q       := $(if $(V),,@)
 
-pkgs    := fuse3 libcurl libcrypto libxxhash jansson expat libmicrohttpd ncursesw
+pkgs    := fuse3 libcurl libcares libcrypto libxxhash jansson expat libmicrohttpd ncursesw
 ifeq ($(filter clean help,$(MAKECMDGOALS)),)
 ifneq ($(shell pkg-config --exists $(pkgs) && echo yes),yes)
 $(error missing libraries: run ./scripts/deps build (as root), it installs $(pkgs))
