@@ -180,7 +180,10 @@ static void say_odd(struct members *m, const struct member_list *list)
 	m->odd = list->odd;
 }
 
-/* 0, or why this answer changes nothing. */
+/*
+ * 0; 1: it names nobody, and that is believed; or why this answer changes
+ * nothing.
+ */
 static int judge(struct members *m, struct member_list *list,
 		 char why[static 256])
 {
@@ -220,11 +223,11 @@ static int judge(struct members *m, struct member_list *list,
 	else
 		publish(m, ring);
 	if (list->n == 0)
-		return ufs_why(why, -EBADMSG, "it names no workers");
-	return 0;
+		ufs_why(why, 0, "it names no workers");
+	return list->n == 0;
 }
 
-/* Ask once. */
+/* Ask once; as judge(). */
 static int ask(struct members *m, bool anew)
 {
 	struct member_list list = { 0 };
@@ -270,10 +273,13 @@ static void *run(void *arg)
 
 		forget_previous(m);
 		anew = r < 0 || !m->ops->told;
-		if (r == 0) {
+		if (r >= 0) {
 			retry = RETRY_NS;
 			if (!m->ops->told)
 				pause_for(m, m->conf.poll);
+		} else if (m->doubts > 0) {
+			/* A bad moment of the source shall be over. */
+			pause_for(m, m->conf.poll);
 		} else {
 			pause_for(m, MIN(retry, m->conf.poll));
 			retry = MIN(2 * retry, m->conf.poll);

@@ -46,7 +46,10 @@ struct members_conf {
 	 */
 	const char *tls_ca, *tls_cert, *tls_key;
 
-	/* In ns; 0: 10 s between two questions, give or take a tenth. */
+	/*
+	 * In ns; 0: 10 s between two questions, give or take a tenth. Where a
+	 * watch tells of changes the list is read after six of these.
+	 */
 	int64_t poll;
 	/* 0: for 10 min after a change the previous ring is known. */
 	int64_t previous;

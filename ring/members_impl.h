@@ -70,9 +70,9 @@ struct source_ops {
 
 	/*
 	 * The workers, into an empty list. anew: ask and answer at once; else
-	 * a source that is told of changes may wait for one, for a minute at
-	 * most. -EAGAIN: no answer; -EBADMSG: one that cannot be; both with a
-	 * sentence. -ENOMEM, or -ECANCELED soon after cancel is set.
+	 * a source that is told of changes may wait for one, for some of
+	 * conf's polls. -EAGAIN: no answer; -EBADMSG: one that cannot be; both
+	 * with a sentence. -ENOMEM, or -ECANCELED soon after cancel is set.
 	 */
 	int (*next)(struct source *s, bool anew, struct member_list *out,
 		    struct cancel *cancel, char why[static 256]);

@@ -207,8 +207,11 @@ int member_name(struct str text, char out[static MEMBERS_NAME_MAX],
 
 const struct source_ops *source_find(const char *workers, const char **text)
 {
-	static const struct source_ops *const sources[] = { &source_list,
-							    &source_dns };
+	static const struct source_ops *const sources[] = {
+		&source_list,
+		&source_dns,
+		&source_etcd,
+	};
 	size_t i = ARRAY_SIZE(sources) - 1;
 
 	/* The list has no scheme: it is the last to be tried. */

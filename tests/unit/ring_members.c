@@ -49,7 +49,7 @@ static const struct {
 	{ "host:", "the port is not from 1 to 65535" },
 	{ "host:0", "the port is not from 1 to 65535" },
 	{ "host:65536", "the port is not from 1 to 65535" },
-	{ "host:+80", "a worker's name is empty|the port" },
+	{ "host:+80", "the port is not from 1 to 65535" },
 	{ "host:80x", "the port is not from 1 to 65535" },
 	{ ":80", "the host is missing" },
 	{ "ho st:80", "letters, digits" },
@@ -72,15 +72,10 @@ START_TEST(what_is_no_list_is_refused_with_a_sentence)
 {
 	struct members_conf conf = { .workers = refused[_i].text };
 	struct members *m = NULL;
-	char first[128];
-	const char *second = strchr(refused[_i].words, '|');
 
-	snprintf(first, sizeof(first), "%.*s",
-		 (int)strcspn(refused[_i].words, "|"), refused[_i].words);
 	ck_assert_int_eq(members_check(refused[_i].text, why), -EINVAL);
-	ck_assert_msg(strstr(why, first) != NULL ||
-			  (second != NULL && strstr(why, second + 1) != NULL),
-		      "%s: %s", refused[_i].text, why);
+	ck_assert_msg(strstr(why, refused[_i].words) != NULL, "%s: %s",
+		      refused[_i].text, why);
 	ck_assert_int_eq(members_open(&conf, &m, why), -EINVAL);
 	ck_assert_ptr_null(m);
 }
