@@ -401,6 +401,43 @@ bool extent_trusted(struct extent *e)
 	return yes;
 }
 
+bool extent_pages_trusted(struct extent *e, uint64_t page, uint64_t n)
+{
+	uint64_t end = page + n;
+	struct stamp now;
+	bool yes;
+
+	if (atomic_load(&e->broken))
+		return false;
+	lock_take(&e->lock);
+	now = extent_stamp(e);
+	meet_stamp_locked(e, &now);
+	yes = now.size == e->length;
+	/* Its other pages may be written meanwhile: these are not touched. */
+	if (!(e->ngood == e->pages || e->boot_verified))
+		for (; page < end && yes; page++)
+			yes = e->good[page / 64] >> (page % 64) & 1;
+	lock_drop(&e->lock);
+	return yes;
+}
+
+int extent_words(struct extent *e, uint64_t page, size_t n, uint64_t *seed,
+		 uint64_t *words, bool nowait)
+{
+	int r = extent_small(e) ? small_words(e, page, n, words, nowait)
+				: map_words(e, page, n, words, nowait);
+
+	if (r < 0)
+		return r;
+	if (!extent_pages_trusted(e, page, n))
+		return -ENODATA;
+	for (size_t i = 0; i < n; i++)
+		if (words[i] == 0)
+			return -ENODATA;
+	*seed = get_le(e->id.b, 8);
+	return 0;
+}
+
 int extent_open(struct disk *d, const struct disk_id *id, uint64_t length,
 		struct extent **out)
 {

@@ -110,6 +110,17 @@ int extent_present(struct extent *e, uint64_t page, size_t n, bool *present,
 int extent_read(struct extent *e, uint64_t page, size_t n, void *buf,
 		bool nowait);
 
+/*
+ * The checksums of pages [page, page+n), for a reader elsewhere: all are there
+ * and verified by this process. *seed is what they were made with, besides
+ * the page's number. -ENODATA: not all are; -EAGAIN (nowait); -errno.
+ */
+int extent_words(struct extent *e, uint64_t page, size_t n, uint64_t *seed,
+		 uint64_t *words, bool nowait);
+
+/* Are they all there and verified, as extent_words() wants them? */
+bool extent_pages_trusted(struct extent *e, uint64_t page, uint64_t n);
+
 /* Bytes present, by the map (small: all). */
 int extent_bytes(struct extent *e, uint64_t *bytes);
 

@@ -146,6 +146,8 @@ bool small_right(const struct extent *e, const void *bytes);
 int small_bad(struct extent *e);
 /* -errno of a read: given up when it says that the bytes are lost. */
 int small_error(struct extent *e, int err);
+int small_words(struct extent *e, uint64_t page, size_t n, uint64_t *words,
+		bool nowait);
 
 /* Large. */
 int map_open(struct disk *d, const struct disk_id *id, uint64_t length,

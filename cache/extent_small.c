@@ -315,6 +315,28 @@ int small_read(struct extent *e, uint64_t page, size_t n, void *buf,
 	return (int)n;
 }
 
+/* As extent_words(). */
+int small_words(struct extent *e, uint64_t page, size_t n, uint64_t *words,
+		bool nowait)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		bool known;
+		int r;
+
+		lock_take(&e->lock);
+		known = e->words_known;
+		if (known)
+			memcpy(words, e->words + page, n * sizeof(*words));
+		lock_drop(&e->lock);
+		if (known)
+			return 0;
+		r = learn_words(e, nowait);
+		if (r <= 0)
+			return r < 0 ? r : -ENODATA;
+	}
+	return -ENODATA;
+}
+
 int small_verify(struct extent *e)
 {
 	AUTO_FREE void *buf = malloc((size_t)e->length + 1);

@@ -86,6 +86,31 @@ bool object_open_cancel(struct object_open *r);
 struct cache_file *object_backing(struct object *o);
 
 /*
+ * Bytes [off, off+len) as a piece of a file, for a front that sends files: all
+ * are there, in one file, and verified by this process.
+ */
+struct object_span {
+	int fd;      /* the caller closes it; it may outlive the object */
+	uint64_t at; /* where in the file off is */
+	/* With words, one a page (off is at one), as extent_words() has them */
+	uint64_t seed;
+	uint64_t first; /* the first page's number in the file */
+};
+
+/*
+ * words NULL: they are not wanted. -ENODATA: there is no such piece. -EAGAIN
+ * (nowait): the disk must move. -EMFILE and the like.
+ */
+int object_span(struct object *o, uint64_t off, uint64_t len, uint64_t *words,
+		bool nowait, struct object_span *out);
+
+/*
+ * Begin to fetch what of [off, off+len) is not on the SSD, behind the reads
+ * that wait. Does not block; what there is no memory for is left out.
+ */
+void object_ahead(struct object *o, uint64_t off, uint64_t len);
+
+/*
  * Bring the whole object onto the SSD (tarn load). Blocks. *fetched gets the
  * bytes that came from the store. verify: read back and check all pages.
  */
