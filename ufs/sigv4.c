@@ -231,22 +231,49 @@ static int signature(struct sigv4_request *r, const char *date,
 	return ok ? 0 : -ENOMEM;
 }
 
-int sigv4_sign(struct sigv4_key *k, struct sigv4_request *r,
-	       const char *access_key, const char *secret, const char *region,
-	       const char *service, const char *date, struct text *out)
+/* scope gets "20130524/us-east-1/s3". */
+static int sign(struct sigv4_key *k, struct sigv4_request *r,
+		const char *secret, const char *region, const char *service,
+		const char *date, char scope[static sizeof(k->scope)],
+		uint8_t sig[static HASH])
 {
-	char scope[sizeof(k->scope)];
-	uint8_t key[HASH], sig[HASH];
-	int n =
-	    snprintf(scope, sizeof(scope), "%.8s/%s/%s", date, region, service);
+	uint8_t key[HASH];
+	int n = snprintf(scope, sizeof(k->scope), "%.8s/%s/%s", date, region,
+			 service);
 	int err;
 
-	if (n < 0 || (size_t)n >= sizeof(scope))
+	if (n < 0 || (size_t)n >= sizeof(k->scope))
 		return -EINVAL;
 	err = key_get(k, scope, secret, date, region, service, key);
 	if (err == 0)
 		err = signature(r, date, scope, key, sig);
 	explicit_bzero(key, sizeof(key));
+	return err;
+}
+
+int sigv4_signature(struct sigv4_key *k, struct sigv4_request *r,
+		    const char *secret, const char *region, const char *service,
+		    const char *date, char out[static 65])
+{
+	char scope[sizeof(k->scope)];
+	uint8_t sig[HASH];
+	int err = sign(k, r, secret, region, service, date, scope, sig);
+
+	if (err < 0)
+		return err;
+	to_hex(sig, out);
+	out[2 * HASH] = '\0';
+	return 0;
+}
+
+int sigv4_sign(struct sigv4_key *k, struct sigv4_request *r,
+	       const char *access_key, const char *secret, const char *region,
+	       const char *service, const char *date, struct text *out)
+{
+	char scope[sizeof(k->scope)];
+	uint8_t sig[HASH];
+	int err = sign(k, r, secret, region, service, date, scope, sig);
+
 	if (err < 0)
 		return err;
 	text_addf(out,

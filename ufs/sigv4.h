@@ -13,8 +13,8 @@
 #include "base/lock.h"
 #include "ufs/encode.h"
 
-#define SIGV4_QUERY_MAX 12
-#define SIGV4_HEADERS_MAX 16
+#define SIGV4_QUERY_MAX 16
+#define SIGV4_HEADERS_MAX 32
 
 /* SHA-256 of nothing: what a request without a body carries. */
 #define SIGV4_EMPTY_BODY                                                       \
@@ -65,6 +65,11 @@ int sigv4_body_hash(const void *p, size_t n, char out[static 65]);
 int sigv4_sign(struct sigv4_key *k, struct sigv4_request *r,
 	       const char *access_key, const char *secret, const char *region,
 	       const char *service, const char *date, struct text *out);
+
+/* The same, but only the signature in hex: to compare another's with. */
+int sigv4_signature(struct sigv4_key *k, struct sigv4_request *r,
+		    const char *secret, const char *region, const char *service,
+		    const char *date, char out[static 65]);
 
 /* The canonical request, for tests against published vectors. */
 void sigv4_canonical(struct sigv4_request *r, struct text *out);
