@@ -64,6 +64,7 @@ static const struct {
 	{ "cache", LOG_CACHE },
 	{ "fuse", LOG_FUSE },
 	{ "meta", LOG_META },
+	{ "ring", LOG_RING },
 };
 
 /* Put fd where *slot's descriptor is, or keep it as the first one. */

@@ -25,6 +25,7 @@ enum log_topic {
 	LOG_CACHE = 1 << 1,
 	LOG_FUSE = 1 << 2,
 	LOG_META = 1 << 3,
+	LOG_RING = 1 << 4,
 };
 
 /*
