@@ -64,6 +64,7 @@ int cli_args(const char *command, int argc, char **argv,
 /* The subcommands. argv[0] is the command's name. */
 int cmd_mount(int argc, char **argv);
 int cmd_mount_helper(int argc, char **argv); /* as mount(8) calls it */
+int cmd_worker(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_invalidate(int argc, char **argv);

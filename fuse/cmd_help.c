@@ -13,6 +13,11 @@ const struct command commands[] = {
 	  "mount s3://BUCKET[/PREFIX] or file:///DIRECTORY on DIR" },
 	{ "umount", cmd_umount, "umount DIR [--force]",
 	  "unmount DIR and wait until its daemon is gone" },
+	{ "worker", cmd_worker,
+	  "worker SOURCE... [-o OPTION[=VALUE],...] [-f] [-d TOPIC,...] "
+	  "[-c FILE]",
+	  "serve these sources from this host's cache to mounts and S3 "
+	  "clients" },
 	{ "status", cmd_status, "status [DIR] [--json]",
 	  "where bytes came from, what is held, what failed" },
 	{ "top", cmd_top, "top [DIR] [-d SECONDS] [-n COUNT] [--json]",
@@ -39,13 +44,21 @@ static void help_mount(void)
 {
 	printf("\nRuns in the background and returns once the mount answers.\n"
 	       "  -f           stay in the foreground\n"
-	       "  -d TOPIC,... debug messages of ufs, cache, fuse, meta\n"
+	       "  -d TOPIC,... debug messages of ufs, cache, fuse, meta, ring\n"
 	       "  -c FILE      options from this JSON file\n\n"
 	       "Options are given with -o, in the environment as TARN_NAME "
 	       "(dashes as\nunderscores), or in a JSON file; the first of "
 	       "these that names one counts.\nSizes: 64K, 10G; times: 500ms, "
 	       "30s, 5m.\n\n");
 	options_help(stdout);
+}
+
+static void help_worker(void)
+{
+	printf("\nRuns in the background and returns once it serves. Its "
+	       "flags and options are\nthose of `tarn help mount`; of these "
+	       "listen, advertise, weight and\ncluster-key-file are meant for "
+	       "it. Manual: tarn-worker(8).\n");
 }
 
 static void help_load(void)
@@ -102,6 +115,8 @@ int cmd_help(int argc, char **argv)
 		       commands[i].about);
 		if (commands[i].run == cmd_mount)
 			help_mount();
+		else if (commands[i].run == cmd_worker)
+			help_worker();
 		else if (commands[i].run == cmd_load)
 			help_load();
 		else if (commands[i].run == cmd_top)

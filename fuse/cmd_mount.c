@@ -34,19 +34,7 @@
 #include "fuse/options.h"
 #include "fuse/service.h"
 #include "fuse/signals.h"
-#include "ufs/awsconf.h"
-
-/* LeakSanitizer looks into the process as a debugger does. */
-#if defined(__SANITIZE_ADDRESS__)
-#define MAY_BE_DEBUGGED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define MAY_BE_DEBUGGED 1
-#endif
-#endif
-#ifndef MAY_BE_DEBUGGED
-#define MAY_BE_DEBUGGED 0
-#endif
+#include "fuse/start.h"
 
 struct request {
 	struct options *options;
@@ -56,38 +44,6 @@ struct request {
 	bool foreground;
 	bool fake; /* mount -f: check, do not mount */
 };
-
-static bool send_byte(int fd, char c)
-{
-	return send(fd, &c, 1, MSG_NOSIGNAL) == 1;
-}
-
-/* The next byte, or 0 when the other side is gone. */
-static char receive_byte(int fd)
-{
-	char c;
-	ssize_t n;
-
-	do
-		n = recv(fd, &c, 1, 0);
-	while (n < 0 && errno == EINTR);
-	return n == 1 ? c : '\0';
-}
-
-static void let_go_of_terminal(const struct options *o)
-{
-	const char *log = options_text(o, OPT_LOG);
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null < 0)
-		return;
-	dup2(null, 0);
-	dup2(null, 1);
-	if (strcmp(log, "stderr") != 0)
-		dup2(null, 2);
-	if (null > 2)
-		close(null);
-}
 
 struct announcer {
 	struct service *service;
@@ -100,15 +56,15 @@ static void *announce(void *arg)
 	struct announcer *a = arg;
 
 	/* Once serving has ended the directory below answers the stat. */
-	if (!send_byte(a->fd, 'M') || receive_byte(a->fd) != 'A' ||
+	if (!start_send(a->fd, 'M') || start_receive(a->fd) != 'A' ||
 	    fs_ended(a->service->fs)) {
 		service_stop(a->service);
 		return NULL;
 	}
 	service_print(a->service, stdout, true);
 	fflush(stdout);
-	let_go_of_terminal(a->service->options);
-	send_byte(a->fd, 'D');
+	start_let_go_of_terminal(a->service->options);
+	start_send(a->fd, 'D');
 	return NULL;
 }
 
@@ -171,8 +127,8 @@ static int wait_for(const struct request *q, int fd, pid_t child)
 	struct stat st;
 
 	/* A stat that fails belongs to a child that is about to say why. */
-	if (receive_byte(fd) == 'M' && stat(q->dir, &st) == 0 &&
-	    send_byte(fd, 'A') && receive_byte(fd) == 'D')
+	if (start_receive(fd) == 'M' && stat(q->dir, &st) == 0 &&
+	    start_send(fd, 'A') && start_receive(fd) == 'D')
 		return CLI_DONE;
 	close(fd);
 	return exit_code_of(child);
@@ -204,48 +160,23 @@ static int in_background(const struct request *q)
 	return serve(q, fd[1]);
 }
 
-static int open_log(const struct request *q)
-{
-	struct options *o = q->options;
-	enum log_level level;
-	const char *where;
-	int r;
-
-	if (options_default(o, OPT_LOG, q->foreground ? "stderr" : "syslog",
-			    0) < 0)
-		return cli_fail("out of memory");
-	where = options_text(o, OPT_LOG);
-	if (log_level_parse(options_text(o, OPT_LOG_LEVEL), &level) == 0)
-		log_set_level(level);
-	r = log_open(where);
-	if (r < 0)
-		return cli_fail("log=%s: %s; name a file that can be written",
-				where, strerror(-r));
-	return CLI_DONE;
-}
-
 static int run(struct request *q, const char *source, const char *dir)
 {
-	extern char **environ;
 	char why[WHY_MAX] = "out of memory";
-	int r = options_env(q->options, environ, why);
+	int r = start_options(q->options, q->config, why);
 
-	if (r == 0)
-		r = q->config != NULL ? options_file(q->options, q->config, why)
-				      : options_default_file(q->options, why);
 	if (r < 0)
 		return cli_usage("%s", why);
 	r = service_check(source, dir, &q->source, &q->dir, why);
 	if (r < 0)
 		return cli_fail("%s", why);
-	r = open_log(q);
+	r = start_log(q->options, q->foreground);
 	if (r != CLI_DONE || q->fake)
 		return r;
 	/* Before there are two of us that hold the keys. */
-	if (!MAY_BE_DEBUGGED)
-		prctl(PR_SET_DUMPABLE, 0);
-	if (awsconf_hide_keys() < 0)
-		return cli_fail("out of memory");
+	r = start_secrets();
+	if (r != CLI_DONE)
+		return r;
 	return q->foreground ? serve(q, -1) : in_background(q);
 }
 
@@ -267,7 +198,7 @@ static int mount_flag(struct request *q, int flag, const char *value)
 	case 'd':
 		if (log_topics_parse(value, &topics) < 0)
 			return cli_usage("-d %s: the topics are ufs, cache, "
-					 "fuse and meta",
+					 "fuse, meta and ring",
 					 value);
 		log_set_topics(topics);
 		break;

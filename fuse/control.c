@@ -21,30 +21,22 @@
 #include <sys/un.h>
 
 #include "base/clock.h"
-#include "base/lock.h"
-#include "base/log.h"
 #include "fuse/fs.h"
+#include "fuse/health.h"
 #include "fuse/jobs.h"
 #include "fuse/rundir.h"
 #include "fuse/status.h"
-#include "ufs/ufs.h"
 
 #define BODY_MAX MIB(16)
 #define CONNECTIONS_MAX 16
 #define IDLE_SECONDS 60
-#define HEALTH_EVERY (10 * NSEC_PER_SEC)
 
 struct control {
 	struct service *service; /* borrowed */
 	struct MHD_Daemon *daemon;
 	struct jobs *jobs;
 	char path[RUNDIR_MAX + 28]; /* "" until it is there */
-
-	struct lock lock;
-	/* under lock */
-	int64_t health_at;
-	int health_err;
-	char health_words[256];
+	struct health health;
 };
 
 /* A request's body as it comes in. */
@@ -103,55 +95,13 @@ static enum MHD_Result reply_error(struct MHD_Connection *conn, unsigned code,
 			  json_pack("{s:o}", "error", status_text(words)));
 }
 
-static int no_entry(void *arg, const struct ufs_entry *e)
-{
-	(void)arg;
-	(void)e;
-	return 0;
-}
-
-/*
- * Does the store answer? Asked at most every ten seconds, whoever wants to
- * know; who comes meanwhile gets the last answer.
- */
-static int health(struct control *c, char words[static 256])
-{
-	struct ufs *u = c->service->ufs;
-	struct ufs_list q = { .prefix = STR_EMPTY,
-			      .after = STR_EMPTY,
-			      .max = 1 };
-	AUTO_FREE char *token = NULL;
-	int64_t now = clock_ns();
-	bool ask;
-	int r;
-
-	lock_take(&c->lock);
-	ask = c->health_at == 0 || now - c->health_at > HEALTH_EVERY;
-	if (ask)
-		c->health_at = now;
-	r = c->health_err;
-	memcpy(words, c->health_words, 256);
-	lock_drop(&c->lock);
-	if (!ask)
-		return r;
-	r = u->ops->list(u, &q, &token, no_entry, NULL, &c->service->stopping);
-	snprintf(words, 256, "%s",
-		 r == 0                        ? ""
-		 : ufs_last_error()[0] != '\0' ? ufs_last_error()
-					       : strerror(-r));
-	lock_take(&c->lock);
-	c->health_err = r;
-	memcpy(c->health_words, words, 256);
-	lock_drop(&c->lock);
-	return r;
-}
-
 static enum MHD_Result get_health(struct control *c,
 				  struct MHD_Connection *conn)
 {
 	char words[256];
 
-	if (health(c, words) < 0)
+	if (health_ask(&c->health, c->service->ufs, &c->service->stopping,
+		       words) < 0)
 		return reply_error(conn, MHD_HTTP_SERVICE_UNAVAILABLE,
 				   "the store does not answer: %s", words);
 	return reply(conn, MHD_HTTP_OK, "text/plain", strdup("ok\n"));
@@ -479,7 +429,7 @@ int control_start(struct service *s, struct control **out,
 	if (c == NULL)
 		return -ENOMEM;
 	c->service = s;
-	lock_init(&c->lock, RANK_CONTROL);
+	health_init(&c->health);
 	r = rundir_path(dir, true);
 	if (r == 0) {
 		remove_stale(dir);
@@ -530,6 +480,6 @@ void control_stop(struct control *c)
 	if (c->daemon != NULL)
 		MHD_stop_daemon(c->daemon);
 	jobs_free(c->jobs);
-	lock_fini(&c->lock);
+	health_fini(&c->health);
 	free(c);
 }

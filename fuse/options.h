@@ -92,6 +92,16 @@
 	  "permissions of directories")                                        \
 	X(ALLOW_OTHER, "allow-other", FLAG, NULL, "on for root, else off",     \
 	  NULL, 0, 0, "let other users in, as the permissions say")            \
+	X(LISTEN, "listen", ADDRESS, "127.0.0.1:7070", NULL, "HOST:PORT", 0,   \
+	  0, "worker: where it serves; port 0: one that is free")              \
+	X(ADVERTISE, "advertise", ADDRESS, NULL, "listen", "HOST:PORT", 0, 0,  \
+	  "worker: how others reach it")                                       \
+	X(WEIGHT, "weight", SIZE, NULL, "cache-size", "SIZE", 1,               \
+	  INT64_C(1) << 60, "worker: its share, compared with the others'")    \
+	X(CLUSTER_KEY_FILE, "cluster-key-file", FILE, NULL, "none", "FILE", 0, \
+	  0,                                                                   \
+	  "the ring's shared secret, one line, mode 0600: the SigV4 secret "   \
+	  "of access key id tarn")                                             \
 	X(LOG, "log", LOG, NULL, "syslog; stderr with -f",                     \
 	  "FILE/syslog/stderr", 0, 0, "where messages go")                     \
 	X(LOG_LEVEL, "log-level", CHOICE, "info", NULL, "err/warn/info/debug", \
@@ -116,6 +126,7 @@ enum option_kind {
 	OPTION_UID,
 	OPTION_GID,
 	OPTION_LOG,
+	OPTION_ADDRESS,
 	OPTION_CONSISTENCY,
 };
 

@@ -111,6 +111,25 @@ static int check_url(const char *name, const char *v, char why[static WHY_MAX])
 	return 0;
 }
 
+/* HOST:PORT or [ADDRESS]:PORT; what the host is, is found out at start. */
+static bool is_address(const char *v)
+{
+	const char *colon = strrchr(v, ':');
+	long port;
+
+	if (colon == NULL || colon == v || colon[1] == '\0' ||
+	    strlen(colon + 1) > 5 ||
+	    colon[1 + strspn(colon + 1, "0123456789")] != '\0')
+		return false;
+	port = strtol(colon + 1, NULL, 10);
+	if (v[0] != '[' && memchr(v, ':', (size_t)(colon - v)) != NULL)
+		return false;
+	for (const char *p = v; p < colon; p++)
+		if (*p <= ' ' || *p > '~' || *p == '/' || *p == '@')
+			return false;
+	return port <= UINT16_MAX;
+}
+
 static int parse_count(const char *v, int base, int64_t *out)
 {
 	const char *digits = base == 8 ? "01234567" : "0123456789";
@@ -273,6 +292,13 @@ int option_check(const struct option_row *row, const char *v,
 			    "%s=%s: choose syslog, stderr or the "
 			    "absolute path of a file",
 			    row->name, option_quoted(v, q));
+		return 0;
+	case OPTION_ADDRESS:
+		if (!is_address(v))
+			return option_refuse(why,
+					     "%s=%s: write HOST:PORT, as in "
+					     "127.0.0.1:7070 or [::1]:7070",
+					     row->name, option_quoted(v, q));
 		return 0;
 	case OPTION_DIRS:
 		return check_dirs(v, why);

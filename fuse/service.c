@@ -284,8 +284,8 @@ const char *service_fix(const char *source, int err, const char *words)
 	return "check endpoint= and the bucket's name";
 }
 
-/* One request: does the source answer, and to us? */
-static int ask_source(struct service *s, char why[static WHY_MAX])
+int service_ask(const char *source, struct ufs *u, bool *empty,
+		struct cancel *cancel, char why[static WHY_MAX])
 {
 	struct ufs_list q = { .prefix = STR_EMPTY,
 			      .after = STR_EMPTY,
@@ -293,40 +293,42 @@ static int ask_source(struct service *s, char why[static WHY_MAX])
 	bool seen = false;
 	AUTO_FREE char *token = NULL;
 	const char *words;
-	int r = s->ufs->ops->list(s->ufs, &q, &token, first_entry, &seen,
-				  &s->stopping);
+	int r = u->ops->list(u, &q, &token, first_entry, &seen, cancel);
 
-	s->empty = !seen;
+	*empty = !seen;
 	if (r >= 0)
 		return 0;
 	words = ufs_last_error();
 	if (r == -ECANCELED)
 		snprintf(why, WHY_MAX, "interrupted; nothing is mounted");
 	else
-		snprintf(why, WHY_MAX, "%.150s: %s; %s", s->source,
+		snprintf(why, WHY_MAX, "%.150s: %s; %s", source,
 			 *words != '\0' ? words : strerror(-r),
-			 service_fix(s->source, r, words));
+			 service_fix(source, r, words));
 	return r;
 }
 
-static int open_cache(struct service *s, char why[static WHY_MAX])
+int service_cache(const struct options *o, struct ufs *u,
+		  const struct service_cache *how, struct cache **out,
+		  char why[static WHY_MAX])
 {
-	const struct options *o = s->options;
 	const struct option_value *size = &o->v[OPT_CACHE_SIZE];
 	AUTO_FREE char *dirs = strdup(options_text(o, OPT_CACHE_DIR));
 	char *rest = dirs, *dir, words[256] = "";
 	struct cache_conf conf = {
-		.ufs = s->ufs,
+		.ufs = u,
 		.size = size->percent ? 0 : (uint64_t)size->number,
 		.percent = size->percent ? (unsigned)size->number : 0,
 		.size_explicit = size->source != OPTION_DEFAULT,
-		.memory = (size_t)options_number(o, OPT_MEMORY),
+		.memory = (size_t)options_number(o, OPT_MEMORY) / how->share,
 		.negative_ttl = options_number(o, OPT_NEGATIVE_TTL),
 		.metadata_timeout = options_number(o, OPT_METADATA_TIMEOUT),
 		.read_timeout = options_number(o, OPT_READ_TIMEOUT),
 		.small_file = (uint64_t)options_number(o, OPT_SMALL_FILE),
-		.readahead = (uint64_t)options_number(o, OPT_READAHEAD),
-		.prefetch = strcmp(options_text(o, OPT_PREFETCH), "auto") == 0,
+		.readahead =
+		    how->ahead ? (uint64_t)options_number(o, OPT_READAHEAD) : 0,
+		.prefetch = how->ahead &&
+			    strcmp(options_text(o, OPT_PREFETCH), "auto") == 0,
 		.max_connections =
 		    (unsigned)options_number(o, OPT_MAX_CONNECTIONS),
 	};
@@ -340,7 +342,7 @@ static int open_cache(struct service *s, char why[static WHY_MAX])
 	if (size->number > 0)
 		while ((dir = strsep(&rest, ":")) != NULL)
 			conf.dirs[conf.ndirs++] = dir;
-	r = cache_new(&conf, &s->cache, words);
+	r = cache_new(&conf, out, words);
 	if (r < 0)
 		snprintf(why, WHY_MAX, "%s",
 			 words[0] != '\0' ? words : strerror(-r));
@@ -405,8 +407,7 @@ static void on_end(void *arg)
 	service_stop(s);
 }
 
-/* The log level as the file and the environment have it now. */
-static void reload_level(struct service *s)
+void service_reload_level(const struct options *now, const char *config)
 {
 	extern char **environ;
 	enum log_level level;
@@ -414,14 +415,14 @@ static void reload_level(struct service *s)
 	char why[WHY_MAX];
 	int r;
 
-	if (s->options->v[OPT_LOG_LEVEL].source == OPTION_FROM_COMMAND)
+	if (now->v[OPT_LOG_LEVEL].source == OPTION_FROM_COMMAND)
 		return;
 	if (options_new(&o) < 0)
 		return;
 	r = options_env(o, environ, why);
 	if (r == 0)
-		r = s->config != NULL ? options_file(o, s->config, why)
-				      : options_default_file(o, why);
+		r = config != NULL ? options_file(o, config, why)
+				   : options_default_file(o, why);
 	if (r < 0)
 		log_warn("tarn: the options stay as they were: %s", why);
 	else if (log_level_parse(options_text(o, OPT_LOG_LEVEL), &level) == 0)
@@ -433,7 +434,7 @@ static void on_reload(void *arg)
 {
 	struct service *s = arg;
 
-	reload_level(s);
+	service_reload_level(s->options, s->config);
 	if (atomic_load(&s->mounted) != NULL && s->ufs->ops->reload != NULL)
 		s->ufs->ops->reload(s->ufs);
 	log_info("tarn: read credentials and log level again");
@@ -449,6 +450,7 @@ static void on_dump(void *arg)
 
 static int open_all(struct service *s, char why[static WHY_MAX])
 {
+	static const struct service_cache how = { .share = 1, .ahead = true };
 	struct signals_do what = {
 		.arg = s, .end = on_end, .reload = on_reload, .dump = on_dump
 	};
@@ -465,9 +467,10 @@ static int open_all(struct service *s, char why[static WHY_MAX])
 		r = service_source(s->options, s->source, &s->stopping, &s->ufs,
 				   why);
 	if (r == 0)
-		r = ask_source(s, why);
+		r = service_ask(s->source, s->ufs, &s->empty, &s->stopping,
+				why);
 	if (r == 0)
-		r = open_cache(s, why);
+		r = service_cache(s->options, s->ufs, &how, &s->cache, why);
 	if (r == 0)
 		r = mount_fs(s, why);
 	if (r == 0)
@@ -533,10 +536,10 @@ void service_close(struct service *s)
 	free(s);
 }
 
-static void print_cache(const struct service *s, FILE *f)
+void service_print_cache(struct cache *c, FILE *f)
 {
 	struct cache_disk_status d[CACHE_DIRS_MAX];
-	size_t n = cache_disks(s->cache, d, ARRAY_SIZE(d));
+	size_t n = cache_disks(c, d, ARRAY_SIZE(d));
 	char held[32], limit[32];
 
 	if (n == 0)
@@ -582,7 +585,7 @@ void service_print(const struct service *s, FILE *f, bool answers)
 	if (s->empty)
 		fprintf(f, "  note         nothing is there yet; check the "
 			   "prefix if that surprises\n");
-	print_cache(s, f);
+	service_print_cache(s->cache, f);
 	fprintf(f, "  memory       %s\n",
 		units_format_size((uint64_t)options_number(o, OPT_MEMORY), size,
 				  sizeof(size)));

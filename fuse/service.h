@@ -64,6 +64,26 @@ int service_source(const struct options *o, const char *source,
 		   struct cancel *cancel, struct ufs **out,
 		   char why[static WHY_MAX]);
 
+/* Does the source answer, and to us? *empty: it holds nothing. */
+int service_ask(const char *source, struct ufs *u, bool *empty,
+		struct cancel *cancel, char why[static WHY_MAX]);
+
+/* How a cache is used: by a mount, or as one of a worker's. */
+struct service_cache {
+	unsigned share; /* the memory is shared out among so many */
+	bool ahead;     /* fetch what nobody has asked for yet */
+};
+
+int service_cache(const struct options *o, struct ufs *u,
+		  const struct service_cache *how, struct cache **out,
+		  char why[static WHY_MAX]);
+
+/* The lines that tell of a cache's directories. */
+void service_print_cache(struct cache *c, FILE *f);
+
+/* What SIGHUP does to the log level; config as in struct service. */
+void service_reload_level(const struct options *o, const char *config);
+
 /* What a person can do about what a source said. */
 const char *service_fix(const char *source, int err, const char *words);
 

@@ -15,6 +15,7 @@
 #include "base/stats.h"
 #include "fuse/fs.h"
 #include "fuse/limits.h"
+#include "fuse/worker.h"
 
 #define USD_GET 0.4e-6
 #define USD_LIST 5e-6
@@ -53,10 +54,10 @@ static json_t *scrub_json(const struct cache_disk_status *d)
 	    "ended", (json_int_t)d->scrubbed);
 }
 
-static json_t *ssd_json(const struct service *s)
+static json_t *ssd_json(struct cache *c)
 {
 	struct cache_disk_status d[CACHE_DIRS_MAX];
-	size_t n = cache_disks(s->cache, d, ARRAY_SIZE(d));
+	size_t n = cache_disks(c, d, ARRAY_SIZE(d));
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < n; i++)
@@ -134,22 +135,20 @@ static int64_t memory_used(void)
 	return (int64_t)(resident - shared) * sysconf(_SC_PAGESIZE);
 }
 
-static json_t *mount_json(const struct service *s)
+/*
+ * What mounts and workers have in common. c: a cache; the others of a worker
+ * are in the same directories.
+ */
+static json_t *common_json(const struct options *o, int64_t started,
+			   struct cache *c)
 {
 	json_t *m = json_object();
-	bool pass = fs_passthrough(s->fs);
-	uint64_t memory = (uint64_t)options_number(s->options, OPT_MEMORY);
 
-	json_object_set_new(m, "dir", status_text(s->dir));
-	json_object_set_new(m, "source", status_text(s->source));
 	json_object_set_new(m, "pid", json_integer(getpid()));
 	json_object_set_new(
-	    m, "uptime_s",
-	    json_integer((clock_ns() - s->started) / NSEC_PER_SEC));
-	json_object_set_new(
-	    m, "consistency",
-	    status_text(options_text(s->options, OPT_CONSISTENCY)));
-	json_object_set_new(m, "passthrough", json_boolean(pass));
+	    m, "uptime_s", json_integer((clock_ns() - started) / NSEC_PER_SEC));
+	json_object_set_new(m, "consistency",
+			    status_text(options_text(o, OPT_CONSISTENCY)));
 	json_object_set_new(m, "reads",
 			    json_pack("{s:I, s:I, s:I, s:I, s:I}", "bytes",
 				      count(STAT_read_bytes),
@@ -167,21 +166,36 @@ static json_t *mount_json(const struct service *s)
 				      count(STAT_prefetch_read_files),
 				      "read_bytes",
 				      count(STAT_prefetch_read_bytes)));
-	json_object_set_new(m, "ssd", ssd_json(s));
+	json_object_set_new(m, "ssd", ssd_json(c));
 	json_object_set_new(m, "ring",
 			    json_pack("{s:i, s:[]}", "epoch", 0, "workers"));
-	json_object_set_new(m, "memory",
-			    json_pack("{s:I, s:I, s:I, s:I}", "used",
-				      (json_int_t)memory_used(), "limit",
-				      (json_int_t)memory, "inodes",
-				      count(STAT_inode_bytes), "inodes_limit",
-				      (json_int_t)limits_inodes(memory)));
-	json_object_set_new(m, "inodes", json_integer(count(STAT_inodes)));
+	json_object_set_new(
+	    m, "memory",
+	    json_pack("{s:I, s:I}", "used", (json_int_t)memory_used(), "limit",
+		      (json_int_t)options_number(o, OPT_MEMORY)));
 	json_object_set_new(
 	    m, "commits",
 	    json_pack("{s:i, s:i, s:[]}", "pending", 0, "done", 0, "failed"));
-	json_object_set_new(m, "options", options_json(s->options));
+	json_object_set_new(m, "options", options_json(o));
 	json_object_set_new(m, "counters", counters_json());
+	return m;
+}
+
+static json_t *mount_json(const struct service *s)
+{
+	json_t *m = common_json(s->options, s->started, s->cache);
+	bool pass = fs_passthrough(s->fs);
+	uint64_t memory = (uint64_t)options_number(s->options, OPT_MEMORY);
+	json_t *share = json_object_get(m, "memory");
+
+	json_object_set_new(share, "inodes",
+			    json_integer(count(STAT_inode_bytes)));
+	json_object_set_new(share, "inodes_limit",
+			    json_integer((json_int_t)limits_inodes(memory)));
+	json_object_set_new(m, "dir", status_text(s->dir));
+	json_object_set_new(m, "source", status_text(s->source));
+	json_object_set_new(m, "passthrough", json_boolean(pass));
+	json_object_set_new(m, "inodes", json_integer(count(STAT_inodes)));
 	return m;
 }
 
@@ -204,10 +218,10 @@ static void put_label(FILE *f, const char *v)
 	}
 }
 
-static void disk_metrics(const struct service *s, FILE *f)
+static void disk_metrics(struct cache *c, FILE *f)
 {
 	struct cache_disk_status d[CACHE_DIRS_MAX];
-	size_t n = cache_disks(s->cache, d, ARRAY_SIZE(d));
+	size_t n = cache_disks(c, d, ARRAY_SIZE(d));
 	static const char *const rows[][2] = {
 		{ "disk_bytes", "bytes held in a cache directory" },
 		{ "disk_limit_bytes", "bytes a cache directory may hold" },
@@ -229,6 +243,21 @@ static void disk_metrics(const struct service *s, FILE *f)
 	}
 }
 
+static void all_metrics(struct cache *c, FILE *f)
+{
+	for (int i = 0; i < STAT_COUNT; i++) {
+		enum stat_id st = (enum stat_id)i;
+
+		fprintf(f,
+			"# HELP tarn_%s %s\n# TYPE tarn_%s %s\ntarn_%s %" PRId64
+			"\n",
+			stat_name(st), stat_help(st), stat_name(st),
+			stat_kind(st) == STAT_COUNTER ? "counter" : "gauge",
+			stat_name(st), stat_read(st));
+	}
+	disk_metrics(c, f);
+}
+
 char *status_metrics(const struct service *s)
 {
 	char *out = NULL;
@@ -245,17 +274,7 @@ char *status_metrics(const struct service *s)
 	fputs("\",dir=\"", f);
 	put_label(f, s->dir);
 	fputs("\"} 1\n", f);
-	for (int i = 0; i < STAT_COUNT; i++) {
-		enum stat_id st = (enum stat_id)i;
-
-		fprintf(f,
-			"# HELP tarn_%s %s\n# TYPE tarn_%s %s\ntarn_%s %" PRId64
-			"\n",
-			stat_name(st), stat_help(st), stat_name(st),
-			stat_kind(st) == STAT_COUNTER ? "counter" : "gauge",
-			stat_name(st), stat_read(st));
-	}
-	disk_metrics(s, f);
+	all_metrics(s->cache, f);
 	if (fclose(f) != 0) {
 		free(out);
 		return NULL;
@@ -263,16 +282,11 @@ char *status_metrics(const struct service *s)
 	return out;
 }
 
-void status_log(const struct service *s)
+static void log_all(struct cache *c)
 {
 	struct cache_disk_status d[CACHE_DIRS_MAX];
-	size_t n = cache_disks(s->cache, d, ARRAY_SIZE(d));
+	size_t n = cache_disks(c, d, ARRAY_SIZE(d));
 
-	log_info("state: %s on %s, up %jd s, memory %zu of %jd bytes",
-		 s->source, s->dir,
-		 (intmax_t)((clock_ns() - s->started) / NSEC_PER_SEC),
-		 cache_memory_used(s->cache),
-		 (intmax_t)options_number(s->options, OPT_MEMORY));
 	for (size_t i = 0; i < n; i++)
 		log_info("state: cache %s is %s, %ju of %ju bytes", d[i].dir,
 			 d[i].state, (uintmax_t)d[i].bytes,
@@ -283,4 +297,71 @@ void status_log(const struct service *s)
 				 stat_name((enum stat_id)i),
 				 (intmax_t)stat_read((enum stat_id)i),
 				 stat_help((enum stat_id)i));
+}
+
+void status_log(const struct service *s)
+{
+	log_info("state: %s on %s, up %jd s, memory %zu of %jd bytes",
+		 s->source, s->dir,
+		 (intmax_t)((clock_ns() - s->started) / NSEC_PER_SEC),
+		 cache_memory_used(s->cache),
+		 (intmax_t)options_number(s->options, OPT_MEMORY));
+	log_all(s->cache);
+}
+
+json_t *status_worker_json(const struct worker *w)
+{
+	json_t *j = common_json(w->options, w->started, w->sources[0].cache);
+	json_t *sources = json_array();
+
+	for (size_t i = 0; i < w->nsources; i++)
+		json_array_append_new(
+		    sources,
+		    json_pack("{s:o, s:o}", "source",
+			      status_text(w->sources[i].source), "bucket",
+			      status_text(w->sources[i].bucket)));
+	json_object_set_new(j, "source", status_text(w->sources[0].source));
+	json_object_set_new(j, "sources", sources);
+	json_object_set_new(j, "passthrough", json_false());
+	json_object_set_new(j, "listen",
+			    status_text(server_address(w->server)));
+	json_object_set_new(
+	    j, "advertise",
+	    status_text(options_text(w->options, OPT_ADVERTISE)));
+	json_object_set_new(j, "requests", /* that are being answered */
+			    json_integer(server_active(w->server)));
+	return json_pack("{s:s, s:o}", "version", TARN_VERSION, "worker", j);
+}
+
+char *status_worker_metrics(const struct worker *w)
+{
+	char *out = NULL;
+	size_t size;
+	FILE *f = open_memstream(&out, &size);
+
+	if (f == NULL)
+		return NULL;
+	fprintf(f, "# HELP tarn_info what is served\n# TYPE tarn_info gauge\n");
+	for (size_t i = 0; i < w->nsources; i++) {
+		fprintf(f, "tarn_info{version=\"%s\",source=\"", TARN_VERSION);
+		put_label(f, w->sources[i].source);
+		fputs("\",bucket=\"", f);
+		put_label(f, w->sources[i].bucket);
+		fputs("\"} 1\n", f);
+	}
+	all_metrics(w->sources[0].cache, f);
+	if (fclose(f) != 0) {
+		free(out);
+		return NULL;
+	}
+	return out;
+}
+
+void status_worker_log(const struct worker *w)
+{
+	log_info("state: worker on %s, up %jd s, %u requests under way",
+		 server_address(w->server),
+		 (intmax_t)((clock_ns() - w->started) / NSEC_PER_SEC),
+		 server_active(w->server));
+	log_all(w->sources[0].cache);
 }
