@@ -45,20 +45,36 @@ static bool fresh_enough(const struct exchange *x, int64_t taken)
 
 static void found(struct exchange *x, bool nowait);
 
+/* The store was asked now, and said r: who asks next shall not hear less. */
+static void compare(const struct exchange *x, int r)
+{
+	struct meta *m = cache_meta(x->source->cache);
+	struct meta_answer a = { 0 };
+	struct str dir, name;
+	int known;
+
+	split(x->key, &dir, &name);
+	if (name.n == 0 || (r < 0 && r != -ENOENT))
+		return;
+	known = meta_lookup_fast(m, dir, name, &a);
+	if (known == 0 && !a.object)
+		known = -ENOENT;
+	if (known != -EAGAIN &&
+	    (known != r ||
+	     (r == 0 && strcmp(a.st.version, x->st.version) != 0)))
+		meta_invalidate(m, x->key);
+}
+
 /* Ask the store now; wait for it. */
 static int ask(struct exchange *x)
 {
-	struct meta *m = cache_meta(x->source->cache);
-	struct ufs_stat before = x->st;
 	int64_t now = clock_ns();
-	int r = meta_stat_now(m, x->key, &x->st, &x->server->stopping);
+	int r = meta_stat_now(cache_meta(x->source->cache), x->key, &x->st,
+			      &x->server->stopping);
 
 	x->fresh = true;
 	x->taken = now;
-	if (before.version[0] != '\0' &&
-	    (r == -ENOENT ||
-	     (r == 0 && strcmp(before.version, x->st.version) != 0)))
-		meta_invalidate(m, x->key);
+	compare(x, r);
 	return r;
 }
 
@@ -78,7 +94,7 @@ static void run_ask(struct exchange *x)
 		found(x, false);
 }
 
-/* Neither 0 nor -ENOENT counts when it is too old for this request. */
+/* -EAGAIN also when what is known is too old for this request. */
 static int look(struct exchange *x, bool fast)
 {
 	struct meta *m = cache_meta(x->source->cache);

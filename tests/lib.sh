@@ -26,6 +26,10 @@ MNT=$W/mnt
 CACHE=$W/cache
 # What the tests plant as keys; no output may ever hold the secret.
 export AWS_ACCESS_KEY_ID=tarn AWS_SECRET_ACCESS_KEY=tarnsecret
+# The secret of a ring; no output may ever hold it either.
+export CLUSTER_KEY=0123456789abcdef0123456789abcdefcluster
+# What a request without a body says of it.
+EMPTY_SHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 export AWS_EC2_METADATA_DISABLED=true AWS_REGION=us-east-1
 export HOME="$W/home" XDG_RUNTIME_DIR="$W/run" XDG_CONFIG_HOME="$W/config"
 export XDG_CACHE_HOME="$W/xdg-cache" XDG_STATE_HOME="$W/state"
@@ -503,6 +507,77 @@ mount_tarn() {
 		-o "cache-dir=${CACHE_DIR:-$CACHE},log=$W/$mount_name.log,log-level=debug${STORE_OPTS:+,$STORE_OPTS}${1:+,$1}" \
 		>"$W/$mount_name.out" 2>&1 8>&- 9>&- ||
 		fail "mount: $(cat "$W/$mount_name.out")"
+}
+
+# ---- workers -------------------------------------------------------------
+
+# start_worker [-n NAME] [OPTION,...]: $SOURCE, served from the cache $W/NAME
+# (worker) to whoever has the key in $W/cluster.key. Sets WORKER (its URL).
+start_worker() {
+	worker_name=worker
+	if [ "${1-}" = -n ]; then
+		worker_name=$2
+		shift 2
+	fi
+	mkdir -p "$W/$worker_name"
+	chmod 700 "$W/$worker_name"
+	if [ ! -e "$W/cluster.key" ]; then
+		(umask 077 && echo "$CLUSTER_KEY" >"$W/cluster.key")
+	fi
+	# shellcheck disable=SC2086 # TARN_WRAP is words
+	${TARN_WRAP-} "$TARN" worker "$SOURCE" \
+		-o "listen=127.0.0.1:0,cluster-key-file=$W/cluster.key,cache-dir=$W/$worker_name,log=$W/$worker_name.log,log-level=debug${STORE_OPTS:+,$STORE_OPTS}${1:+,$1}" \
+		>"$W/$worker_name.out" 2>&1 8>&- 9>&- ||
+		fail "worker: $(cat "$W/$worker_name.out")"
+	WORKER=http://$(sed -n 's/^  listen *//p' "$W/$worker_name.out")
+	at_exit "stop_worker $worker_name"
+}
+
+worker_status() { # PYTHON-EXPRESSION of w, the worker's status
+	curl -fsS --max-time 60 "$WORKER/-/status" >"$W/status.json" ||
+		fail "no status of the worker"
+	json "$W/status.json" "[$1 for w in [j['worker']]][0]"
+}
+
+worker_pid() { # [NAME]: found by its cache directory
+	for p in $(processes_here); do
+		if tr '\0' ' ' <"/proc/$p/cmdline" |
+			grep -q "worker.*cache-dir=$W/${1:-worker},"; then
+			echo "$p"
+		fi
+	done
+}
+
+stop_worker() { # [NAME]: SIGTERM, and wait for its end
+	worker_gone=$(worker_pid "${1:-worker}")
+	[ -n "$worker_gone" ] || return 0
+	kill "$worker_gone"
+	wait_for 70 no_process "$worker_gone"
+}
+
+# A request of the worker, signed. -D FILE and the like: as curl has them.
+worker_curl() { # PATH [CURL-ARGUMENT...]
+	worker_path=$1
+	shift
+	curl -sS --max-time 60 --aws-sigv4 aws:amz:us-east-1:s3 \
+		--user "tarn:$CLUSTER_KEY" \
+		-H "x-amz-content-sha256: $EMPTY_SHA256" \
+		"$@" "$WORKER$worker_path"
+}
+
+worker_code() { # PATH [CURL-ARGUMENT...]: the answer's status
+	worker_curl "$@" -o "$W/answer" -w '%{http_code}'
+}
+
+# A Python that has these modules. Sets CLIENTS_PYTHON, or skips.
+need_clients() { # MODULE...
+	for CLIENTS_PYTHON in s3-clients-python python3; do
+		if command -v $CLIENTS_PYTHON >/dev/null &&
+			$CLIENTS_PYTHON -c "import $(echo "$*" | tr ' ' ,)" 2>"$W/o"; then
+			return 0
+		fi
+	done
+	skip "no Python with $*"
 }
 
 umount_tarn() { # [NAME]: and wait for its daemon to end

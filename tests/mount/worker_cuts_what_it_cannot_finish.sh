@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+# D9: when the store fails in the middle of a body the connection ends; no
+# client takes what came for the whole. A failure before it is an S3 error.
+# shellcheck shell=sh source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+start_store
+sim_put a 'size=9000000&seed=1' >"$W/o"
+sim_put b 'size=500000&seed=2' >"$W/o"
+start_worker read-timeout=2s,metadata-timeout=2s
+sim_rule '{"name":"late","op":"GET","key":"a","count":1,"after_bytes":300000,"then":"rst"}'
+sim_rule '{"name":"dead","op":"GET","key":"a","status":500}'
+curl_says=0
+worker_curl /bucket/a -o "$W/a" || curl_says=$?
+[ $curl_says -ne 0 ] || fail "a cut body looked complete"
+expect_fired late
+curl -fsS "$SIM/_sim/get?bucket=bucket&key=a" >"$W/want"
+cmp -n "$(stat -c %s "$W/a")" "$W/a" "$W/want"
+sim_rule '{"name":"never","op":"GET","key":"b","status":500}'
+expect_eq "$(worker_code /bucket/b)" 503
+grep -q '<Code>ServiceUnavailable</Code>' "$W/answer"
+sim 'clear' ''
+expect_eq "$(worker_code /bucket/a)" 200
+cmp "$W/answer" "$W/want"
+expect_eq "$(worker_code /bucket/b)" 200
+expect_eq "$(sha "$W/answer")" "$(sim_sha b)"
+stop_worker
