@@ -148,7 +148,9 @@ static const char *read_claim(const struct request *r, struct claim *c)
 	const struct str *algorithm = request_query(r, "X-Amz-Algorithm");
 	const struct str *date, *v[4];
 
-	memset(c, 0, sizeof(*c));
+	*c = (struct claim){ .credential = STR_EMPTY,
+			     .signed_headers = STR_EMPTY,
+			     .signature = STR_EMPTY };
 	if (header != NULL && algorithm == NULL) {
 		date = request_header(r, "x-amz-date");
 		v[0] = request_header(r, "x-amz-content-sha256");

@@ -148,6 +148,9 @@ static unsigned threads(const struct server *s)
 }
 
 static void library_log(void *arg, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static void library_log(void *arg, const char *fmt, va_list ap)
 {
 	char line[256];
 

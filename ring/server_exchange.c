@@ -379,6 +379,7 @@ void exchange_completed(void *arg, struct MHD_Connection *c, void **state,
 	*state = NULL;
 	if (x == NULL)
 		return;
+	exchange_leave(x); /* the client may have gone meanwhile */
 	stream_end(x);
 	object_put(x->object);
 	if (x->response != NULL)

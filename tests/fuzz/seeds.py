@@ -225,3 +225,28 @@ extent("large-header", 1, 100, 3, (1, 32, b"\x01"), (7, 0, b"x"))
 extent("large-attr", 1, 100, 3, (2, 36, b"\x01"))
 extent("large-moved", 1, 100, 3, (6, 0, b"x"))
 extent("large-map-cut", 1, 100, 3, (5, 130, b"x"))
+
+
+def request(name, *lines, size=1 << 21):
+    put("ring_request", name,
+        struct.pack("<Q", size) + "\n".join(lines).encode("latin1"))
+
+
+SIGNED = ("x-amz-date: 20231114T221320Z",
+          "x-amz-content-sha256: UNSIGNED-PAYLOAD",
+          "authorization: AWS4-HMAC-SHA256 Credential=tarn/20231114/us-east-1/"
+          "s3/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date"
+          ", Signature=" + "0" * 64)
+request("signed", "GET", "/bucket/a%2Fb", "Host: x", *SIGNED)
+request("presigned", "GET", "/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date="
+        "20231114T221320Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-"
+        "Credential=tarn%2F20231114%2Fus-east-1%2Fs3%2Faws4_request&"
+        "X-Amz-Signature=" + "0" * 64, "host: x")
+request("list", "GET", "/b?list-type=2&prefix=a%26+b&delimiter=/", "Host: x")
+request("range", "GET", "/b/k", "Host: x", "Range: bytes=5-1000000", *SIGNED)
+request("suffix", "GET", "/b/k", "Host: x", "Range: bytes=-7", size=10)
+request("tags", "HEAD", "/b/k", "Host: x", 'If-Match: "a", W/"b", *',
+        "Cache-Control: no-transform, max-age=60", *SIGNED)
+request("smuggled", "POST", "/-/load", "Host: x", "Content-Length: 5",
+        "Content-Length: 6", "Transfer-Encoding: chunked")
+request("bad-escape", "GET", "/b/%zz", "Host: x")
