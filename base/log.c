@@ -60,11 +60,8 @@ static const struct {
 	const char *name;
 	enum log_topic topic;
 } topic_names[] = {
-	{ "ufs", LOG_UFS },
-	{ "cache", LOG_CACHE },
-	{ "fuse", LOG_FUSE },
-	{ "meta", LOG_META },
-	{ "ring", LOG_RING },
+	{ "ufs", LOG_UFS },   { "cache", LOG_CACHE }, { "fuse", LOG_FUSE },
+	{ "meta", LOG_META }, { "ring", LOG_RING },
 };
 
 /* Put fd where *slot's descriptor is, or keep it as the first one. */

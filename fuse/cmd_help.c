@@ -98,7 +98,8 @@ static int help_all(void)
 		printf("  tarn %s\n      %s\n", commands[i].usage,
 		       commands[i].about);
 	printf("\n`tarn help mount` lists the options of a mount. Manuals: "
-	       "tarn(1), mount.tarn(8),\ntarn.conf(5), tarn-semantics(7).\n");
+	       "tarn(1), mount.tarn(8),\ntarn.conf(5), tarn-semantics(7), "
+	       "tarn-worker(8).\n");
 	return CLI_DONE;
 }
 

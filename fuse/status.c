@@ -15,7 +15,7 @@
 #include "base/stats.h"
 #include "fuse/fs.h"
 #include "fuse/limits.h"
-#include "fuse/worker.h"
+#include "fuse/status_impl.h"
 
 #define USD_GET 0.4e-6
 #define USD_LIST 5e-6
@@ -135,11 +135,7 @@ static int64_t memory_used(void)
 	return (int64_t)(resident - shared) * sysconf(_SC_PAGESIZE);
 }
 
-/*
- * What mounts and workers have in common. c: a cache; the others of a worker
- * are in the same directories.
- */
-static json_t *common_json(const struct options *o, int64_t started,
+json_t *status_common_json(const struct options *o, int64_t started,
 			   struct cache *c)
 {
 	json_t *m = json_object();
@@ -183,7 +179,7 @@ static json_t *common_json(const struct options *o, int64_t started,
 
 static json_t *mount_json(const struct service *s)
 {
-	json_t *m = common_json(s->options, s->started, s->cache);
+	json_t *m = status_common_json(s->options, s->started, s->cache);
 	bool pass = fs_passthrough(s->fs);
 	uint64_t memory = (uint64_t)options_number(s->options, OPT_MEMORY);
 	json_t *share = json_object_get(m, "memory");
@@ -205,8 +201,7 @@ json_t *status_json(const struct service *s)
 			 mount_json(s));
 }
 
-/* A label's value: backslash, quote and newline escaped. */
-static void put_label(FILE *f, const char *v)
+void status_put_label(FILE *f, const char *v)
 {
 	for (; *v != '\0'; v++) {
 		if (*v == '\n')
@@ -237,13 +232,13 @@ static void disk_metrics(struct cache *c, FILE *f)
 						: strcmp(d[i].state, "ok") == 0;
 
 			fprintf(f, "tarn_%s{dir=\"", rows[row][0]);
-			put_label(f, d[i].dir);
+			status_put_label(f, d[i].dir);
 			fprintf(f, "\"} %" PRIu64 "\n", v);
 		}
 	}
 }
 
-static void all_metrics(struct cache *c, FILE *f)
+void status_all_metrics(struct cache *c, FILE *f)
 {
 	for (int i = 0; i < STAT_COUNT; i++) {
 		enum stat_id st = (enum stat_id)i;
@@ -270,11 +265,11 @@ char *status_metrics(const struct service *s)
 		"# HELP tarn_info what is mounted where\n"
 		"# TYPE tarn_info gauge\ntarn_info{version=\"%s\",source=\"",
 		TARN_VERSION);
-	put_label(f, s->source);
+	status_put_label(f, s->source);
 	fputs("\",dir=\"", f);
-	put_label(f, s->dir);
+	status_put_label(f, s->dir);
 	fputs("\"} 1\n", f);
-	all_metrics(s->cache, f);
+	status_all_metrics(s->cache, f);
 	if (fclose(f) != 0) {
 		free(out);
 		return NULL;
@@ -282,7 +277,7 @@ char *status_metrics(const struct service *s)
 	return out;
 }
 
-static void log_all(struct cache *c)
+void status_log_all(struct cache *c)
 {
 	struct cache_disk_status d[CACHE_DIRS_MAX];
 	size_t n = cache_disks(c, d, ARRAY_SIZE(d));
@@ -306,62 +301,5 @@ void status_log(const struct service *s)
 		 (intmax_t)((clock_ns() - s->started) / NSEC_PER_SEC),
 		 cache_memory_used(s->cache),
 		 (intmax_t)options_number(s->options, OPT_MEMORY));
-	log_all(s->cache);
-}
-
-json_t *status_worker_json(const struct worker *w)
-{
-	json_t *j = common_json(w->options, w->started, w->sources[0].cache);
-	json_t *sources = json_array();
-
-	for (size_t i = 0; i < w->nsources; i++)
-		json_array_append_new(
-		    sources,
-		    json_pack("{s:o, s:o}", "source",
-			      status_text(w->sources[i].source), "bucket",
-			      status_text(w->sources[i].bucket)));
-	json_object_set_new(j, "source", status_text(w->sources[0].source));
-	json_object_set_new(j, "sources", sources);
-	json_object_set_new(j, "passthrough", json_false());
-	json_object_set_new(j, "listen",
-			    status_text(server_address(w->server)));
-	json_object_set_new(
-	    j, "advertise",
-	    status_text(options_text(w->options, OPT_ADVERTISE)));
-	json_object_set_new(j, "requests", /* that are being answered */
-			    json_integer(server_active(w->server)));
-	return json_pack("{s:s, s:o}", "version", TARN_VERSION, "worker", j);
-}
-
-char *status_worker_metrics(const struct worker *w)
-{
-	char *out = NULL;
-	size_t size;
-	FILE *f = open_memstream(&out, &size);
-
-	if (f == NULL)
-		return NULL;
-	fprintf(f, "# HELP tarn_info what is served\n# TYPE tarn_info gauge\n");
-	for (size_t i = 0; i < w->nsources; i++) {
-		fprintf(f, "tarn_info{version=\"%s\",source=\"", TARN_VERSION);
-		put_label(f, w->sources[i].source);
-		fputs("\",bucket=\"", f);
-		put_label(f, w->sources[i].bucket);
-		fputs("\"} 1\n", f);
-	}
-	all_metrics(w->sources[0].cache, f);
-	if (fclose(f) != 0) {
-		free(out);
-		return NULL;
-	}
-	return out;
-}
-
-void status_worker_log(const struct worker *w)
-{
-	log_info("state: worker on %s, up %jd s, %u requests under way",
-		 server_address(w->server),
-		 (intmax_t)((clock_ns() - w->started) / NSEC_PER_SEC),
-		 server_active(w->server));
-	log_all(w->sources[0].cache);
+	status_log_all(s->cache);
 }

@@ -12,12 +12,6 @@
 /* The answer to /-/status, a new reference, or NULL. */
 json_t *status_json(const struct service *s);
 
-/* The same of a worker. */
-struct worker;
-json_t *status_worker_json(const struct worker *w);
-char *status_worker_metrics(const struct worker *w);
-void status_worker_log(const struct worker *w);
-
 /* A JSON string of any bytes: what is not UTF-8 becomes \xNN. */
 json_t *status_text(const char *s);
 

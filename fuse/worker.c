@@ -18,7 +18,7 @@
 #include "base/units.h"
 #include "fuse/service.h"
 #include "fuse/signals.h"
-#include "fuse/status.h"
+#include "fuse/status_worker.h"
 #include "ring/auth.h"
 #include "ufs/ufs.h"
 

@@ -328,7 +328,7 @@ static int from_cache(struct page *p)
 static int above_source(struct page *p, struct str *prefix)
 {
 	struct str own = str_of(p->x->source->ufs->prefix);
-	const char *slash;
+	size_t end;
 
 	if (str_starts(*prefix, own)) {
 		prefix->p += own.n;
@@ -338,16 +338,14 @@ static int above_source(struct page *p, struct str *prefix)
 	p->x->taken = clock_ns();
 	if (!str_starts(own, *prefix))
 		return 1;
-	slash = memchr(own.p + prefix->n, '/', own.n - prefix->n);
-	if (p->deep || slash == NULL || slash + 1 == own.p + own.n) {
-		if (p->deep) {
-			*prefix = STR_EMPTY;
-			return 0;
-		}
+	if (p->deep) {
+		*prefix = STR_EMPTY;
+		return 0;
 	}
+	for (end = prefix->n; end < own.n && own.p[end] != '/'; end++)
+		;
 	text_adds(&p->prefixes, "<CommonPrefixes><Prefix>");
-	add_key(&p->prefixes, p,
-		(struct str){ own.p, (size_t)(slash + 1 - own.p) });
+	add_key(&p->prefixes, p, (struct str){ own.p, MIN(end + 1, own.n) });
 	text_adds(&p->prefixes, "</Prefix></CommonPrefixes>");
 	p->count = 1;
 	return 1;
