@@ -18,7 +18,8 @@ for n in 1 2 3; do
 done
 worker_curl /bucket/a -o "$W/a" &
 client=$!
-expect_eq "$(worker_status "w['requests']")" 5 "requests that wait, and this"
+all_wait() { [ "$(worker_status "w['requests']")" -eq 5 ]; } # and this
+wait_for 20 all_wait
 waiting() { [ "$(sim 'count?op=GET&key=a')" -ge 1 ]; }
 wait_for 30 waiting
 kill $worker
