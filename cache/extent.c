@@ -405,18 +405,25 @@ bool extent_pages_trusted(struct extent *e, uint64_t page, uint64_t n)
 {
 	uint64_t end = page + n;
 	struct stamp now;
-	bool yes;
+	struct stat st;
+	bool yes = false;
 
 	if (atomic_load(&e->broken))
 		return false;
 	lock_take(&e->lock);
-	now = extent_stamp(e);
-	meet_stamp_locked(e, &now);
-	yes = now.size == e->length;
-	/* Its other pages may be written meanwhile: these are not touched. */
-	if (!(e->ngood == e->pages || e->boot_verified))
-		for (; page < end && yes; page++)
-			yes = e->good[page / 64] >> (page % 64) & 1;
+	if (fstat(e->file.fd, &st) < 0) {
+		/* nothing can be said */
+	} else if (extent_condemned(&st)) {
+		atomic_store(&e->broken, true);
+	} else {
+		now = stamp_of(&st);
+		meet_stamp_locked(e, &now);
+		yes = now.size == e->length;
+		/* Others may be written meanwhile: these are not touched. */
+		if (e->ngood != e->pages && !e->boot_verified)
+			for (; page < end && yes; page++)
+				yes = e->good[page / 64] >> (page % 64) & 1;
+	}
 	lock_drop(&e->lock);
 	return yes;
 }
@@ -429,11 +436,11 @@ int extent_words(struct extent *e, uint64_t page, size_t n, uint64_t *seed,
 
 	if (r < 0)
 		return r;
-	if (!extent_pages_trusted(e, page, n))
-		return -ENODATA;
 	for (size_t i = 0; i < n; i++)
 		if (words[i] == 0)
 			return -ENODATA;
+	if (!extent_pages_trusted(e, page, n))
+		return -ENODATA;
 	*seed = get_le(e->id.b, 8);
 	return 0;
 }
