@@ -25,14 +25,14 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "base/le.h"
 #include "base/stats.h"
 
 static void hash_u64(SHA256_CTX *h, uint64_t v)
 {
 	uint8_t b[8];
 
-	for (int i = 0; i < 8; i++)
-		b[i] = (uint8_t)(v >> (8 * i));
+	put_le(b, v, 8);
 	SHA256_Update(h, b, sizeof(b));
 }
 

@@ -25,6 +25,7 @@
 #include <sys/file.h>
 #include <time.h>
 
+#include "base/le.h"
 #include "base/log.h"
 
 #define BLOCK 4096
@@ -71,12 +72,11 @@ uint64_t disk_bytes(const struct disk *d)
 static int64_t word_read(int fd)
 {
 	uint8_t b[8];
-	uint64_t v = 0;
+	uint64_t v;
 
 	if (pread(fd, b, sizeof(b), 0) != sizeof(b))
 		return 0;
-	for (int i = 0; i < 8; i++)
-		v |= (uint64_t)b[i] << (8 * i);
+	v = get_le(b, 8);
 	return v > INT64_MAX / 2 ? 0 : (int64_t)v;
 }
 
@@ -84,8 +84,7 @@ static bool word_write(int fd, int64_t v)
 {
 	uint8_t b[8];
 
-	for (int i = 0; i < 8; i++)
-		b[i] = (uint8_t)((uint64_t)v >> (8 * i));
+	put_le(b, (uint64_t)v, 8);
 	return pwrite(fd, b, sizeof(b), 0) == sizeof(b);
 }
 

@@ -117,14 +117,19 @@ struct disk *extent_disk(const struct extent *e)
 	return e->disk;
 }
 
+uint64_t extent_word(uint64_t seed, uint64_t page, const void *bytes, size_t n)
+{
+	/* 2^64 over the golden ratio spreads page numbers over the seed. */
+	uint64_t h = XXH3_64bits_withSeed(
+	    bytes, n, seed + page * UINT64_C(0x9e3779b97f4a7c15));
+
+	return h != 0 ? h : 1;
+}
+
 uint64_t extent_page_hash(const struct disk_id *id, uint64_t page,
 			  const void *bytes, size_t n)
 {
-	/* 2^64 over the golden ratio spreads page numbers over the seed. */
-	uint64_t seed = get_le(id->b, 8) + page * UINT64_C(0x9e3779b97f4a7c15);
-	uint64_t h = XXH3_64bits_withSeed(bytes, n, seed);
-
-	return h != 0 ? h : 1;
+	return extent_word(get_le(id->b, 8), page, bytes, n);
 }
 
 int extent_pread(int fd, void *buf, size_t n, uint64_t off, bool nowait)
@@ -377,26 +382,33 @@ bool extent_condemned(const struct stat *st)
 	return (st->st_mode & 0777) == 0;
 }
 
-bool extent_trusted(struct extent *e)
+/* As it is now: not bad, and of its whole length. */
+static bool look_locked(struct extent *e) TSA(requires_capability(e->lock))
 {
 	struct stamp now;
 	struct stat st;
-	bool yes = false;
+
+	if (fstat(e->file.fd, &st) < 0)
+		return false; /* nothing can be said */
+	if (extent_condemned(&st)) {
+		atomic_store(&e->broken, true);
+		return false;
+	}
+	now = stamp_of(&st);
+	meet_stamp_locked(e, &now);
+	return now.size == e->length;
+}
+
+bool extent_trusted(struct extent *e)
+{
+	bool yes;
 
 	if (atomic_load(&e->broken))
 		return false;
 	/* Under the lock, so that no write of ours ends in between. */
 	lock_take(&e->lock);
-	if (fstat(e->file.fd, &st) < 0) {
-		/* nothing can be said */
-	} else if (extent_condemned(&st)) {
-		atomic_store(&e->broken, true);
-	} else {
-		now = stamp_of(&st);
-		meet_stamp_locked(e, &now);
-		yes = e->writing == 0 && now.size == e->length &&
-		      (e->ngood == e->pages || e->boot_verified);
-	}
+	yes = look_locked(e) && e->writing == 0 &&
+	      (e->ngood == e->pages || e->boot_verified);
 	lock_drop(&e->lock);
 	return yes;
 }
@@ -404,26 +416,16 @@ bool extent_trusted(struct extent *e)
 bool extent_pages_trusted(struct extent *e, uint64_t page, uint64_t n)
 {
 	uint64_t end = page + n;
-	struct stamp now;
-	struct stat st;
-	bool yes = false;
+	bool yes;
 
 	if (atomic_load(&e->broken))
 		return false;
 	lock_take(&e->lock);
-	if (fstat(e->file.fd, &st) < 0) {
-		/* nothing can be said */
-	} else if (extent_condemned(&st)) {
-		atomic_store(&e->broken, true);
-	} else {
-		now = stamp_of(&st);
-		meet_stamp_locked(e, &now);
-		yes = now.size == e->length;
-		/* Others may be written meanwhile: these are not touched. */
-		if (e->ngood != e->pages && !e->boot_verified)
-			for (; page < end && yes; page++)
-				yes = e->good[page / 64] >> (page % 64) & 1;
-	}
+	yes = look_locked(e);
+	/* Others may be written meanwhile: these are not touched. */
+	if (e->ngood != e->pages && !e->boot_verified)
+		for (; page < end && yes; page++)
+			yes = e->good[page / 64] >> (page % 64) & 1;
 	lock_drop(&e->lock);
 	return yes;
 }

@@ -121,6 +121,13 @@ int extent_words(struct extent *e, uint64_t page, size_t n, uint64_t *seed,
 /* Are they all there and verified, as extent_words() wants them? */
 bool extent_pages_trusted(struct extent *e, uint64_t page, uint64_t n);
 
+/*
+ * XXH3-64 of a page's bytes, made with a seed and the page's number so that
+ * pages that were swapped do not match; never 0. In an extent the seed is the
+ * id's first 8 bytes.
+ */
+uint64_t extent_word(uint64_t seed, uint64_t page, const void *bytes, size_t n);
+
 /* Bytes present, by the map (small: all). */
 int extent_bytes(struct extent *e, uint64_t *bytes);
 

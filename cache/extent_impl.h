@@ -26,6 +26,7 @@
 
 #include <sys/stat.h>
 
+#include "base/le.h"
 #include "base/lock.h"
 #include "cache/disk_impl.h"
 #include "cache/extent.h"
@@ -78,21 +79,6 @@ struct extent {
 static inline bool extent_small(const struct extent *e)
 {
 	return e->length <= EXTENT_SMALL_MAX;
-}
-
-static inline void put_le(uint8_t *p, uint64_t v, int bytes)
-{
-	for (int i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static inline uint64_t get_le(const uint8_t *p, int bytes)
-{
-	uint64_t v = 0;
-
-	for (int i = 0; i < bytes; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
 }
 
 /* Bytes in pages [page, page+n), which end at the extent's end at the latest */

@@ -32,6 +32,7 @@
 #include <sys/file.h>
 #include <time.h>
 
+#include "base/le.h"
 #include "base/log.h"
 #include "base/stats.h"
 #include "cache/extent.h"
@@ -65,8 +66,8 @@ static void record_read(int fd, struct record *rec)
 	uint8_t b[24];
 
 	if (pread(fd, b, sizeof(b), 0) == sizeof(b))
-		for (size_t i = 0; i < sizeof(b); i++)
-			v[i / 8] |= (uint64_t)b[i] << (8 * (i % 8));
+		for (size_t i = 0; i < ARRAY_SIZE(v); i++)
+			v[i] = get_le(b + 8 * i, 8);
 	/* What cannot be is as if nothing were known. */
 	if (v[0] > INT64_MAX || v[1] > INT64_MAX || v[2] >= SHARDS)
 		v[0] = v[1] = v[2] = 0;
@@ -79,8 +80,8 @@ static void record_write(const struct scrub *s)
 				s->rec.shard };
 	uint8_t b[24];
 
-	for (size_t i = 0; i < sizeof(b); i++)
-		b[i] = (uint8_t)(v[i / 8] >> (8 * (i % 8)));
+	for (size_t i = 0; i < ARRAY_SIZE(v); i++)
+		put_le(b + 8 * i, v[i], 8);
 	/* When it cannot be written a pass is made too often. */
 	if (pwrite(s->fd, b, sizeof(b), 0) != sizeof(b))
 		log_debug(LOG_CACHE,

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/le.h"
 #include "ring/server_impl.h"
 
 #define AHEAD MIB(32)
@@ -31,12 +32,10 @@ static void keep(struct stream *s, uint64_t off, const struct iovec *iov,
 			size_t n = s->framed ? MIN(left, WIRE_PAGE) : left;
 
 			if (s->framed) {
-				uint64_t word =
-				    wire_word(0, off / WIRE_PAGE, p, n);
-
-				for (int b = 0; b < WIRE_WORD; b++)
-					s->buf[s->held++] =
-					    (char)(word >> (8 * b));
+				put_le(s->buf + s->held,
+				       extent_word(0, off / WIRE_PAGE, p, n),
+				       WIRE_WORD);
+				s->held += WIRE_WORD;
 			}
 			memcpy(s->buf + s->held, p, n);
 			s->held += n;

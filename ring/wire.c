@@ -8,30 +8,8 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
-#include <xxhash.h>
 
-uint64_t wire_word(uint64_t seed, uint64_t page, const void *bytes, size_t n)
-{
-	uint64_t h = XXH3_64bits_withSeed(
-	    bytes, n, seed + page * UINT64_C(0x9e3779b97f4a7c15));
-
-	return h != 0 ? h : 1;
-}
-
-static void put_word(uint8_t *p, uint64_t v)
-{
-	for (int i = 0; i < WIRE_WORD; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get_word(const uint8_t *p)
-{
-	uint64_t v = 0;
-
-	for (int i = 0; i < WIRE_WORD; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
-}
+#include "base/le.h"
 
 void wire_pages_write(const struct wire_pages *p,
 		      char out[static WIRE_PAGES_TEXT])
@@ -41,7 +19,7 @@ void wire_pages_write(const struct wire_pages *p,
 
 	must(p->n == 0 || p->n > WIRE_PAGES_MAX);
 	for (size_t i = 0; i < p->n; i++)
-		put_word(raw + i * WIRE_WORD, p->words[i]);
+		put_le(raw + i * WIRE_WORD, p->words[i], WIRE_WORD);
 	n = snprintf(out, WIRE_PAGES_TEXT, "%" PRIx64 " %" PRIx64 " ", p->seed,
 		     p->first);
 	EVP_EncodeBlock((unsigned char *)out + n, raw, (int)(p->n * WIRE_WORD));
@@ -83,7 +61,7 @@ int wire_pages_read(const char *value, struct wire_pages *out)
 	if (p.n == 0 || p.n > WIRE_PAGES_MAX)
 		return -EINVAL;
 	for (size_t i = 0; i < p.n; i++)
-		p.words[i] = get_word(raw + i * WIRE_WORD);
+		p.words[i] = get_le(raw + i * WIRE_WORD, WIRE_WORD);
 	*out = p;
 	return 0;
 }
@@ -103,9 +81,10 @@ static bool page_is_right(const struct wire_body *b, const char *bytes,
 	const struct wire_pages *p = b->pages;
 
 	if (p == NULL)
-		return wire_word(0, b->page, bytes, n) == get_word(b->word);
-	return b->at < p->n && wire_word(p->seed, p->first + b->at, bytes, n) ==
-				   p->words[b->at];
+		return extent_word(0, b->page, bytes, n) ==
+		       get_le(b->word, WIRE_WORD);
+	return b->at < p->n && extent_word(p->seed, p->first + b->at, bytes,
+					   n) == p->words[b->at];
 }
 
 int wire_body_add(struct wire_body *b, const char *bytes, size_t n,

@@ -31,7 +31,7 @@
  * filling them it answers at once and nobody hedges against it: the body is
  * then framed, before each page stands its word (little-endian u64), made
  * with seed 0 and the page's number in the object; Content-Length counts
- * them.
+ * them. A word is extent_word() of cache/extent.h.
  *
  * The checksums catch accidents: a bit that flips, a file that is torn. A
  * worker has the cluster's key, so that one which lies on purpose is believed.
@@ -40,6 +40,7 @@
 #define RING_WIRE_H
 
 #include "base/base.h"
+#include "cache/extent.h"
 
 #define WIRE_PROTOCOL "1"
 #define WIRE_H_PROTOCOL "x-tarn-protocol"
@@ -53,13 +54,10 @@
 #define WIRE_ACCESS_KEY "tarn"
 #define WIRE_REGION "us-east-1"
 
-#define WIRE_PAGE KIB(64)
+#define WIRE_PAGE PAGE_BYTES
 #define WIRE_RANGE_MAX MIB(8)
 #define WIRE_PAGES_MAX (WIRE_RANGE_MAX / WIRE_PAGE)
 #define WIRE_WORD 8 /* bytes before a page of a framed body */
-
-/* XXH3-64 of a page's bytes as cache/extent.h has it; never 0. */
-uint64_t wire_word(uint64_t seed, uint64_t page, const void *bytes, size_t n);
 
 struct wire_pages {
 	uint64_t seed;

@@ -49,10 +49,10 @@ static void setup(void)
 				     .n = PAGES };
 	for (size_t i = 0; i < PAGES; i++) {
 		uint64_t word =
-		    wire_word(0, 7 + i, object + i * WIRE_PAGE, span(i));
+		    extent_word(0, 7 + i, object + i * WIRE_PAGE, span(i));
 
-		pages.words[i] = wire_word(pages.seed, 7 + i,
-					   object + i * WIRE_PAGE, span(i));
+		pages.words[i] = extent_word(pages.seed, 7 + i,
+					     object + i * WIRE_PAGE, span(i));
 		for (int k = 0; k < WIRE_WORD; k++)
 			framed[at++] = (char)(word >> (8 * k));
 		memcpy(framed + at, object + i * WIRE_PAGE, span(i));

@@ -234,7 +234,7 @@ static void rig_head(struct rig *rig, struct rig_worker *w, int fd,
 
 		for (size_t i = 0; i < n; i++)
 			page[i] = (char)object_byte(at + i);
-		sums.words[p] = wire_word(RIG_SEED, sums.first + p, page, n);
+		sums.words[p] = extent_word(RIG_SEED, sums.first + p, page, n);
 	}
 	free(page);
 	wire_pages_write(&sums, text);
@@ -280,7 +280,7 @@ static char *rig_body(size_t first, size_t last, bool framed, size_t *out)
 		at += framed ? WIRE_WORD : 0;
 		for (size_t i = 0; i < n; i++)
 			body[at + i] = (char)object_byte(p + i);
-		v = wire_word(0, p / WIRE_PAGE, body + at, n);
+		v = extent_word(0, p / WIRE_PAGE, body + at, n);
 		for (int k = 0; framed && k < WIRE_WORD; k++)
 			word[k] = (char)(v >> (8 * k));
 		at += n;
