@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "ring/members_impl.h"
 #include "ufs/encode.h"
-#include "ufs/http_impl.h"
+#include "ufs/http_curl.h"
 
 #define ENDPOINTS_MAX 16
 #define ANSWER_MAX MIB(16) /* of 8192 workers: 3 MiB */
@@ -315,15 +315,6 @@ static size_t on_data(char *p, size_t size, size_t n, void *arg)
 	return t->answer.failed ? 0 : n;
 }
 
-static bool add_header(struct transfer *t, const char *line)
-{
-	struct curl_slist *more = curl_slist_append(t->headers, line);
-
-	if (more != NULL)
-		t->headers = more;
-	return more != NULL;
-}
-
 #define SET(option, value)                                                     \
 	do {                                                                   \
 		if (curl_easy_setopt(c, option, value) != CURLE_OK)            \
@@ -337,27 +328,18 @@ static bool prepare(struct etcd *e, struct transfer *t, const char *path)
 
 	snprintf(url, sizeof(url), "%s://%s/v3/%s", e->tls ? "https" : "http",
 		 e->hosts[e->at], path);
-	SET(CURLOPT_NOSIGNAL, 1L);
+	if (!http_curl_policy(c, e->tls))
+		return false;
 	SET(CURLOPT_URL, url);
 	SET(CURLOPT_HTTPHEADER, t->headers);
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(CURLOPT_PROTOCOLS_STR, e->tls ? "https" : "http");
-	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	if (e->ca != NULL)
 		SET(CURLOPT_CAINFO, e->ca);
 	if (e->cert != NULL) {
 		SET(CURLOPT_SSLCERT, e->cert);
 		SET(CURLOPT_SSLKEY, e->key);
 	}
-	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	SET(CURLOPT_USERAGENT, "tarn/" TARN_VERSION);
-	/* Do not wait for a name server that no one waits for any more. */
-	SET(CURLOPT_QUICK_EXIT, 1L);
 	/* Hours may pass without a word on a watch: is it still there? */
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_TCP_KEEPIDLE, 20L);
@@ -389,13 +371,13 @@ static int start(struct etcd *e, struct transfer *t, const char *path)
 	bool ok = !t->body.failed && t->body.p != NULL;
 
 	t->curl = curl_easy_init();
-	ok = ok && t->curl != NULL && add_header(t, "Expect:") &&
-	     add_header(t, "Content-Type: application/json");
+	ok = ok && t->curl != NULL && http_curl_line(&t->headers, "Expect:") &&
+	     http_curl_line(&t->headers, "Content-Type: application/json");
 	if (ok && e->token != NULL) {
 		struct text line = { 0 };
 
 		text_addf(&line, "Authorization: %s", e->token);
-		ok = !line.failed && add_header(t, line.p);
+		ok = !line.failed && http_curl_line(&t->headers, line.p);
 		text_wipe(&line);
 	}
 	ok = ok && prepare(e, t, path) &&

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "ring/peer_impl.h"
+#include "ufs/http_curl.h"
 
 #define CONNECT_NS (200 * NSEC_PER_MSEC)
 #define SILENT_NS (10 * NSEC_PER_SEC)
@@ -42,14 +43,13 @@ static bool copy(char **out, const char *s)
 int peers_new(const struct peers_conf *conf, struct peers **out)
 {
 	struct peers *p;
+	int r = http_global_init();
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return -EIO;
+	if (r < 0)
+		return r;
 	p = calloc(1, sizeof(*p));
-	if (p == NULL) {
-		curl_global_cleanup();
+	if (p == NULL)
 		return -ENOMEM;
-	}
 	lock_init(&p->lock, RANK_STORE);
 	sigv4_key_init(&p->key);
 	p->conf.times = (struct peer_times){
@@ -71,13 +71,6 @@ int peers_new(const struct peers_conf *conf, struct peers **out)
 	return 0;
 }
 
-static void wipe_list(struct curl_slist *list)
-{
-	for (struct curl_slist *l = list; l != NULL; l = l->next)
-		explicit_bzero(l->data, strlen(l->data));
-	curl_slist_free_all(list);
-}
-
 /* The transfer is over, or is not wanted any more. */
 static void slot_end(struct peer_slot *s)
 {
@@ -85,7 +78,7 @@ static void slot_end(struct peer_slot *s)
 		curl_multi_remove_handle(s->session->multi, s->curl);
 	s->added = false;
 	curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, NULL);
-	wipe_list(s->list);
+	http_wipe_headers(s->list);
 	s->list = NULL;
 	s->call->slot = NULL;
 	s->call = NULL;
@@ -126,7 +119,6 @@ void peers_free(struct peers *p)
 	sigv4_key_fini(&p->key);
 	lock_fini(&p->lock);
 	free(p);
-	curl_global_cleanup();
 }
 
 static int session_new(struct peers *p, struct peer_session **out)
@@ -237,27 +229,19 @@ static int slot_open(struct peer_slot *s)
 	s->curl = curl_easy_init();
 	if (s->curl == NULL)
 		return -ENOMEM;
-	SET(CURLOPT_NOSIGNAL, 1L);
+	if (!http_curl_policy(s->curl, p->tls))
+		return -ENOMEM;
 	SET(CURLOPT_BUFFERSIZE, BUFFER_BYTES);
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(CURLOPT_PROTOCOLS_STR, p->tls ? "https" : "http");
-	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	if (p->tls_ca != NULL)
 		SET(CURLOPT_CAINFO, p->tls_ca);
 	if (p->tls_cert != NULL)
 		SET(CURLOPT_SSLCERT, p->tls_cert);
 	if (p->tls_key != NULL)
 		SET(CURLOPT_SSLKEY, p->tls_key);
-	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	SET(CURLOPT_NOPROXY, "*"); /* a proxy is for the way to the store */
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_NOPROXY, "*");   /* a proxy is for the way to the store */
 	SET(CURLOPT_PATH_AS_IS, 1L); /* "a/../b" is a key like any other */
 	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
-	SET(CURLOPT_USERAGENT, "tarn/" TARN_VERSION);
-	SET(CURLOPT_QUICK_EXIT, 1L);
 	SET(CURLOPT_CONNECTTIMEOUT_MS,
 	    (long)MAX(p->conf.times.connect / NSEC_PER_MSEC, 1));
 	return 0;
@@ -355,24 +339,6 @@ static int make(struct peers *p, const struct peer_call *c, struct text *url,
 	return err == 0 && (url->failed || headers->failed) ? -ENOMEM : err;
 }
 
-/* Lines, cut in place, as libcurl wants them. NULL: out of memory. */
-static struct curl_slist *list_of(struct text *headers)
-{
-	struct curl_slist *list = NULL, *more;
-	char *line = headers->p, *end;
-
-	for (; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-		*end = '\0';
-		more = curl_slist_append(list, line);
-		if (more == NULL) {
-			wipe_list(list);
-			return NULL;
-		}
-		list = more;
-	}
-	return list;
-}
-
 static int send_request(struct peer_slot *s)
 {
 	struct text url = { 0 }, headers = { 0 };
@@ -381,9 +347,8 @@ static int send_request(struct peer_slot *s)
 	int r = make(s->session->peers, c, &url, &headers);
 
 	if (r == 0) {
-		s->list = list_of(&headers);
 		/* NOBODY off alone leaves HEAD: HTTPGET puts GET back. */
-		if (s->list == NULL || !peer_listen(s) ||
+		if (!http_curl_lines(&s->list, &headers) || !peer_listen(s) ||
 		    curl_easy_setopt(s->curl,
 				     head ? CURLOPT_NOBODY : CURLOPT_HTTPGET,
 				     1L) != CURLE_OK ||

@@ -7,7 +7,6 @@
  * not mend. A body that ends early is a failure: that is how a worker that
  * dies, or finds out too late that it cannot serve, looks.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,9 +17,12 @@
 #include "base/stats.h"
 #include "ring/peer_impl.h"
 #include "ufs/http.h"
+#include "ufs/http_head.h"
 #include "ufs/ufs_impl.h"
 
-void peer_end(struct peer_slot *s, enum peer_end end, const char *fmt, ...)
+/* The first of these counts. */
+static void PRINTF_LIKE(3, 4)
+    peer_end(struct peer_slot *s, enum peer_end end, const char *fmt, ...)
 {
 	struct peer_call *c = s->call;
 	va_list ap;
@@ -62,57 +64,23 @@ static bool is_single(const struct peer_slot *s, const char *name)
 	return true;
 }
 
-/* Digits only, below 2^63. */
-static bool number(const char **at, uint64_t *out)
-{
-	const char *p = *at;
-	uint64_t v = 0;
-
-	for (; isdigit((unsigned char)*p); p++) {
-		if (v > (INT64_MAX - 9) / 10)
-			return false;
-		v = v * 10 + (uint64_t)(*p - '0');
-	}
-	if (p == *at)
-		return false;
-	*at = p;
-	*out = v;
-	return true;
-}
-
 static bool length_of(const struct peer_slot *s, uint64_t *out)
 {
 	const char *v = header(s, "content-length");
 
-	return v != NULL && number(&v, out) && *v == '\0';
-}
-
-/* "bytes 0-99/1000" (RFC 9110, 14.4). */
-static bool range_of(const struct peer_slot *s, uint64_t *first, uint64_t *last,
-		     uint64_t *total)
-{
-	const char *v = header(s, "content-range");
-
-	if (v == NULL || strncasecmp(v, "bytes ", 6) != 0)
-		return false;
-	v += 6;
-	return number(&v, first) && *v++ == '-' && number(&v, last) &&
-	       *v++ == '/' && number(&v, total) && *v == '\0' &&
-	       *first <= *last && *last < *total;
+	return v != NULL && http_head_number(&v, out) && *v == '\0';
 }
 
 /* What the answer says of the object; its size is set. */
 static void object_of(const struct peer_slot *s, struct ufs_stat *st)
 {
-	const char *modified = header(s, "last-modified");
-	int64_t seconds = 0;
-
-	if (modified == NULL || !http_date(modified, &seconds))
-		seconds = 0;
-	seconds = MAX(seconds, 0);
-	st->mtime = ufs_mtime(seconds, 0);
-	s3_version(header(s, "etag"), seconds, st);
-	s3_storage_class(header(s, "x-amz-storage-class"), false, st);
+	s3_object(
+	    &(struct s3_object_headers){
+		.etag = header(s, "etag"),
+		.modified = header(s, "last-modified"),
+		.storage_class = header(s, "x-amz-storage-class"),
+	    },
+	    st);
 }
 
 /* How many bytes of the object come, and in what form? */
@@ -150,11 +118,14 @@ static bool get_right(struct peer_slot *s)
 {
 	struct peer_call *c = s->call;
 	const char *framed = header(s, WIRE_H_FRAMED);
+	const char *range = header(s, "content-range");
 	uint64_t first = 0, last = 0, total, n;
 
 	c->filling = framed != NULL && strcmp(framed, "1") == 0;
 	if (c->status == 206) {
-		if (!range_of(s, &first, &last, &total) || first != c->off ||
+		if (range == NULL ||
+		    !http_head_range(range, &first, &last, &total) ||
+		    first != c->off ||
 		    last != MIN(c->off + c->len, total) - 1) {
 			peer_end(s, PEER_WRONG, "another range");
 			return false;
@@ -302,31 +273,10 @@ static bool head_complete(struct peer_slot *s)
 	return r == 0;
 }
 
-/* Keep "name\0value\0". */
-static void keep_header(struct peer_slot *s, const char *line, size_t n)
-{
-	const char *colon = memchr(line, ':', n), *v, *end = line + n;
-	size_t at = s->headers.n;
-
-	if (colon == NULL || colon == line || memchr(line, '\0', n) != NULL)
-		return;
-	for (v = colon + 1; v < end && (*v == ' ' || *v == '\t'); v++)
-		;
-	while (end > v && (end[-1] == ' ' || end[-1] == '\t'))
-		end--;
-	text_add(&s->headers, line, (size_t)(colon - line));
-	text_add(&s->headers, "", 1);
-	text_add(&s->headers, v, (size_t)(end - v));
-	text_add(&s->headers, "", 1);
-	if (s->headers.failed)
-		return;
-	for (char *c = s->headers.p + at; *c != '\0'; c++)
-		*c = (char)tolower((unsigned char)*c);
-}
-
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
 {
 	struct peer_slot *s = arg;
+	const char *value;
 	size_t len = n;
 
 	(void)size;
@@ -345,7 +295,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	if (len >= 5 && strncasecmp(p, "HTTP/", 5) == 0)
 		text_clear(&s->headers);
 	else
-		keep_header(s, p, len);
+		(void)http_head_add(&s->headers, p, len, &value);
 	return n;
 }
 

@@ -13,7 +13,7 @@
 #include "base/lock.h"
 #include "ring/peer.h"
 #include "ufs/encode.h"
-#include "ufs/s3_xml.h"
+#include "ufs/s3_answer.h"
 
 #define PEER_HEADERS_MAX KIB(64)
 #define PEER_HEADER_LINES_MAX 200
@@ -65,9 +65,6 @@ struct peers {
 };
 
 /* peer_answer.c */
-/* How it ended; only the first time counts. */
-void peer_end(struct peer_slot *s, enum peer_end end, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
 /* Let libcurl call us; false: out of memory. */
 bool peer_listen(struct peer_slot *s);
 /* The transfer is over. */

@@ -240,16 +240,6 @@ bool aside_has_won(struct aside *a, int64_t *took)
 	return won;
 }
 
-bool aside_ended(struct aside *a)
-{
-	bool ended;
-
-	lock_take(&a->lock);
-	ended = a->ended;
-	lock_drop(&a->lock);
-	return ended;
-}
-
 /*
  * While it waits for its turn or for a thread, it is as well that it does:
  * only one that nobody has begun is taken back, for the caller to do it.

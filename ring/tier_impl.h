@@ -18,7 +18,7 @@
 #include "ring/breaker.h"
 #include "ring/bucket.h"
 #include "ring/tier.h"
-#include "ufs/s3_xml.h"
+#include "ufs/s3_answer.h"
 
 #define TIER_WORKER_BUCKETS 256
 #define TIER_SPREAD_SLOTS 256
@@ -143,7 +143,6 @@ int aside_new(struct tier *t, const struct aside_what *what, bool turn,
 bool aside_beat(struct aside *a);
 /* The store answers; how long it took, ns. */
 bool aside_has_won(struct aside *a, int64_t *took);
-bool aside_ended(struct aside *a);
 /*
  * Wait for the end, and for nothing when cancel is set before it has won. The
  * store's result, or -EAGAIN: it was not begun, and will not be.

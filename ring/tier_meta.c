@@ -197,11 +197,7 @@ static enum verdict judge(const struct s3_page *page, struct str prefix,
 		const struct s3_page_entry *e = &page->entry[i];
 		struct str key = { page->keys + e->at, e->n };
 
-		if (!str_starts(key, prefix) ||
-		    (e->dir && (key.n == 0 || key.p[key.n - 1] != '/')))
-			return PAGE_WRONG;
-		if (!deep && !e->dir &&
-		    memchr(key.p + prefix.n, '/', key.n - prefix.n) != NULL)
+		if (!s3_entry_right(page, e, prefix, deep))
 			return PAGE_WRONG;
 		if (last.n > 0 && i == page->n - 1 && str_cmp(key, last) <= 0)
 			return PAGE_WRONG;
@@ -209,31 +205,6 @@ static enum verdict judge(const struct s3_page *page, struct str prefix,
 			return PAGE_USELESS;
 	}
 	return PAGE_RIGHT;
-}
-
-static int give_page(struct tier *t, const struct s3_page *page,
-		     struct str after, ufs_entry_cb *cb, void *arg)
-{
-	size_t prefix = strlen(t->ufs.prefix);
-
-	for (size_t i = 0; i < page->n; i++) {
-		const struct s3_page_entry *e = &page->entry[i];
-		struct ufs_entry entry = {
-			.key = { page->keys + e->at + prefix, e->n - prefix },
-			.dir = e->dir,
-			.st = e->st,
-		};
-		int r;
-
-		/* The mount's own marker; what need not be repeated. */
-		if (entry.key.n == 0 || entry.key.n > UFS_KEY_MAX ||
-		    (after.n > 0 && str_cmp(entry.key, after) <= 0))
-			continue;
-		r = cb(arg, &entry);
-		if (r != 0)
-			return r;
-	}
-	return 0;
 }
 
 /* The query of a LIST; the texts hold what it borrows. */
@@ -315,7 +286,7 @@ static int take_page(struct tier *t, const struct racer *won, struct str after,
 		    page->token, &next);
 	}
 	if (r == 0)
-		r = give_page(t, page, after, cb, arg);
+		r = s3_page_give(page, t->ufs.prefix, after, cb, arg);
 	if (r == 0) {
 		free(*token);
 		*token = next;

@@ -150,27 +150,18 @@ static bool prepare(CURL *c, struct exchange *x, struct curl_slist *headers)
 	const struct creds_call *call = x->call;
 	long ms = (long)(call->timeout / NSEC_PER_MSEC);
 
-	SET(CURLOPT_NOSIGNAL, 1L);
+	if (!http_curl_policy(c, !x->plain))
+		return false;
 	SET(CURLOPT_ERRORBUFFER, x->error);
 	SET(CURLOPT_URL, call->url.p);
 	SET(CURLOPT_HTTPHEADER, headers);
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(CURLOPT_PROTOCOLS_STR, x->plain ? "http" : "https");
-	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	if (call->ca_bundle != NULL)
 		SET(CURLOPT_CAINFO, call->ca_bundle);
-	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	if (x->plain)
 		SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_TIMEOUT_MS, ms);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, ms);
 	SET(CURLOPT_FORBID_REUSE, 1L);
-	SET(CURLOPT_USERAGENT, "tarn/" TARN_VERSION);
-	/* Do not wait for a name server that no one waits for any more. */
-	SET(CURLOPT_QUICK_EXIT, 1L);
 	SET(CURLOPT_OPENSOCKETFUNCTION, on_socket);
 	SET(CURLOPT_OPENSOCKETDATA, x);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
@@ -189,29 +180,12 @@ static bool prepare(CURL *c, struct exchange *x, struct curl_slist *headers)
 	return true;
 }
 
-static bool add(struct curl_slist **list, const char *line)
-{
-	struct curl_slist *more = curl_slist_append(*list, line);
-
-	if (more != NULL)
-		*list = more;
-	return more != NULL;
-}
-
 /* The lines, cut in place. False: out of memory. */
 static bool header_list(struct creds_call *call, struct curl_slist **list)
 {
-	char *line = call->headers.p, *end;
-	bool ok = add(list, "Expect:"); /* never wait for a 100 */
-
-	if (call->body.n == 0)
-		ok = ok && add(list, "Content-Type:");
-	for (; ok && line != NULL && (end = strchr(line, '\n')) != NULL;
-	     line = end + 1) {
-		*end = '\0';
-		ok = add(list, line);
-	}
-	return ok;
+	return http_curl_line(list, "Expect:") && /* never wait for a 100 */
+	       (call->body.n > 0 || http_curl_line(list, "Content-Type:")) &&
+	       http_curl_lines(list, &call->headers);
 }
 
 static int failure(const struct exchange *x, CURLcode code,

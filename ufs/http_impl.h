@@ -7,6 +7,8 @@
  * http_pool.c: handles, and the rate limit. http_limit.c: how many requests
  * at a time, and how many retries. http_hedge.c: when a request is late.
  * http_addr.c: where the store was last reached. http_reach.c: how far it is.
+ * http_curl.c: what holds of all requests; http_head.c: reading an answer's
+ * head; others ask with these too (keys, workers, etcd).
  */
 #ifndef UFS_HTTP_IMPL_H
 #define UFS_HTTP_IMPL_H
@@ -17,6 +19,7 @@
 #include "base/lock.h"
 #include "ufs/http.h"
 #include "ufs/http_addr.h"
+#include "ufs/http_curl.h"
 #include "ufs/http_hedge.h"
 #include "ufs/http_limit.h"
 #include "ufs/ufs_impl.h"
@@ -59,12 +62,6 @@ struct http {
 	 */
 	_Atomic enum { NOTHING_YET, ANSWERS, SILENT } heard;
 };
-
-/* libcurl, once for the process. -EIO when it does not start. */
-int http_global_init(void);
-
-/* Free a list of headers and leave no trace of a secret. */
-void http_wipe_headers(struct curl_slist *list);
 
 /* A handle that counts as a request in its lane; see limit_enter(). */
 int http_take(struct http *h, enum limit_lane lane, int64_t deadline,

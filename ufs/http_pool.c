@@ -16,20 +16,6 @@
 #define BUFFER_MAX KIB(512)
 #define BUFFER_MIN KIB(16)
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static CURLcode global;
-
-static void init_global(void)
-{
-	global = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-int http_global_init(void)
-{
-	must(pthread_once(&once, init_global));
-	return global == CURLE_OK ? 0 : -EIO;
-}
-
 int http_new(const struct http_conf *conf, struct http **out)
 {
 	struct http *h;
@@ -100,24 +86,15 @@ void http_free(struct http *h)
 /* What is the same for all requests. */
 static int configure(const struct http *h, struct http_handle *handle)
 {
-	SET(CURLOPT_NOSIGNAL, 1L);
+	if (!http_curl_policy(handle->curl, h->conf.tls))
+		return -ENOMEM;
 	SET(CURLOPT_ERRORBUFFER, handle->error);
 	SET(CURLOPT_BUFFERSIZE, h->buffer);
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(CURLOPT_PROTOCOLS_STR, h->conf.tls ? "https" : "http");
-	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	if (h->ca_bundle != NULL)
 		SET(CURLOPT_CAINFO, h->ca_bundle);
-	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PATH_AS_IS, 1L); /* "a/../b" is a key like any other */
 	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L); /* gzip as it is stored */
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
-	SET(CURLOPT_USERAGENT, "tarn/" TARN_VERSION);
-	/* Do not wait for a name server that no one waits for any more. */
-	SET(CURLOPT_QUICK_EXIT, 1L);
 	return 0;
 }
 

@@ -42,29 +42,21 @@ static struct curl_slist *header_list(struct attempt *t, struct http_try *made)
 {
 	const struct http_op *op = t->op;
 	uint64_t last = op->off + op->len - 1;
-	struct curl_slist *list = NULL, *more;
-	char *line = made->headers.p, *end, range[80];
+	struct curl_slist *list = NULL;
+	char range[80];
 
 	if (*t->total != UINT64_MAX && *t->total > 0)
 		last = MIN(last, *t->total - 1);
 	if (op->ranged && (!op->whole || op->got > 0)) {
 		snprintf(range, sizeof(range), "Range: bytes=%ju-%ju",
 			 (uintmax_t)(op->off + op->got), (uintmax_t)last);
-		list = curl_slist_append(NULL, range);
-		if (list == NULL)
+		if (!http_curl_line(&list, range))
 			return NULL;
 	}
-	for (; line != NULL && (end = strchr(line, '\n')) != NULL;
-	     line = end + 1) {
-		*end = '\0';
-		more = curl_slist_append(list, line);
-		if (more == NULL) {
-			http_wipe_headers(list);
-			return NULL;
-		}
-		list = more;
-	}
-	return list;
+	if (http_curl_lines(&list, &made->headers))
+		return list;
+	http_wipe_headers(list);
+	return NULL;
 }
 
 /*

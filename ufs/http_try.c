@@ -13,7 +13,6 @@
  *
  * Sending is http_send.c's.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,6 +23,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "ufs/http_attempt.h"
+#include "ufs/http_head.h"
 
 #define STALL_BYTES_PER_SEC 1024
 
@@ -57,28 +57,11 @@ static bool go_on(struct attempt *t, int r, const char *what)
 	return false;
 }
 
-/* Digits only, below 2^63. */
-static bool number(const char *s, const char **end, uint64_t *out)
-{
-	uint64_t v = 0;
-	const char *p = s;
-
-	for (; isdigit((unsigned char)*p); p++) {
-		if (v > (INT64_MAX - 9) / 10)
-			return false;
-		v = v * 10 + (uint64_t)(*p - '0');
-	}
-	*end = p;
-	*out = v;
-	return p > s;
-}
-
 static void content_length(struct attempt *t, const char *v)
 {
-	const char *end;
 	uint64_t n;
 
-	if (!number(v, &end, &n) || *end != '\0') {
+	if (!http_head_number(&v, &n) || *v != '\0') {
 		t->result.answer.length_bad = true;
 		return;
 	}
@@ -90,28 +73,13 @@ static void content_length(struct attempt *t, const char *v)
 	t->result.answer.length = n;
 }
 
-/* "bytes 0-99/1000" (RFC 9110, 14.4); a total of "*" is not known. */
-static void content_range(struct attempt *t, const char *v)
-{
-	struct http_answer *a = &t->result.answer;
-
-	if (a->range_known || strncasecmp(v, "bytes ", 6) != 0)
-		return;
-	v += 6;
-	if (!number(v, &v, &a->first) || *v++ != '-' ||
-	    !number(v, &v, &a->last) || *v++ != '/' ||
-	    !number(v, &v, &a->total) || *v != '\0')
-		return;
-	a->range_known = a->first <= a->last && a->last < a->total;
-}
-
 static void retry_after(struct attempt *t, const char *v)
 {
-	const char *end;
+	const char *end = v;
 	uint64_t n;
 	int64_t when;
 
-	if (number(v, &end, &n) && *end == '\0')
+	if (http_head_number(&end, &n) && *end == '\0')
 		t->result.retry_after = (int64_t)MIN(n, 3600) * NSEC_PER_SEC;
 	else if (http_date(v, &when))
 		t->result.retry_after =
@@ -121,10 +89,15 @@ static void retry_after(struct attempt *t, const char *v)
 
 static void note_header(struct attempt *t, const char *name, const char *v)
 {
+	struct http_answer *a = &t->result.answer;
+
 	if (strcmp(name, "content-length") == 0) {
 		content_length(t, v);
 	} else if (strcmp(name, "content-range") == 0) {
-		content_range(t, v);
+		/* The first right one counts. */
+		if (!a->range_known)
+			a->range_known =
+			    http_head_range(v, &a->first, &a->last, &a->total);
 	} else if (strcmp(name, "transfer-encoding") == 0) {
 		if (strcasecmp(v, "chunked") == 0)
 			t->chunked = true;
@@ -135,28 +108,13 @@ static void note_header(struct attempt *t, const char *name, const char *v)
 	}
 }
 
-/* Keep "name\0value\0". */
 static void keep_header(struct attempt *t, const char *line, size_t n)
 {
-	struct text *kept = &t->handle->headers;
-	const char *colon = memchr(line, ':', n), *v, *end = line + n;
-	size_t at = kept->n;
+	const char *value, *name;
 
-	if (colon == NULL || colon == line || memchr(line, '\0', n) != NULL)
-		return;
-	for (v = colon + 1; v < end && (*v == ' ' || *v == '\t'); v++)
-		;
-	while (end > v && (end[-1] == ' ' || end[-1] == '\t'))
-		end--;
-	text_add(kept, line, (size_t)(colon - line));
-	text_add(kept, "", 1);
-	text_add(kept, v, (size_t)(end - v));
-	text_add(kept, "", 1);
-	if (kept->failed)
-		return;
-	for (char *c = kept->p + at; *c != '\0'; c++)
-		*c = (char)tolower((unsigned char)*c);
-	note_header(t, kept->p + at, kept->p + at + (size_t)(colon - line) + 1);
+	name = http_head_add(&t->handle->headers, line, n, &value);
+	if (name != NULL)
+		note_header(t, name, value);
 }
 
 /* An interim answer (1xx) says nothing of the one that follows. */
@@ -536,13 +494,6 @@ void attempt_judge(struct attempt *t, CURLcode code)
 	verdict(t, end, "%s",
 		t->handle->error[0] != '\0' ? t->handle->error
 					    : curl_easy_strerror(code));
-}
-
-void http_wipe_headers(struct curl_slist *list)
-{
-	for (struct curl_slist *l = list; l != NULL; l = l->next)
-		explicit_bzero(l->data, strlen(l->data));
-	curl_slist_free_all(list);
 }
 
 bool attempt_listen(struct attempt *t)

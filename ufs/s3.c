@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "ufs/s3_impl.h"
-#include "ufs/s3_xml.h"
+#include "ufs/s3_answer.h"
 
 #define BUCKET_ASK_EVERY (60 * NSEC_PER_SEC)
 #define BUCKET_ASK_MISSING (1 * NSEC_PER_SEC)
@@ -36,20 +36,14 @@ static struct s3_op *op_of(struct http_op *op)
 static void stat_of(struct s3 *s3, const struct http_answer *a,
 		    struct ufs_stat *st)
 {
-	const char *modified = http_header(a, "last-modified");
-	const char *restore = http_header(a, "x-amz-restore");
-	int64_t seconds = 0;
-
-	if (modified == NULL || !http_date(modified, &seconds))
-		seconds = 0;
-	seconds = MAX(seconds, 0);
-	st->mtime = ufs_mtime(seconds, 0);
-	s3_version(http_header(a, "etag"), seconds, st);
-	s3_storage_class(http_header(a, "x-amz-storage-class"),
-			 restore != NULL &&
-			     strstr(restore, "ongoing-request=\"false\"") !=
-				 NULL,
-			 st);
+	s3_object(
+	    &(struct s3_object_headers){
+		.etag = http_header(a, "etag"),
+		.modified = http_header(a, "last-modified"),
+		.storage_class = http_header(a, "x-amz-storage-class"),
+		.restore = http_header(a, "x-amz-restore"),
+	    },
+	    st);
 	if ((st->flags & UFS_WEAK) != 0 &&
 	    !__atomic_exchange_n(&s3->ufs.weak_versions_seen, true,
 				 __ATOMIC_RELAXED))
@@ -415,52 +409,6 @@ static int token_next(const char *next, uint64_t pages, uint64_t seen,
 		   : 0;
 }
 
-/* Hand on what belongs to the mount, relative to it. */
-static int give_page(struct s3 *s3, const struct s3_page *page,
-		     const struct ufs_list *q, ufs_entry_cb *cb, void *arg)
-{
-	size_t prefix = strlen(s3->ufs.prefix);
-
-	for (size_t i = 0; i < page->n; i++) {
-		const struct s3_page_entry *e = &page->entry[i];
-		struct ufs_entry entry = {
-			.key = { page->keys + e->at + prefix, e->n - prefix },
-			.dir = e->dir,
-			.st = e->st,
-		};
-		int r;
-
-		/* The mount's own marker; what the store need not repeat. */
-		if (entry.key.n == 0 || entry.key.n > UFS_KEY_MAX ||
-		    (q->after.n > 0 && str_cmp(entry.key, q->after) <= 0))
-			continue;
-		r = cb(arg, &entry);
-		if (r != 0)
-			return r;
-	}
-	return 0;
-}
-
-/*
- * Every key must be one that was asked for; of one level, none may hold a
- * slash behind the prefix (the store would have ignored the delimiter).
- */
-static bool page_right(const struct s3_page *page, struct str prefix, bool deep)
-{
-	for (size_t i = 0; i < page->n; i++) {
-		const struct s3_page_entry *e = &page->entry[i];
-		struct str key = { page->keys + e->at, e->n };
-
-		if (!str_starts(key, prefix) ||
-		    (e->dir && (key.n == 0 || key.p[key.n - 1] != '/')))
-			return false;
-		if (!deep && !e->dir &&
-		    memchr(key.p + prefix.n, '/', key.n - prefix.n) != NULL)
-			return false;
-	}
-	return true;
-}
-
 static int list_page(struct s3 *s3, struct list_op *l, const struct ufs_list *q,
 		     struct str prefix, char **token, ufs_entry_cb *cb,
 		     void *arg)
@@ -477,7 +425,10 @@ static int list_page(struct s3 *s3, struct list_op *l, const struct ufs_list *q,
 	if (r < 0)
 		return r;
 	atomic_store(&s3->bucket_missing, false);
-	if (!page_right(l->page, prefix, q->deep)) {
+	for (size_t i = 0; i < l->page->n; i++) {
+		if (s3_entry_right(l->page, &l->page->entry[i], prefix,
+				   q->deep))
+			continue;
 		stat_inc(STAT_store_bad_answers);
 		return ufs_fail(-EIO,
 				"a listing of keys that were not asked for, "
@@ -497,7 +448,7 @@ static int list_page(struct s3 *s3, struct list_op *l, const struct ufs_list *q,
 		log_warn("ufs: %s: %zu entries of a listing have no size that "
 			 "can be",
 			 s3->where, l->page->unusable);
-	r = give_page(s3, l->page, q, cb, arg);
+	r = s3_page_give(l->page, s3->ufs.prefix, q->after, cb, arg);
 	if (r == 0) {
 		free(*token);
 		*token = take_ptr(next);

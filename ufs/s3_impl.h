@@ -4,7 +4,8 @@
  *
  * s3.c: the operations. s3_request.c: what a request says, signed, and what
  * is learnt from an answer that is no success. s3_open.c: from options, the
- * environment and AWS's files to a bucket's address and keys.
+ * environment and AWS's files to a bucket's address and keys. s3_answer.c:
+ * what answers say of objects. s3_xml.c: listings and errors.
  */
 #ifndef UFS_S3_IMPL_H
 #define UFS_S3_IMPL_H

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "ufs/encode.h"
+#include "ufs/s3_answer.h"
 #include "ufs/ufs_impl.h"
 
 #define DEPTH_MAX 16
@@ -457,39 +458,4 @@ bool s3_error_parse(const char *body, size_t n, struct s3_error *out)
 		 XML_GetErrorCode(p.xml) != XML_ERROR_NO_MEMORY;
 	XML_ParserFree(p.xml);
 	return memory;
-}
-
-void s3_version(const char *etag, int64_t seconds, struct ufs_stat *st)
-{
-	size_t n = etag != NULL ? strlen(etag) : 0;
-	bool weak = n == 0 || strncasecmp(etag, "W/", 2) == 0;
-
-	if (n >= 2 && etag[0] == '"' && etag[n - 1] == '"') {
-		etag++;
-		n -= 2;
-	}
-	/* '~' marks the weak ones; no control byte may end a header line. */
-	if (n == 0 || n >= sizeof(st->version) || etag[0] == '~')
-		weak = true;
-	for (size_t i = 0; i < n && !weak; i++)
-		weak = (unsigned char)etag[i] <= ' ' || etag[i] == '"' ||
-		       etag[i] == 0x7f;
-	if (weak) {
-		st->flags |= UFS_WEAK;
-		snprintf(st->version, sizeof(st->version), "~%jd-%ju",
-			 (intmax_t)seconds, (uintmax_t)st->size);
-		return;
-	}
-	memcpy(st->version, etag, n);
-	st->version[n] = '\0';
-}
-
-void s3_storage_class(const char *name, bool restored, struct ufs_stat *st)
-{
-	if (name == NULL || strcmp(name, "STANDARD") == 0)
-		return;
-	snprintf(st->storage_class, sizeof(st->storage_class), "%s", name);
-	if (!restored &&
-	    (strcmp(name, "GLACIER") == 0 || strcmp(name, "DEEP_ARCHIVE") == 0))
-		st->flags |= UFS_ARCHIVED;
 }

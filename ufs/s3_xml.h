@@ -49,13 +49,4 @@ struct s3_error {
 /* What an error's body says, "" where it says nothing. False: no memory. */
 bool s3_error_parse(const char *body, size_t n, struct s3_error *out);
 
-/*
- * The version of an object from its ETag (as sent, or NULL), its time and
- * its size, and UFS_WEAK; st->size is set already.
- */
-void s3_version(const char *etag, int64_t seconds, struct ufs_stat *st);
-
-/* Storage classes whose objects are archived; restored: there is a copy. */
-void s3_storage_class(const char *name, bool restored, struct ufs_stat *st);
-
 #endif

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "tests/unit/run.h"
 #include "ufs/encode.h"
-#include "ufs/s3_xml.h"
+#include "ufs/s3_answer.h"
 
 #define BEGIN "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult>"
 #define URL "<EncodingType>url</EncodingType>"
