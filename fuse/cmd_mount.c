@@ -19,16 +19,12 @@
  */
 #include "fuse/cli.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "base/log.h"
 #include "fuse/fs.h"
 #include "fuse/limits.h"
 #include "fuse/options.h"
@@ -69,8 +65,9 @@ static void *announce(void *arg)
 }
 
 /* Mount and serve. fd: to the waiting parent, or -1 in the foreground. */
-static int serve(const struct request *q, int fd)
+static int serve(void *arg, int fd)
 {
+	const struct request *q = arg;
 	struct announcer a = { .fd = fd };
 	struct service *s;
 	char why[WHY_MAX];
@@ -108,13 +105,10 @@ static int serve(const struct request *q, int fd)
 
 static int exit_code_of(pid_t child)
 {
-	int status;
+	int status, r = start_reap(child, &status);
 
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return CLI_FAILED;
-	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-		return WEXITSTATUS(status);
+	if (r != CLI_DONE)
+		return r;
 	if (WIFSIGNALED(status))
 		return cli_fail("the mount was ended by signal %d before it "
 				"answered; nothing is mounted",
@@ -122,8 +116,9 @@ static int exit_code_of(pid_t child)
 	return cli_fail("unmounted before it answered");
 }
 
-static int wait_for(const struct request *q, int fd, pid_t child)
+static int wait_for(void *arg, int fd, pid_t child)
 {
+	const struct request *q = arg;
 	struct stat st;
 
 	/* A stat that fails belongs to a child that is about to say why. */
@@ -132,32 +127,6 @@ static int wait_for(const struct request *q, int fd, pid_t child)
 		return CLI_DONE;
 	close(fd);
 	return exit_code_of(child);
-}
-
-static int in_background(const struct request *q)
-{
-	pid_t parent = getpid(), child;
-	int fd[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
-		return cli_fail("cannot start: %s", strerror(errno));
-	fflush(NULL);
-	child = fork();
-	if (child < 0)
-		return cli_fail("cannot start a process: %s", strerror(errno));
-	if (child > 0) {
-		close(fd[1]);
-		return wait_for(q, fd[0], child);
-	}
-	close(fd[0]);
-	/* If the parent is interrupted, nothing shall be left. */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
-		return CLI_FAILED;
-	setsid();
-	if (chdir("/") < 0)
-		return cli_fail("/: %s", strerror(errno));
-	return serve(q, fd[1]);
 }
 
 static int run(struct request *q, const char *source, const char *dir)
@@ -177,7 +146,8 @@ static int run(struct request *q, const char *source, const char *dir)
 	r = start_secrets();
 	if (r != CLI_DONE)
 		return r;
-	return q->foreground ? serve(q, -1) : in_background(q);
+	return q->foreground ? serve(q, -1)
+			     : start_in_background(serve, wait_for, q);
 }
 
 /* Who calls: what differs between tarn mount and mount.tarn. */
@@ -189,19 +159,12 @@ struct caller {
 
 static int mount_flag(struct request *q, int flag, const char *value)
 {
-	unsigned topics;
-
 	switch (flag) {
 	case 'f':
 		q->foreground = true;
 		break;
 	case 'd':
-		if (log_topics_parse(value, &topics) < 0)
-			return cli_usage("-d %s: the topics are ufs, cache, "
-					 "fuse, meta and ring",
-					 value);
-		log_set_topics(topics);
-		break;
+		return start_topics(value);
 	case 'c':
 		q->config = value;
 		break;

@@ -7,13 +7,8 @@
  */
 #include "fuse/cli.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
-#include "base/log.h"
 #include "fuse/limits.h"
 #include "fuse/options.h"
 #include "fuse/signals.h"
@@ -29,8 +24,9 @@ struct request {
 };
 
 /* fd: to the waiting parent, or -1 in the foreground. */
-static int serve(const struct request *q, int fd)
+static int serve(void *arg, int fd)
 {
+	const struct request *q = arg;
 	struct worker *w;
 	char why[WHY_MAX];
 
@@ -53,45 +49,18 @@ static int serve(const struct request *q, int fd)
 	return CLI_DONE;
 }
 
-static int wait_for(int fd, pid_t child)
+static int wait_for(void *arg, int fd, pid_t child)
 {
-	int status;
+	int status, r;
 
+	(void)arg;
 	if (start_receive(fd) == 'D')
 		return CLI_DONE;
 	close(fd);
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return CLI_FAILED;
-	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-		return WEXITSTATUS(status);
+	r = start_reap(child, &status);
+	if (r != CLI_DONE)
+		return r;
 	return cli_fail("the worker ended before it served");
-}
-
-static int in_background(const struct request *q)
-{
-	pid_t parent = getpid(), child;
-	int fd[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
-		return cli_fail("cannot start: %s", strerror(errno));
-	fflush(NULL);
-	child = fork();
-	if (child < 0)
-		return cli_fail("cannot start a process: %s", strerror(errno));
-	if (child > 0) {
-		close(fd[1]);
-		return wait_for(fd[0], child);
-	}
-	close(fd[0]);
-	/* If the parent is interrupted, nothing shall be left. */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
-		return CLI_FAILED;
-	setsid();
-	if (chdir("/") < 0)
-		return cli_fail("/: %s", strerror(errno));
-	return serve(q, fd[1]);
 }
 
 static int run(struct request *q)
@@ -106,13 +75,13 @@ static int run(struct request *q)
 		r = start_secrets();
 	if (r != CLI_DONE)
 		return r;
-	return q->foreground ? serve(q, -1) : in_background(q);
+	return q->foreground ? serve(q, -1)
+			     : start_in_background(serve, wait_for, q);
 }
 
 static int take_flag(struct request *q, int flag)
 {
 	char why[WHY_MAX];
-	unsigned topics;
 
 	switch (flag) {
 	case 'o':
@@ -123,12 +92,7 @@ static int take_flag(struct request *q, int flag)
 		q->foreground = true;
 		return CLI_DONE;
 	case 'd':
-		if (log_topics_parse(optarg, &topics) < 0)
-			return cli_usage("-d %s: the topics are ufs, cache, "
-					 "fuse, meta and ring",
-					 optarg);
-		log_set_topics(topics);
-		return CLI_DONE;
+		return start_topics(optarg);
 	case 'c':
 		q->config = optarg;
 		return CLI_DONE;

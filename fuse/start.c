@@ -6,8 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "base/log.h"
 #include "ufs/awsconf.h"
@@ -60,6 +63,53 @@ int start_secrets(void)
 	if (!MAY_BE_DEBUGGED)
 		prctl(PR_SET_DUMPABLE, 0);
 	return awsconf_hide_keys() < 0 ? cli_fail("out of memory") : CLI_DONE;
+}
+
+int start_topics(const char *words)
+{
+	unsigned topics;
+
+	if (log_topics_parse(words, &topics) < 0)
+		return cli_usage("-d %s: the topics are ufs, cache, fuse, meta "
+				 "and ring",
+				 words);
+	log_set_topics(topics);
+	return CLI_DONE;
+}
+
+int start_in_background(int (*serve)(void *arg, int fd),
+			int (*wait)(void *arg, int fd, pid_t child), void *arg)
+{
+	pid_t parent = getpid(), child;
+	int fd[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
+		return cli_fail("cannot start: %s", strerror(errno));
+	fflush(NULL);
+	child = fork();
+	if (child < 0)
+		return cli_fail("cannot start a process: %s", strerror(errno));
+	if (child > 0) {
+		close(fd[1]);
+		return wait(arg, fd[0], child);
+	}
+	close(fd[0]);
+	/* If the parent is interrupted, nothing shall be left. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		return CLI_FAILED;
+	setsid();
+	if (chdir("/") < 0)
+		return cli_fail("/: %s", strerror(errno));
+	return serve(arg, fd[1]);
+}
+
+int start_reap(pid_t child, int *status)
+{
+	while (waitpid(child, status, 0) < 0)
+		if (errno != EINTR)
+			return CLI_FAILED;
+	return WIFEXITED(*status) ? WEXITSTATUS(*status) : CLI_DONE;
 }
 
 bool start_send(int fd, char c)

@@ -25,7 +25,11 @@
 /* What was begun is answered, if it can be in this time. */
 #define DRAIN (60 * NSEC_PER_SEC)
 
-char *worker_bucket(const char *source, const char *store_id)
+/*
+ * The name under which a source is served, on the heap: the bucket's, of
+ * file:// the last component of its path or the store-id. NULL: out of memory.
+ */
+static char *bucket_of(const char *source, const char *store_id)
 {
 	const char *rest = strstr(source, "://");
 	const char *slash;
@@ -39,7 +43,11 @@ char *worker_bucket(const char *source, const char *store_id)
 	return strdup(slash != NULL ? slash + 1 : rest);
 }
 
-int worker_read_key(const char *path, char **out, char why[static WHY_MAX])
+/*
+ * The cluster's key out of its file: one line, of mode 0600 and this user's.
+ * *out is wiped by its owner. 0, or -errno and a sentence in why.
+ */
+static int read_key(const char *path, char **out, char why[static WHY_MAX])
 {
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	char line[AUTH_SECRET_MAX + 3] = "";
@@ -184,7 +192,7 @@ static int open_source(struct worker *w, const char *source,
 
 	if (r < 0)
 		return r;
-	s->bucket = worker_bucket(s->source, id);
+	s->bucket = bucket_of(s->source, id);
 	if (s->bucket == NULL)
 		return -ENOMEM;
 	if (s->bucket[0] == '\0' || strcmp(s->bucket, "-") == 0 ||
@@ -271,7 +279,7 @@ static int open_all(struct worker *w, char *const *sources,
 	int r = service_defaults(w->options, true, why);
 
 	if (r == 0 && key != NULL)
-		r = worker_read_key(key, &w->secret, why);
+		r = read_key(key, &w->secret, why);
 	if (r == 0 && w->nsources > 1 &&
 	    options_is_set(w->options, OPT_STORE_ID)) {
 		snprintf(why, WHY_MAX,

@@ -42,18 +42,6 @@ struct worker {
 };
 
 /*
- * The name under which a source is served, on the heap: the bucket's, of
- * file:// the last component of its path or the store-id. NULL: out of memory.
- */
-char *worker_bucket(const char *source, const char *store_id);
-
-/*
- * The cluster's key out of its file: one line, of mode 0600 and this user's.
- * *out is wiped by its owner. 0, or -errno and a sentence in why.
- */
-int worker_read_key(const char *path, char **out, char why[static WHY_MAX]);
-
-/*
  * Everything, so that requests are answered. sources: as a person wrote them.
  * signals_block() must have been called. On failure why is the sentence.
  */
