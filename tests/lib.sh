@@ -580,6 +580,20 @@ need_clients() { # MODULE...
 	skip "no Python with $*"
 }
 
+# What such a client (of clients.py) sees of the worker is the tree $W/src.
+read_by_client() { # NAME
+	AWS_SECRET_ACCESS_KEY=$CLUSTER_KEY $CLIENTS_PYTHON \
+		"$HELPERS/clients.py" "$1" "$WORKER" bucket "$W/src"
+}
+
+# A tree with directories and names that are to be encoded, in $W/src.
+make_small_tree() {
+	mkdir -p "$W/src/d/e f"
+	make_file "$W/src/d/a" 200000
+	make_file "$W/src/d/e f/x+y" 100
+	make_file "$W/src/top" 9000000
+}
+
 umount_tarn() { # [NAME]: and wait for its daemon to end
 	umount_pid=$(mount_pid "${1:-mnt}")
 	"$TARN" umount "$W/${1:-mnt}" ||

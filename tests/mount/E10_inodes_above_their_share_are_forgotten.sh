@@ -17,7 +17,6 @@ expect_le "$limit" 50000000 "the share"
 asks() { mount_stat "$MNT" "m['counters']['inode_asks']"; }
 within() { [ "$(mount_stat "$MNT" "m['memory']['inodes']")" -le "$limit" ]; }
 
-at_exit "touch $W/walked; sleep 1"
 exec 5<"$MNT/many/0000003"
 (
 	cd "$MNT/many/deep/in"
@@ -26,6 +25,8 @@ exec 5<"$MNT/many/0000003"
 	[ "$(/bin/pwd)" = "$MNT/many/deep/in" ] && wc -c <file >"$W/size"
 ) &
 inside=$!
+# Who stands in the mount would keep it from being taken down.
+at_exit "touch $W/walked; wait $inside || true"
 wait_for 20 test -e "$W/in"
 (
 	while [ ! -e "$W/walked" ]; do
@@ -33,6 +34,7 @@ wait_for 20 test -e "$W/in"
 	done
 ) &
 reader=$!
+at_exit "touch $W/walked; wait $reader || true"
 
 # Attributes of all, while they do not all fit: most of it twice in a row.
 find "$MNT/many" -maxdepth 1 -type f -printf '%f %s\n' | sort >"$W/walk"
@@ -51,7 +53,6 @@ expect_eq "$(cat "$W/size")" 100000 "a file beside it"
 expect_eq "$(sort -u "$W/sums" | wc -l)" 1 "bytes read meanwhile"
 expect_eq "$(readlink /proc/$$/fd/5)" "$MNT/many/0000003"
 expect_eq "$(wc -c <&5)" 3
-at_exit "touch $W/walked; sleep 1"
 exec 5<&-
 
 # Names that were forgotten are found, and absent ones are not.

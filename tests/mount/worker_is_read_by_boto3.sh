@@ -14,6 +14,5 @@ make_file "$W/src/top" 3000000
 store_put_tree "$W/src"
 sim_put 'd/marked/' 'size=0' >"$W/o"
 start_worker
-AWS_SECRET_ACCESS_KEY=$CLUSTER_KEY $CLIENTS_PYTHON "$HELPERS/clients.py" \
-	boto3 "$WORKER" bucket "$W/src"
+read_by_client boto3
 stop_worker

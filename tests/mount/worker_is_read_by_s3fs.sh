@@ -4,12 +4,8 @@
 . "$(dirname "$0")/../lib.sh"
 need_clients s3fs
 start_store
-mkdir -p "$W/src/d/e f"
-make_file "$W/src/d/a" 200000
-make_file "$W/src/d/e f/x+y" 100
-make_file "$W/src/top" 9000000
+make_small_tree
 store_put_tree "$W/src"
 start_worker
-AWS_SECRET_ACCESS_KEY=$CLUSTER_KEY $CLIENTS_PYTHON "$HELPERS/clients.py" \
-	s3fs "$WORKER" bucket "$W/src"
+read_by_client s3fs
 stop_worker

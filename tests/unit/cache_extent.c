@@ -13,40 +13,8 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-#include "tests/unit/cache_dir.h"
+#include "tests/unit/extent_rig.h"
 #include "tests/unit/run.h"
-
-#define PAGES 40
-#define LARGE (PAGES * PAGE_BYTES - 1000)
-
-static struct dir dir;
-static struct disk *disk;
-static uint8_t *bytes; /* what the object holds */
-static void *pages[PAGES];
-
-static void setup(void)
-{
-	dir_make(&dir);
-	disk = dir_open(&dir, 0);
-	bytes = malloc(PAGES * PAGE_BYTES);
-	for (size_t i = 0; i < PAGES * PAGE_BYTES; i++)
-		bytes[i] = (uint8_t)(i * 2654435761U >> 13);
-	for (size_t i = 0; i < PAGES; i++)
-		pages[i] = bytes + i * PAGE_BYTES;
-}
-
-static void setup_without_attributes(void)
-{
-	setup();
-	atomic_store(&disk->xattr, false);
-}
-
-static void teardown(void)
-{
-	disk_close(disk);
-	dir_remove(&dir);
-	free(bytes);
-}
 
 START_TEST(a_small_extent_reads_back_what_was_written)
 {
@@ -156,26 +124,6 @@ static void swap_files(const struct disk_id *a, const struct disk_id *b,
 	path_to(b, suffix, pb);
 	ck_assert_int_eq(renameat2(AT_FDCWD, pa, AT_FDCWD, pb, RENAME_EXCHANGE),
 			 0);
-}
-
-static struct extent *small_extent(const char *key, uint64_t n)
-{
-	struct disk_id id = id_of(key, n);
-	struct extent *e;
-
-	ck_assert_int_eq(extent_write_small(disk, &id, n, pages, &e), 0);
-	return e;
-}
-
-/* A large extent that is complete. */
-static struct extent *large_extent(const char *key)
-{
-	struct disk_id id = id_of(key, LARGE);
-	struct extent *e;
-
-	ck_assert_int_eq(extent_create(disk, &id, LARGE, &e), 0);
-	ck_assert_int_eq(extent_write(e, 0, PAGES, pages), 0);
-	return e;
 }
 
 /* Whatever is read must be right; returns how many pages were there. */

@@ -13,62 +13,17 @@
 #include <time.h>
 
 #include "base/stats.h"
-#include "tests/unit/cache_dir.h"
+#include "tests/unit/extent_rig.h"
 #include "tests/unit/run.h"
 
-#define PAGES 40
-#define LARGE (PAGES * PAGE_BYTES - 1000)
 #define SMALL 200001
 
-static struct dir dir;
-static struct disk *disk;
 static struct disk *other; /* as another process would have it */
-static uint8_t *bytes;
-static void *pages[PAGES];
 
-static void setup(void)
-{
-	dir_make(&dir);
-	disk = dir_open(&dir, 0);
-	other = NULL;
-	bytes = malloc(PAGES * PAGE_BYTES);
-	for (size_t i = 0; i < PAGES * PAGE_BYTES; i++)
-		bytes[i] = (uint8_t)(i * 2654435761U >> 13);
-	for (size_t i = 0; i < PAGES; i++)
-		pages[i] = bytes + i * PAGE_BYTES;
-}
-
-static void setup_without_attributes(void)
-{
-	setup();
-	atomic_store(&disk->xattr, false);
-}
-
-static void teardown(void)
+static void close_other(void)
 {
 	disk_close(other);
-	disk_close(disk);
-	dir_remove(&dir);
-	free(bytes);
-}
-
-static struct extent *small_extent(const char *key)
-{
-	struct disk_id id = id_of(key, SMALL);
-	struct extent *e;
-
-	ck_assert_int_eq(extent_write_small(disk, &id, SMALL, pages, &e), 0);
-	return e;
-}
-
-static struct extent *large_extent(const char *key)
-{
-	struct disk_id id = id_of(key, LARGE);
-	struct extent *e;
-
-	ck_assert_int_eq(extent_create(disk, &id, LARGE, &e), 0);
-	ck_assert_int_eq(extent_write(e, 0, PAGES, pages), 0);
-	return e;
+	other = NULL;
 }
 
 /* The same extent as the other process has it: read, and found right. */
@@ -126,8 +81,8 @@ static int there(struct extent *e)
 
 START_TEST(B6_the_scrub_drops_a_rotten_small_file_that_all_have_found_right)
 {
-	struct extent *good = small_extent("good");
-	struct extent *bad = small_extent("bad");
+	struct extent *good = small_extent("good", SMALL);
+	struct extent *bad = small_extent("bad", SMALL);
 	struct extent *seen = seen_by_other(bad), *e;
 
 	rot(bad, 77777);
@@ -147,7 +102,7 @@ START_TEST(B6_the_scrub_drops_a_rotten_small_file_that_all_have_found_right)
 	ck_assert_uint_eq(numbers_of(disk).scrub_bytes, 2 * SMALL);
 	extent_close(bad);
 	extent_close(seen);
-	bad = small_extent("bad");
+	bad = small_extent("bad", SMALL);
 	ck_assert(extent_trusted(bad));
 	scrub();
 	ck_assert(extent_trusted(bad));
@@ -193,7 +148,7 @@ END_TEST
 
 START_TEST(B8_the_scrub_removes_files_of_another_length)
 {
-	struct extent *small = small_extent("small");
+	struct extent *small = small_extent("small", SMALL);
 	struct extent *large = large_extent("large"), *e;
 
 	ck_assert_int_eq(ftruncate(extent_fd(large), LARGE - 70000), 0);
@@ -328,7 +283,7 @@ START_TEST(a_pass_that_was_ended_goes_on_where_it_was)
 	struct disk_id id = id_of("x", SMALL);
 	uint64_t shard = (uint64_t)id.b[0] << 8 | id.b[1];
 
-	extent_close(small_extent("x"));
+	extent_close(small_extent("x", SMALL));
 	reopen_after(3600, shard + 1);
 	WAIT_UNTIL(numbers_of(disk).scrub_passes == 1);
 	ck_assert_uint_eq(numbers_of(disk).scrub_files, 0);
@@ -341,7 +296,7 @@ END_TEST
 
 START_TEST(a_pass_begins_a_day_after_the_one_before)
 {
-	extent_close(small_extent("x"));
+	extent_close(small_extent("x", SMALL));
 	reopen_after(25 * 3600, 0);
 	WAIT_UNTIL(numbers_of(disk).scrub_passes == 1);
 	ck_assert_uint_eq(numbers_of(disk).scrub_files, 1);
@@ -368,7 +323,7 @@ START_TEST(B11_one_process_scrubs_at_a_time)
 {
 	int fd = record_fd();
 
-	extent_close(small_extent("x"));
+	extent_close(small_extent("x", SMALL));
 	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
 	disk_scrub(disk);
 	WAIT_UNTIL(!kicked()); /* and met the lock; it asks again later */
@@ -386,7 +341,7 @@ START_TEST(a_pass_that_was_asked_for_and_could_not_begin_is_made_later)
 
 	/* None is due by itself. */
 	reopen_after(3600, 0);
-	extent_close(small_extent("x"));
+	extent_close(small_extent("x", SMALL));
 	WAIT_UNTIL(numbers_of(disk).scrubbed != 0);
 	snprintf(path, sizeof(path), "%s/scrub", dir.path);
 	snprintf(aside, sizeof(aside), "%s.aside", path);
@@ -409,7 +364,7 @@ END_TEST
 
 START_TEST(B3_nothing_counts_as_verified_after_the_disk_was_off)
 {
-	struct extent *small = small_extent("small");
+	struct extent *small = small_extent("small", SMALL);
 	struct extent *large = large_extent("large"), *e;
 	unsigned turns = disk_turns(disk);
 
@@ -467,6 +422,7 @@ static TCase *tests_of(const char *name, void (*before)(void))
 
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, before, teardown);
+	tcase_add_checked_fixture(t, NULL, close_other);
 	tcase_add_test(
 	    t,
 	    B6_the_scrub_drops_a_rotten_small_file_that_all_have_found_right);
