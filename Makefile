@@ -10,7 +10,7 @@ BUILD   ?= build/$(if $(SAN),$(subst $(comma),-,$(SAN)),plain)
 comma   := ,
 Q       := $(if $(V),,@)
 
-pkgs    := fuse3 libcurl libcares libcrypto libxxhash jansson expat libmicrohttpd ncursesw
+pkgs    := fuse3 libcurl libcares libcrypto libxxhash jansson expat libmicrohttpd gnutls ncursesw
 ifeq ($(filter clean help,$(MAKECMDGOALS)),)
 ifneq ($(shell pkg-config --exists $(pkgs) && echo yes),yes)
 $(error missing libraries: run ./scripts/deps build (as root), it installs $(pkgs))
@@ -55,8 +55,19 @@ $(BUILD)/$(1).a: $$(call objs,$(1))
 endef
 $(foreach f,$(folders),$(eval $(call folder_rule,$(f))))
 
+# The page at /-/ goes into the program.
+page := fuse/page/page.html fuse/page/page.css fuse/page/page.js
+$(BUILD)/fuse.a: $(BUILD)/fuse/page_data.o
+$(BUILD)/fuse/page_data.c: $(page) scripts/embed
+	@mkdir -p $(@D)
+	$(Q)./scripts/embed fuse/page_data.h $(page) >$@.tmp && mv $@.tmp $@
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
+	$(Q)$(CC) $(cppflags) $(CPPFLAGS) $(cflags) $(CFLAGS) -MMD -MP \
+		-c -o $@ $<
+
+$(BUILD)/%.o: $(BUILD)/%.c
 	$(Q)$(CC) $(cppflags) $(CPPFLAGS) $(cflags) $(CFLAGS) -MMD -MP \
 		-c -o $@ $<
 

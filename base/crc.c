@@ -192,6 +192,45 @@ uint64_t crc_update(enum crc_kind kind, uint64_t crc, const void *p, size_t n)
 	return crc_update_portable(kind, crc, p, n);
 }
 
+/* a times b modulo the polynomial; the highest power in bit 0. */
+static uint64_t times(enum crc_kind k, uint64_t a, uint64_t b)
+{
+	uint64_t r = 0;
+
+	for (unsigned bit = kinds[k].bits; bit-- > 0; b = times_x(k, b))
+		if (a >> bit & 1)
+			r ^= b;
+	return r;
+}
+
+/* x^8n */
+uint64_t crc_length(enum crc_kind kind, uint64_t n)
+{
+	uint64_t power = UINT64_C(1) << (kinds[kind].bits - 1); /* x^0 */
+	uint64_t square = power >> 8;                           /* x^8 */
+
+	for (; n > 0; n >>= 1) {
+		if (n & 1)
+			power = times(kind, square, power);
+		square = times(kind, square, square);
+	}
+	return power;
+}
+
+/*
+ * What stands n bytes further from the end is x^8n times as much. Begin and
+ * end, inverted in all three, cancel each other out.
+ */
+uint64_t crc_join(enum crc_kind kind, uint64_t a, uint64_t b, uint64_t length)
+{
+	return times(kind, length, a) ^ b;
+}
+
+uint64_t crc_combine(enum crc_kind kind, uint64_t a, uint64_t b, uint64_t n)
+{
+	return crc_join(kind, a, b, crc_length(kind, n));
+}
+
 bool crc_is_fast(void)
 {
 	must(pthread_once(&once, init));

@@ -25,6 +25,7 @@ enum lock_rank {
 	RANK_CONTROL, /* control interface: jobs */
 	RANK_INODES,  /* inode table */
 	RANK_META,    /* metadata: listings being read, negative answers */
+	RANK_STAGED,  /* one file being written */
 	RANK_OBJECTS, /* table of objects in use */
 	RANK_OBJECT,  /* one object: its fills, its waiters, its streams */
 	RANK_DISK,    /* one cache directory's state */

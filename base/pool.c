@@ -12,12 +12,15 @@
  * may run now; whatever changes that (a submit, a job's end, a higher limit)
  * calls staff_locked(), which wakes or starts what is missing. So a burst of
  * jobs gets a thread each, and a thread that is on its way is not sent for
- * twice.
+ * twice. The first that is woken hears of it once the lock is free: else it
+ * would mostly wake only to wait for that.
  */
 #include "base/pool.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 
@@ -56,6 +59,8 @@ struct pool {
 	char name[NAME_LEN + 1];
 	unsigned max;
 	struct worker *workers; /* max of them */
+
+	atomic_uint waking; /* calls of wake() to come to their end */
 
 	struct lock lock;
 	/* under lock */
@@ -144,17 +149,18 @@ static bool worker_start_locked(struct pool *p)
 	return true;
 }
 
-static void worker_wake_locked(struct pool *p)
+/* Off the stack; to be signalled. */
+static struct worker *worker_call_locked(struct pool *p)
     TSA(requires_capability(p->lock));
 
-static void worker_wake_locked(struct pool *p)
+static struct worker *worker_call_locked(struct pool *p)
 {
 	struct worker *w = p->idle;
 
 	p->idle = w->next_idle;
 	w->idle = false;
 	p->coming++;
-	event_signal(&w->woken);
+	return w;
 }
 
 static size_t runnable_locked(const struct pool *p)
@@ -170,19 +176,36 @@ static size_t runnable_locked(const struct pool *p)
 	       MIN(p->queues[POOL_BACKGROUND].n, room);
 }
 
-static void staff_locked(struct pool *p) TSA(requires_capability(p->lock));
+/* Who is still to be woken, by wake() when the lock is free; or NULL. */
+static struct worker *staff_locked(struct pool *p)
+    TSA(requires_capability(p->lock));
 
-static void staff_locked(struct pool *p)
+static struct worker *staff_locked(struct pool *p)
 {
 	size_t wanted = runnable_locked(p);
+	struct worker *first = NULL;
 
 	while (p->coming < wanted) {
-		if (p->idle != NULL)
-			worker_wake_locked(p);
+		if (p->idle != NULL && first == NULL)
+			first = worker_call_locked(p);
+		else if (p->idle != NULL)
+			event_signal(&worker_call_locked(p)->woken);
 		else if (p->stopping || p->threads == p->max ||
 			 !worker_start_locked(p))
 			break; /* who is busy will come round */
 	}
+	if (first != NULL)
+		atomic_fetch_add(&p->waking, 1);
+	return first;
+}
+
+/* It may have woken by itself, and the pool be about to go: see pool_stop(). */
+static void wake(struct pool *p, struct worker *w)
+{
+	if (w == NULL)
+		return;
+	event_signal(&w->woken);
+	atomic_fetch_sub(&p->waking, 1);
 }
 
 static struct job *take_job_locked(struct pool *p, enum pool_lane *lane)
@@ -241,7 +264,7 @@ static void *worker_main(void *arg)
 			lock_take(&p->lock);
 			if (lane == POOL_BACKGROUND) {
 				p->background--;
-				staff_locked(p);
+				wake(p, staff_locked(p));
 			}
 		}
 	} while (worker_idle_locked(p, w));
@@ -282,18 +305,24 @@ int pool_new(const char *name, unsigned max, struct pool **out)
 
 void pool_set_background_max(struct pool *p, unsigned background_max)
 {
+	struct worker *called;
+
 	lock_take(&p->lock);
 	p->background_max = MAX(background_max, 1); /* 0 would never drain */
-	staff_locked(p);
+	called = staff_locked(p);
 	lock_drop(&p->lock);
+	wake(p, called);
 }
 
 void pool_submit(struct pool *p, struct job *job, enum pool_lane lane)
 {
+	struct worker *called;
+
 	lock_take(&p->lock);
 	queue_push(&p->queues[lane], job);
-	staff_locked(p);
+	called = staff_locked(p);
 	lock_drop(&p->lock);
+	wake(p, called);
 }
 
 bool pool_withdraw(struct pool *p, struct job *job)
@@ -317,10 +346,12 @@ void pool_stop(struct pool *p)
 	p->stopping = true;
 	threads = p->threads; /* no more from here on */
 	while (p->idle != NULL)
-		worker_wake_locked(p);
+		event_signal(&worker_call_locked(p)->woken);
 	lock_drop(&p->lock);
 	for (unsigned i = 0; i < threads; i++)
 		must(pthread_join(p->workers[i].thread, NULL));
+	while (atomic_load(&p->waking) > 0)
+		sched_yield();
 	lock_fini(&p->lock);
 	for (unsigned i = 0; i < p->max; i++)
 		event_fini(&p->workers[i].woken);

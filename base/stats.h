@@ -2,9 +2,10 @@
 /*
  * stats.h - every number tarn counts, one row each
  *
- * The table feeds the enum, `tarn status`, the metrics (tarn_NAME) and the
- * manual page. Counters only grow; gauges go both ways. Relaxed atomics: a
- * reader may see one number a moment before another.
+ * The table feeds the enum, `tarn status`, the metrics (tarn_NAME of gauges,
+ * tarn_NAME_total of counters) and the manual page. Counters only grow; gauges
+ * go both ways. Relaxed atomics: a reader may see one number a moment before
+ * another.
  */
 #ifndef BASE_STATS_H
 #define BASE_STATS_H
@@ -16,7 +17,8 @@
 	X(COUNTER, passthrough_opens, "opens handed to the kernel")            \
 	X(COUNTER, opens, "files opened")                                      \
 	X(COUNTER, ssd_bytes, "bytes read from the local SSD")                 \
-	X(COUNTER, peer_bytes, "bytes read from peer workers")                 \
+	X(COUNTER, peer_bytes, "bytes of demand reads that workers sent")      \
+	X(COUNTER, peer_bytes_in, "bytes received from peer workers")          \
 	X(COUNTER, store_bytes, "bytes of demand reads that the store sent")   \
 	X(COUNTER, peer_get, "GET requests sent to peer workers")              \
 	X(COUNTER, peer_head, "HEAD requests sent to peer workers")            \
@@ -28,6 +30,7 @@
 	X(COUNTER, peer_previous, "of the GETs, to owners before a change")    \
 	X(COUNTER, peer_spread, "of the GETs, to replicas of hot objects")     \
 	X(COUNTER, peer_fallbacks, "requests left to the store by workers")    \
+	X(COUNTER, peer_told, "words to workers of what was changed")          \
 	X(COUNTER, store_token_waits,                                          \
 	  "of these, held back to spare the store")                            \
 	X(COUNTER, store_get, "GET requests sent")                             \
@@ -49,6 +52,8 @@
 	X(COUNTER, store_checksum_errors, "objects that differed from it")     \
 	X(COUNTER, store_bytes_in, "body bytes received from the store")       \
 	X(COUNTER, store_bytes_out, "body bytes sent to the store")            \
+	X(COUNTER, commits_done, "written files that the store has taken")     \
+	X(COUNTER, commits_failed, "of those that it has not, those kept")     \
 	X(COUNTER, saved_get, "GET requests a cache answered")                 \
 	X(COUNTER, saved_head, "HEAD requests a cache answered")               \
 	X(COUNTER, saved_list, "LIST requests a cache answered")               \
@@ -73,8 +78,10 @@
 	X(COUNTER, inode_asks, "inodes the kernel was asked to forget")        \
 	X(COUNTER, plain_entries, "entries listed without an inode to spare")  \
 	X(COUNTER, interrupted, "requests ended by a signal")                  \
+	X(GAUGE, commits_pending, "commits under way")                         \
 	X(GAUGE, store_limit, "requests that the store is asked at a time")    \
 	X(GAUGE, spool_bytes, "memory of listings that are being written")     \
+	X(GAUGE, listing_bytes, "memory of parts of listings that are held")   \
 	X(GAUGE, inodes, "inodes the kernel knows")                            \
 	X(GAUGE, inode_bytes, "memory that these inodes take")                 \
 	X(GAUGE, handles, "open files and directories")                        \

@@ -78,6 +78,9 @@ static int start(struct cache *c)
 	err = pool_new("ssd-write", WRITERS, &c->writers);
 	if (err < 0)
 		return err;
+	err = hot_new(&c->hot);
+	if (err < 0)
+		return err;
 	err = meta_new(&c->conf, c->ndisks > 0 ? c->disks[0] : NULL, &c->meta);
 	if (err == 0 && c->conf.prefetch && c->ndisks > 0)
 		err = prefetch_new(c, &c->prefetch);
@@ -101,6 +104,7 @@ int cache_new(const struct cache_conf *conf, struct cache **out,
 	lock_init(&c->watch_lock, RANK_LEAF);
 	event_init(&c->watch_wake);
 	memory_init(c);
+	load_init(c);
 	if (getrandom(&c->nonce, sizeof(c->nonce), 0) != sizeof(c->nonce))
 		c->nonce = (uint64_t)clock_ns() ^ (uint64_t)getpid();
 	c->buckets = calloc(OBJECT_BUCKETS, sizeof(*c->buckets));
@@ -152,6 +156,7 @@ void cache_free(struct cache *c)
 			object_trim_idle(c, false);
 	}
 	free(c->buckets);
+	hot_free(c->hot);
 	buffers_free(c->buffers);
 	for (size_t i = 0; i < c->ndisks; i++)
 		disk_close(c->disks[i]);
@@ -160,6 +165,7 @@ void cache_free(struct cache *c)
 	lock_fini(&c->closed_lock);
 	lock_fini(&c->table_lock);
 	lock_fini(&c->memory_lock);
+	load_fini(c);
 	free(c);
 }
 
@@ -206,6 +212,15 @@ size_t cache_disks(struct cache *c, struct cache_disk_status *out, size_t max)
 		};
 	}
 	return MIN(c->ndisks, max);
+}
+
+bool cache_is_on(struct cache *c, dev_t dev)
+{
+	bool all = c->ndisks > 0;
+
+	for (size_t i = 0; i < c->ndisks && all; i++)
+		all = disk_is_on(c->disks[i], dev);
+	return all;
 }
 
 void cache_scrub(struct cache *c)

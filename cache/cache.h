@@ -12,6 +12,7 @@
  *   listing.h  one directory's entries as a file, searched with pread
  *   meta.h     names to attributes: listings, HEADs, how fresh they are
  *   object.h   one version of one object: reads, fills, streams
+ *   hot.h      which objects are read most
  *
  * Everything cached is keyed by (store, key, version): nothing cached can be
  * stale, only absent.
@@ -109,6 +110,8 @@ struct cache_disk_status {
 };
 
 size_t cache_disks(struct cache *c, struct cache_disk_status *out, size_t max);
+/* Are all its disks the file system dev? */
+bool cache_is_on(struct cache *c, dev_t dev);
 /* Have all disks scrubbed now, see disk_scrub(). */
 void cache_scrub(struct cache *c);
 size_t cache_memory_used(struct cache *c);

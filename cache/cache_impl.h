@@ -29,10 +29,11 @@
 #include "cache/cache.h"
 #include "cache/disk.h"
 #include "cache/extent.h"
+#include "cache/hot.h"
 #include "cache/object.h"
 
 #define FILL_PAGES_MAX 128 /* 8 MiB: a part of a stream */
-#define SEGMENT_BYTES (UINT64_C(1) << 30)
+#define SEGMENT_BYTES OBJECT_SEGMENT
 #define STREAMS_PER_OBJECT 8
 #define OBJECT_BUCKETS 16384 /* a power of two */
 #define DISK_HEDGE_NS (250 * NSEC_PER_MSEC)
@@ -48,7 +49,8 @@ struct fill {
 	struct fill_waiter *waiter; /* told once when it has ended, or NULL */
 	/* All of a small object: verified, shown and written in one piece. */
 	bool whole;
-	bool ahead; /* of a stream whose reader is still to come */
+	bool ahead;       /* of a stream whose reader is still to come */
+	atomic_bool peer; /* what it got last came from a worker */
 
 	struct disk_pin pin; /* keeps its extent from eviction */
 
@@ -136,6 +138,8 @@ struct object {
 
 	atomic_uint refs; /* the table's one, users, fills, disk ops */
 
+	atomic_uint_fast64_t hot_bytes, hot_opens; /* hot.c was not yet told */
+
 	struct lock lock;
 	/* under lock */
 	struct fill *fills;
@@ -165,7 +169,8 @@ struct cache {
 	struct pool *readers;      /* read the SSD when that may block */
 	struct pool *writers;      /* write the SSD */
 	struct prefetch *prefetch; /* of data sets; NULL: off */
-	uint64_t nonce;            /* of this mount, for weak versions */
+	struct hot *hot;
+	uint64_t nonce; /* of this mount, for weak versions */
 
 	struct lock table_lock;
 	struct object **buckets;
@@ -186,6 +191,13 @@ struct cache {
 	struct fill *kept_oldest, *kept_newest;
 	size_t kept;
 
+	/* load.c: turns at the store, which readers come before */
+	struct lock turns_lock;
+	struct event turn;         /* one was given back */
+	unsigned turns;            /* under turns_lock; parts being loaded */
+	atomic_uint asking;        /* fetches that are no load's */
+	atomic_int_fast64_t asked; /* when the last of them ended */
+
 	/* watch.c */
 	pthread_t watcher;
 	bool watching; /* the thread was started */
@@ -193,6 +205,7 @@ struct cache {
 	struct event watch_wake;
 	bool watch_stop;
 	atomic_int pending;        /* requests waiting for disk or store */
+	atomic_bool watch_ticks;   /* it looks soon, and need not be woken */
 	atomic_uint inline_writes; /* fetchers that write the SSD now */
 	unsigned fetchers_max;
 	atomic_bool disk_stalled; /* a read has been out for DISK_HEDGE_NS */
@@ -319,6 +332,12 @@ bool memory_take_kept(struct cache *c, struct fill *f);
 /* May its pages go? Taken out of its object then, for fill_free(). */
 bool fill_evict(struct fill *f);
 void fill_free(struct cache *c, struct fill *f);
+
+/* load.c */
+void load_init(struct cache *c);
+void load_fini(struct cache *c);
+/* A fetch begins or has ended that is not a load's: n 1 or -1. */
+void load_reader(struct cache *c, int n);
 
 /* stream.c */
 /* What to do ahead of a stream; 0 bytes: nothing. */

@@ -294,17 +294,23 @@ int disk_open_file(struct disk *d, const struct disk_id *id, const char *suffix,
 	return disk_open_stat(d, id, suffix, flags, fd, &st);
 }
 
+static void tmp_name(struct disk *d, char name[static DISK_TMP_MAX])
+{
+	uint64_t n =
+	    atomic_fetch_add_explicit(&d->names, 1, memory_order_relaxed);
+
+	snprintf(name, DISK_TMP_MAX, "%016jx-%jx", (uintmax_t)d->token,
+		 (uintmax_t)n);
+}
+
 int disk_tmp(struct disk *d, char name[static DISK_TMP_MAX], int *fd)
 {
 	if (disk_state(d) == DISK_OFF)
 		return -EIO;
 	for (int tries = 0; tries < 8; tries++) {
-		uint64_t n = atomic_fetch_add_explicit(&d->names, 1,
-						       memory_order_relaxed);
 		int r;
 
-		snprintf(name, DISK_TMP_MAX, "%016jx-%jx", (uintmax_t)d->token,
-			 (uintmax_t)n);
+		tmp_name(d, name);
 		*fd = openat(d->tmp, name,
 			     O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 			     0600);
@@ -320,6 +326,24 @@ int disk_tmp(struct disk *d, char name[static DISK_TMP_MAX], int *fd)
 		return r;
 	}
 	return -EEXIST;
+}
+
+int disk_tmp_link(struct disk *d, int dirfd, const char *name,
+		  char tmp[static DISK_TMP_MAX], int *fd)
+{
+	int r;
+
+	if (disk_state(d) == DISK_OFF)
+		return -EIO;
+	tmp_name(d, tmp);
+	if (linkat(dirfd, name, d->tmp, tmp, 0) < 0)
+		return -errno;
+	*fd = openat(d->tmp, tmp, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (*fd >= 0)
+		return 0;
+	r = -errno;
+	disk_tmp_drop(d, tmp);
+	return r;
 }
 
 void disk_tmp_drop(struct disk *d, const char *name)
@@ -462,6 +486,23 @@ int disk_note(struct disk *d, const char *name, int *out)
 	return r;
 }
 
+int disk_note_look(struct disk *d, const char *name, int *out)
+{
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
+
+	if (disk_state(d) == DISK_OFF)
+		return -EIO;
+	fd = openat(d->root, name,
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != d->uid)
+		return -EPERM;
+	*out = take_fd(&fd);
+	return 0;
+}
+
 int disk_lock_shard(struct disk *d, const struct disk_id *id)
 {
 	int r = -ENOENT;
@@ -512,6 +553,13 @@ void disk_bad_page(struct disk *d)
 {
 	stat_inc(STAT_bad_pages);
 	atomic_fetch_add_explicit(&d->bad_pages, 1, memory_order_relaxed);
+}
+
+bool disk_is_on(const struct disk *d, dev_t dev)
+{
+	struct stat st;
+
+	return fstat(d->root, &st) == 0 && st.st_dev == dev;
 }
 
 const char *disk_dir(const struct disk *d)

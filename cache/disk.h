@@ -86,6 +86,7 @@ void disk_close(struct disk *d); /* NULL is allowed */
  */
 int disk_look(const char *dir, int *fd, char why[static 256]);
 
+bool disk_is_on(const struct disk *d, dev_t dev); /* that file system */
 const char *disk_dir(const struct disk *d);
 uint64_t disk_limit(const struct disk *d);
 uint64_t disk_extent_limit(const struct disk *d); /* larger objects are cut */
@@ -150,6 +151,12 @@ int disk_open_file(struct disk *d, const struct disk_id *id, const char *suffix,
  */
 #define DISK_TMP_MAX 48
 int disk_tmp(struct disk *d, char name[static DISK_TMP_MAX], int *fd);
+/*
+ * The same for a file that is there: one more name of the file `name` in
+ * dirfd. -EXDEV: it is on another file system.
+ */
+int disk_tmp_link(struct disk *d, int dirfd, const char *name,
+		  char tmp[static DISK_TMP_MAX], int *fd);
 void disk_tmp_drop(struct disk *d, const char *name);
 
 /*
@@ -167,6 +174,8 @@ int disk_unlink(struct disk *d, const struct disk_id *id, const char *suffix);
  * is closed.
  */
 int disk_note(struct disk *d, const char *name, int *fd);
+/* The same to read only, not made (-ENOENT) nor locked: it may be torn. */
+int disk_note_look(struct disk *d, const char *name, int *fd);
 
 /*
  * Serialise the making and removing of files in id's shard between threads

@@ -2,10 +2,9 @@
 /*
  * disk_open.c - a cache directory is checked, made, opened and closed
  *
- * The directory is judged through its descriptor, so that nobody can swap it
- * between the check and the use. It is only ever ours when it was empty or
- * when `format` in it says so: the cache removes files below v1/ and tmp/,
- * and must not do that in somebody's home because of a mistyped option.
+ * It is only ever ours (own_dir.h) when it was empty or when `format` in it
+ * says so: the cache removes files below v1/ and tmp/, and must not do that in
+ * somebody's home because of a mistyped option.
  */
 #include "cache/disk_impl.h"
 
@@ -23,9 +22,11 @@
 
 #include "base/log.h"
 #include "cache/extent.h"
+#include "cache/own_dir.h"
 
 #define FORMAT_VERSION 1
 #define WHY 256
+#define OPTION "cache-dir"
 
 static int refuse(char why[static WHY], int err, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
@@ -38,100 +39,6 @@ static int refuse(char why[static WHY], int err, const char *fmt, ...)
 	vsnprintf(why, WHY, fmt, ap);
 	va_end(ap);
 	return err;
-}
-
-/* mkdir -p; what is missing on the way is made 0755, the last one 0700. */
-static int make_path(const char *dir)
-{
-	AUTO_FREE char *path = strdup(dir);
-
-	if (path == NULL)
-		return -ENOMEM;
-	for (char *p = path + 1; *p != '\0'; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(path, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	return 0;
-}
-
-static int check_owner(const struct disk *d, int fd, const char *path,
-		       char why[static WHY])
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return refuse(why, -errno, "%s: %s", path, strerror(errno));
-	if (st.st_uid != d->uid)
-		return refuse(why, -EPERM,
-			      "%s belongs to user %u: chown it to user %u, or "
-			      "name another cache-dir",
-			      path, (unsigned)st.st_uid, (unsigned)d->uid);
-	if (st.st_mode & S_ISVTX)
-		return refuse(why, -EPERM,
-			      "%s is shared by others: name a cache-dir of its "
-			      "own, like %s/tarn",
-			      path, path);
-	if (st.st_mode & 022)
-		return refuse(why, -EPERM,
-			      "%s may be written by others: run chmod 700 on "
-			      "it, or name another cache-dir",
-			      path);
-	return 0;
-}
-
-/* -ENOENT when it is absent: why is not set then. */
-static int open_there(const struct disk *d, int *out, char why[static WHY])
-{
-	AUTO_CLOSE int fd =
-	    open(d->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-	int r;
-
-	if (fd < 0 && errno == ENOENT)
-		return -ENOENT;
-	if (fd < 0) {
-		r = -errno;
-		if ((r == -ELOOP || r == -ENOTDIR) && lstat(d->dir, &st) == 0 &&
-		    S_ISLNK(st.st_mode))
-			return refuse(why, -EPERM,
-				      "%s is a symlink: name the directory "
-				      "that it points to as cache-dir",
-				      d->dir);
-		if (r == -ENOTDIR)
-			return refuse(why, r,
-				      "%s is not a directory: name another "
-				      "cache-dir",
-				      d->dir);
-		return refuse(why, r, "cannot open %s: %s", d->dir,
-			      strerror(-r));
-	}
-	r = check_owner(d, fd, d->dir, why);
-	if (r < 0)
-		return r;
-	*out = take_fd(&fd);
-	return 0;
-}
-
-static int open_root(const struct disk *d, int *out, char why[static WHY])
-{
-	int r = open_there(d, out, why);
-
-	if (r != -ENOENT)
-		return r;
-	r = make_path(d->dir);
-	if (r < 0)
-		return refuse(why, r, "cannot make %s: %s", d->dir,
-			      strerror(-r));
-	r = open_there(d, out, why);
-	if (r == -ENOENT)
-		refuse(why, r, "cannot open %s: %s", d->dir, strerror(-r));
-	return r;
 }
 
 struct format {
@@ -341,7 +248,7 @@ static int open_part(struct disk *d, int root, const char *name, int *out,
 	if (fd < 0)
 		return refuse(why, fd, "cannot open %s: %s", path,
 			      strerror(-fd));
-	r = check_owner(d, fd, path, why);
+	r = own_dir_check(fd, path, OPTION, d->uid, why);
 	if (r == 0)
 		*out = take_fd(&fd);
 	return r;
@@ -407,7 +314,7 @@ int disk_attach(struct disk *d, char why[static WHY])
 	AUTO_CLOSE int root = -1;
 	AUTO_CLOSE int v1 = -1;
 	AUTO_CLOSE int tmp = -1;
-	int r = open_root(d, &root, why);
+	int r = own_dir_make(d->dir, OPTION, d->uid, &root, why);
 
 	if (r == 0)
 		r = format_settle(d, root, why);
@@ -476,29 +383,9 @@ static int attach_or_begin_off(struct disk *d, char why[static WHY])
 		   : refuse(why, -errno, "no descriptor left for %s", d->dir);
 }
 
-static char *absolute(const char *dir)
-{
-	AUTO_FREE char *cwd = NULL;
-	char *path = NULL;
-	size_t n;
-
-	if (dir[0] == '/') {
-		path = strdup(dir);
-	} else {
-		cwd = getcwd(NULL, 0);
-		if (cwd == NULL || asprintf(&path, "%s/%s", cwd, dir) < 0)
-			return NULL;
-	}
-	/* A slash at the end would follow a symlink. */
-	n = path == NULL ? 0 : strlen(path);
-	while (n > 1 && path[n - 1] == '/')
-		path[--n] = '\0';
-	return path;
-}
-
 int disk_look(const char *dir, int *out, char why[static WHY])
 {
-	AUTO_FREE char *path = absolute(dir);
+	AUTO_FREE char *path = own_dir_absolute(dir);
 	struct disk d = { .dir = path, .uid = geteuid() };
 	AUTO_CLOSE int fd = -1;
 	char other[NAME_MAX + 1];
@@ -507,7 +394,7 @@ int disk_look(const char *dir, int *out, char why[static WHY])
 
 	if (path == NULL)
 		return refuse(why, -ENOMEM, "out of memory");
-	r = open_there(&d, &fd, why);
+	r = own_dir_open(path, OPTION, d.uid, &fd, why);
 	if (r < 0)
 		return r;
 	r = format_read(fd, &f);
@@ -558,7 +445,7 @@ int disk_open(const struct disk_conf *conf, struct disk **out,
 	    conf->probe_every > 0 ? conf->probe_every : 10 * NSEC_PER_SEC;
 	lock_init(&d->lock, RANK_DISK);
 	event_init(&d->kicked);
-	d->dir = absolute(conf->dir);
+	d->dir = own_dir_absolute(conf->dir);
 	d->conf.dir = d->dir;
 	if (d->dir == NULL)
 		r = refuse(why, -ENOMEM, "out of memory");

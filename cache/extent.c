@@ -117,13 +117,17 @@ struct disk *extent_disk(const struct extent *e)
 	return e->disk;
 }
 
-uint64_t extent_word(uint64_t seed, uint64_t page, const void *bytes, size_t n)
+uint64_t extent_word_of(uint64_t seed, uint64_t page, uint64_t xxh3)
 {
 	/* 2^64 over the golden ratio spreads page numbers over the seed. */
-	uint64_t h = XXH3_64bits_withSeed(
-	    bytes, n, seed + page * UINT64_C(0x9e3779b97f4a7c15));
+	uint64_t h = xxh3 ^ (seed + page * UINT64_C(0x9e3779b97f4a7c15));
 
 	return h != 0 ? h : 1;
+}
+
+uint64_t extent_word(uint64_t seed, uint64_t page, const void *bytes, size_t n)
+{
+	return extent_word_of(seed, page, XXH3_64bits(bytes, n));
 }
 
 uint64_t extent_page_hash(const struct disk_id *id, uint64_t page,

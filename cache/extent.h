@@ -22,7 +22,7 @@
  *     or zeros), u32 and i64: the data's mtime then (ns, s), u64 XXH3 of
  *     the header so far, padding to 128 bytes
  *     then one u64 a page: XXH3-64 of its bytes (the last page's: of what
- *     there is) seeded with the id's first 8 bytes and the page number
+ *     there is), mixed with the id's first 8 bytes and the page number
  *     (swapped pages and swapped files do not match), 0 = absent, a real 0
  *     stored as 1. So presence and integrity are the same word.
  * Order of a write: data, then its words. The map is unlinked first. A map
@@ -68,6 +68,18 @@ int extent_create(struct disk *d, const struct disk_id *id, uint64_t length,
 int extent_write_small(struct disk *d, const struct disk_id *id,
 		       uint64_t length, void *const *pages,
 		       struct extent **out);
+
+/*
+ * Make a large extent of the file `name` in dirfd, whose bytes are just its
+ * own: they are not copied, the file gets one more name. sums has those of all
+ * its pages; they count as verified. Nobody may write to the file from then on.
+ * -EXDEV: the disk is another file system; -EEXIST: the extent is there;
+ * -ENODATA: the file or its sums are not all of it.
+ */
+struct sums;
+int extent_take(struct disk *d, const struct disk_id *id, uint64_t length,
+		int dirfd, const char *name, const struct sums *sums,
+		struct extent **out);
 
 /* A reference more, and one less: the last one given back closes it. */
 struct extent *extent_ref(struct extent *e);
@@ -122,11 +134,13 @@ int extent_words(struct extent *e, uint64_t page, size_t n, uint64_t *seed,
 bool extent_pages_trusted(struct extent *e, uint64_t page, uint64_t n);
 
 /*
- * XXH3-64 of a page's bytes, made with a seed and the page's number so that
+ * XXH3-64 of a page's bytes, with a seed and the page's number mixed in so that
  * pages that were swapped do not match; never 0. In an extent the seed is the
- * id's first 8 bytes.
+ * id's first 8 bytes. The seed is not XXH3's own: so the word follows from a
+ * hash that was made before anybody knew what the bytes would be called.
  */
 uint64_t extent_word(uint64_t seed, uint64_t page, const void *bytes, size_t n);
+uint64_t extent_word_of(uint64_t seed, uint64_t page, uint64_t xxh3);
 
 /* Bytes present, by the map (small: all). */
 int extent_bytes(struct extent *e, uint64_t *bytes);
@@ -148,7 +162,8 @@ bool extent_trusted(struct extent *e);
 int extent_verify(struct extent *e, size_t max);
 
 /*
- * Check what the disk itself holds, verified before or not, past the page
+ * Check what the disk itself holds of pages [page, page+n) (cut at the end; a
+ * small extent is checked whole), verified before or not, past the page
  * cache where the file system lets that be (O_DIRECT; what is in the page
  * cache stays there, and its age does not change). Bad pages are dropped,
  * *bad counts them, and extent_trusted() is false from then on in all
@@ -156,8 +171,9 @@ int extent_verify(struct extent *e, size_t max);
  * once a MiB with the bytes just read; false ends the check. 0, -ECANCELED,
  * or another -errno.
  */
-int extent_check(struct extent *e, bool (*step)(void *arg, uint64_t bytes),
-		 void *arg, uint64_t *bad);
+int extent_check(struct extent *e, uint64_t page, uint64_t n,
+		 bool (*step)(void *arg, uint64_t bytes), void *arg,
+		 uint64_t *bad);
 
 /* Remove from the disk; open descriptors go on. */
 void extent_remove(struct extent *e);

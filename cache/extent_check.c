@@ -160,14 +160,14 @@ static int check_run(struct check *c, uint64_t page, size_t n,
 	return 0;
 }
 
-static int check_large(struct check *c, bool (*step)(void *arg, uint64_t bytes),
-		       void *arg)
+static int check_large(struct check *c, uint64_t page, uint64_t end,
+		       bool (*step)(void *arg, uint64_t bytes), void *arg)
 {
-	uint64_t words[PAGES_AT_ONCE], page = 0, read;
+	uint64_t words[PAGES_AT_ONCE], read;
 	struct extent *e = c->e;
 
-	while (page < e->pages && !atomic_load(&e->broken)) {
-		size_t n = (size_t)MIN(e->pages - page, PAGES_AT_ONCE);
+	while (page < end && !atomic_load(&e->broken)) {
+		size_t n = (size_t)MIN(end - page, PAGES_AT_ONCE);
 		int r = disk_state(e->disk) == DISK_OFF
 			    ? -EIO
 			    : map_words(e, page, n, words, false);
@@ -213,8 +213,9 @@ static void keep_verdict(struct extent *e)
 	(void)futimens(e->map, times);
 }
 
-int extent_check(struct extent *e, bool (*step)(void *arg, uint64_t bytes),
-		 void *arg, uint64_t *bad)
+int extent_check(struct extent *e, uint64_t page, uint64_t n,
+		 bool (*step)(void *arg, uint64_t bytes), void *arg,
+		 uint64_t *bad)
 {
 	struct check c = { .e = e, .stamp = extent_stamp(e) };
 	size_t room = (size_t)MIN(e->length + BLOCK, MIB(1));
@@ -238,7 +239,9 @@ int extent_check(struct extent *e, bool (*step)(void *arg, uint64_t bytes),
 		if (r == 0 && !step(arg, e->length))
 			r = -ECANCELED;
 	} else {
-		r = check_large(&c, step, arg);
+		page = MIN(page, e->pages);
+		r = check_large(&c, page, page + MIN(n, e->pages - page), step,
+				arg);
 		if (r == 0)
 			keep_verdict(e);
 	}

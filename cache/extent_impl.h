@@ -5,6 +5,7 @@
  *   extent.c        open, make, remove; what is remembered as verified
  *   extent_small.c  whole files with a record
  *   map.c           large ones: the map's header and words, reads, writes
+ *   extent_take.c   large ones made of a file that was written elsewhere
  *   extent_check.c  what the disk itself holds, for the scrub
  *
  * What is remembered: a bit a page, set when this process wrote the page or
@@ -34,7 +35,7 @@
 #define EXTENT_MAGIC_SMALL 0x736e7274 /* "trns" */
 #define EXTENT_MAGIC_LARGE 0x6c6e7274 /* "trnl" */
 #define EXTENT_MAGIC_MAP 0x6d6e7274   /* "trnm" */
-#define EXTENT_FORMAT 1
+#define EXTENT_FORMAT 2
 #define EXTENT_ATTR "user.tarn"
 #define SMALL_RECORD 44
 #define LARGE_RECORD 52
@@ -149,6 +150,23 @@ int map_verify(struct extent *e, size_t max);
 /* n words from page on; 0 = absent. */
 int map_words(struct extent *e, uint64_t page, size_t n, uint64_t *words,
 	      bool nowait);
+/* Store n words from page on. */
+int map_put_words(struct extent *e, uint64_t page, size_t n,
+		  const uint8_t *words);
+/*
+ * For those who make pairs, under the lock of the shard. What is there; or
+ * -ENOENT, and what was broken is removed.
+ */
+int map_open_or_clean(struct disk *d, const struct disk_id *id, uint64_t length,
+		      struct extent **out);
+/* Fill in both files under their names in tmp/, but for the words. */
+int map_make_pair(struct extent *e);
+/*
+ * Give both files their names, the map first; or drop them, also when r, what
+ * came before, is an error already.
+ */
+int map_publish(struct disk *d, const struct disk_id *id, const char *map_name,
+		const char *data_name, int r);
 /* Nobody is to be served this page again, nor handed the file. */
 void map_drop_page(struct extent *e, uint64_t page);
 /* Every page was found right: the header is to say so. */

@@ -579,6 +579,13 @@ static void drop_held(struct fill *f)
 		buffers_put(b, take_ptr(f->page));
 }
 
+static void fill_source(void *arg, bool worker)
+{
+	struct fill *f = arg;
+
+	atomic_store(&f->peer, worker);
+}
+
 /* The store's checksum says that all of it is wrong. */
 static int fill_again(void *arg)
 {
@@ -716,13 +723,19 @@ static void fetch_run(struct job *job)
 	struct ufs_sink sink = { .arg = f,
 				 .head = fill_head,
 				 .data = fill_data,
-				 .again = f->whole ? fill_again : NULL };
+				 .again = f->whole ? fill_again : NULL,
+				 .source = fill_source };
+	struct cache *c = o->cache;
+	bool load;
 	int err;
 
 	lock_take(&o->lock);
 	f->state = FILL_FETCHING;
 	f->started = clock_ns();
+	load = f->background && f->waiter != NULL;
 	lock_drop(&o->lock);
+	if (!load)
+		load_reader(c, 1);
 	err = cancelled(&f->cancel) ? -ECANCELED : 0;
 	if (err == 0)
 		err = u->ops->get(u, (struct str){ o->key, o->key_len },
@@ -730,6 +743,8 @@ static void fetch_run(struct job *job)
 				  fill_bytes(f), &sink, &f->cancel);
 	if (err == 0 && f->got != fill_bytes(f))
 		err = -EIO;
+	if (!load)
+		load_reader(c, -1);
 	if (err == 0)
 		fetch_done(f);
 	else
@@ -916,11 +931,18 @@ int fill_background(struct object *o, uint64_t first, unsigned n,
 	struct plan plan = { .pages = 0 };
 	int err;
 
+	/* All of a small one, as it is cached. */
+	if (whole_pages(o) > 0) {
+		first = 0;
+		n = (unsigned)whole_pages(o);
+	}
 	if (!memory_reserve_ahead(c, n))
 		return -ENOMEM;
 	lock_take(&o->lock);
 	err = o->generation != generation ? -EBUSY : 0;
-	if (err == 0)
+	if (err == 0 && whole_pages(o) > 0 && o->fills != NULL)
+		plan.covered = true;
+	else if (err == 0)
 		err = plan_locked(o, first, n, NULL, &plan);
 	if (err == 0 && w != NULL && (plan.covered || plan.pages != n)) {
 		/* A loader wants to hear of each page: it asks again. */

@@ -42,6 +42,8 @@ struct listing_entry {
 /* disk NULL: in memory. taken: clock_ns() before the first LIST was sent. */
 int listing_writer_new(struct disk *d, const struct disk_id *id, int64_t taken,
 		       struct listing_writer **out);
+/* It turned out to be older. */
+void listing_writer_date(struct listing_writer *w, int64_t taken);
 
 /*
  * Names may arrive out of order or twice (some stores do): the writer sorts
@@ -66,6 +68,12 @@ uint64_t listing_entries(const struct listing *l);
 
 /* Is the directory's own marker there (also when it carries no data)? */
 bool listing_marker(const struct listing *l);
+
+/*
+ * What the store said of a marker without data. False: the listing does not
+ * tell, since there is none, or it has an odd version.
+ */
+bool listing_marker_stat(const struct listing *l, struct ufs_stat *st);
 
 /*
  * Was a block or the index found bad? Then it is gone from the disk too, and

@@ -18,6 +18,7 @@
 #define TAKEN_AT 56
 #define BOOT_AT 64
 #define INDEX_HASH_AT 100
+#define MARKER_TIME_AT 108
 #define HASH_AT 120 /* of the header up to here */
 
 void header_encode(const struct listing_header *h,
@@ -34,6 +35,7 @@ void header_encode(const struct listing_header *h,
 	put_le64(out + TAKEN_AT, (uint64_t)h->taken);
 	memcpy(out + BOOT_AT, clock_boot_id(), BOOT_ID_LEN);
 	put_le64(out + INDEX_HASH_AT, h->index_hash);
+	put_le64(out + MARKER_TIME_AT, (uint64_t)h->marker_time);
 	put_le64(out + HASH_AT, XXH3_64bits(out, HASH_AT));
 }
 
@@ -51,6 +53,7 @@ int header_decode(const uint8_t in[static LISTING_HEADER],
 	h->index = get_le64(in + INDEX_AT);
 	h->taken = (int64_t)get_le64(in + TAKEN_AT);
 	h->index_hash = get_le64(in + INDEX_HASH_AT);
+	h->marker_time = (int64_t)get_le64(in + MARKER_TIME_AT);
 	if (memcmp(in + BOOT_AT, clock_boot_id(), BOOT_ID_LEN) != 0)
 		h->taken = INT64_MIN;
 	return h->flags & LISTING_COMPLETE ? 0 : -ENOENT;

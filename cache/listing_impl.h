@@ -33,6 +33,9 @@
 /* Header flags. */
 #define LISTING_COMPLETE (1u << 0)
 #define LISTING_MARKER (1u << 1) /* the directory's own marker is there */
+/* It is empty, its version is that of nothing, and its time is known. */
+#define LISTING_MARKER_PLAIN (1u << 2)
+#define LISTING_PLAIN_VERSION "d41d8cd98f00b204e9800998ecf8427e" /* MD5 */
 
 /* Entry flags and where they stand. */
 #define ENTRY_DIR (1u << 0)
@@ -97,6 +100,7 @@ struct listing_header {
 	uint64_t index;
 	int64_t taken; /* INT64_MIN when read in another boot */
 	uint64_t index_hash;
+	int64_t marker_time; /* with LISTING_MARKER_PLAIN: its mtime */
 };
 
 void header_encode(const struct listing_header *h,

@@ -33,7 +33,8 @@ struct listing_writer {
 	struct disk *disk;
 	struct disk_id id;
 	int64_t taken;
-	bool marker;
+	bool marker, marker_plain;
+	int64_t marker_time;
 	struct spool data;  /* header and blocks */
 	struct spool index; /* rows */
 	uint64_t entries, blocks;
@@ -75,6 +76,11 @@ int listing_writer_new(struct disk *d, const struct disk_id *id, int64_t taken,
 	}
 	*out = w;
 	return 0;
+}
+
+void listing_writer_date(struct listing_writer *w, int64_t taken)
+{
+	w->taken = taken;
 }
 
 void listing_writer_drop(struct listing_writer *w)
@@ -243,6 +249,11 @@ int listing_writer_add(struct listing_writer *w, struct str name,
 	if (name.n == 0) {
 		name = STR_EMPTY;
 		w->marker = true;
+		w->marker_time = e->st.mtime;
+		w->marker_plain =
+		    e->st.size == 0 && e->st.flags == 0 &&
+		    e->st.storage_class[0] == '\0' &&
+		    strcmp(e->st.version, LISTING_PLAIN_VERSION) == 0;
 		if (e->st.size == 0)
 			return 0;
 	}
@@ -287,8 +298,10 @@ static int finish_sorted(struct listing_writer *w, struct listing **out)
 {
 	struct listing_header h = {
 		.id = w->id,
-		.flags = LISTING_COMPLETE | (w->marker ? LISTING_MARKER : 0),
+		.flags = LISTING_COMPLETE | (w->marker ? LISTING_MARKER : 0) |
+			 (w->marker_plain ? LISTING_MARKER_PLAIN : 0),
 		.taken = w->taken,
+		.marker_time = w->marker_plain ? w->marker_time : 0,
 	};
 	uint8_t header[LISTING_HEADER];
 	AUTO_CLOSE int fd = -1;
@@ -321,6 +334,8 @@ static int finish_unsorted(struct listing_writer *w, struct listing **out)
 	if (r < 0)
 		return r;
 	sorted->marker = w->marker;
+	sorted->marker_plain = w->marker_plain;
+	sorted->marker_time = w->marker_time;
 	r = sorter_merge(w->sorter, put_entry, sorted);
 	if (r == 0)
 		r = finish_sorted(sorted, out);

@@ -175,8 +175,8 @@ static int open_pair(struct disk *d, const struct disk_id *id, uint64_t length,
 	return 0;
 }
 
-static int open_or_clean_locked(struct disk *d, const struct disk_id *id,
-				uint64_t length, struct extent **out)
+int map_open_or_clean(struct disk *d, const struct disk_id *id, uint64_t length,
+		      struct extent **out)
 {
 	int r = open_pair(d, id, length, out);
 
@@ -200,18 +200,19 @@ int map_open(struct disk *d, const struct disk_id *id, uint64_t length,
 		lock = disk_lock_shard(d, id);
 		if (lock < 0)
 			return -ENOENT;
-		r = open_or_clean_locked(d, id, length, out);
+		r = map_open_or_clean(d, id, length, out);
 	}
 	if (r < 0)
 		disk_failed(d, r, "open");
 	return r;
 }
 
-/* Fill in both files under their names in tmp/. */
-static int make_pair(const struct extent *e)
+int map_make_pair(struct extent *e)
 {
 	uint8_t h[MAP_HEADER], attr[LARGE_RECORD];
 
+	if (getrandom(e->nonce, NONCE_LEN, 0) != NONCE_LEN)
+		return -EIO;
 	header_make(h, e, NULL);
 	attr_make(attr, &e->id, e->length, e->nonce);
 	if (ftruncate(e->file.fd, (off_t)e->length) < 0 ||
@@ -223,6 +224,20 @@ static int make_pair(const struct extent *e)
 	    fsetxattr(e->file.fd, EXTENT_ATTR, attr, sizeof(attr), 0) < 0)
 		return -errno;
 	return 0;
+}
+
+int map_publish(struct disk *d, const struct disk_id *id, const char *map_name,
+		const char *data_name, int r)
+{
+	if (r == 0)
+		r = disk_publish(d, map_name, id, ".map", true);
+	if (r == 0)
+		r = disk_publish(d, data_name, id, "", true);
+	if (r < 0) {
+		disk_tmp_drop(d, map_name);
+		disk_tmp_drop(d, data_name);
+	}
+	return r;
 }
 
 static int create_locked(struct disk *d, const struct disk_id *id,
@@ -248,19 +263,12 @@ static int create_locked(struct disk *d, const struct disk_id *id,
 	if (r == 0)
 		r = extent_new(d, id, length, take_fd(&fd), take_fd(&map), &st,
 			       &e);
-	if (r == 0 && getrandom(e->nonce, NONCE_LEN, 0) != NONCE_LEN)
-		r = -EIO;
 	if (r == 0)
-		r = make_pair(e);
+		r = map_make_pair(e);
 	if (r < 0)
 		disk_failed(d, r, "make an extent");
-	if (r == 0)
-		r = disk_publish(d, map_name, id, ".map", true);
-	if (r == 0)
-		r = disk_publish(d, data_name, id, "", true);
+	r = map_publish(d, id, map_name, data_name, r);
 	if (r < 0) {
-		disk_tmp_drop(d, map_name);
-		disk_tmp_drop(d, data_name);
 		extent_close(e);
 		return r;
 	}
@@ -280,7 +288,7 @@ int map_create(struct disk *d, const struct disk_id *id, uint64_t length,
 	lock = disk_lock_shard(d, id);
 	if (lock < 0)
 		return lock;
-	r = open_or_clean_locked(d, id, length, out);
+	r = map_open_or_clean(d, id, length, out);
 	return r == -ENOENT ? create_locked(d, id, length, out) : r;
 }
 
@@ -307,6 +315,16 @@ void map_say_verified(struct extent *e)
 		header_write(e, &mtime);
 }
 
+int map_put_words(struct extent *e, uint64_t page, size_t n,
+		  const uint8_t *words)
+{
+	ssize_t w = pwrite(e->map, words, n * 8, (off_t)word_at(page));
+
+	if (w == (ssize_t)(n * 8))
+		return 0;
+	return w < 0 ? -errno : -ENOSPC;
+}
+
 int map_write(struct extent *e, uint64_t page, size_t n, void *const *pages)
 {
 	uint64_t first = page;
@@ -324,13 +342,8 @@ int map_write(struct extent *e, uint64_t page, size_t n, void *const *pages)
 						extent_span(e, page + i, 1)),
 			       8);
 		r = extent_pwrite_pages(e, page, run, pages);
-		if (r == 0) {
-			ssize_t w = pwrite(e->map, words, run * 8,
-					   (off_t)word_at(page));
-
-			if (w != (ssize_t)(run * 8))
-				r = w < 0 ? -errno : -ENOSPC;
-		}
+		if (r == 0)
+			r = map_put_words(e, page, run, words);
 		page += run;
 		pages += run;
 		left -= run;

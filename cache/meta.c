@@ -3,16 +3,18 @@
  * meta.c - from names to attributes, and how fresh they are
  *
  * What is asked is answered, in this order, from what was asked before of just
- * this name, from the directory's listing in memory, from its listing on the
- * disk, and by the store: with a listing of the whole directory where that is
- * the cheaper way to answer what comes next, else with a HEAD and a LIST of one
- * entry.
+ * this name, or made by this mount (meta_made.c), from the directory's listing
+ * in memory, from its listing on the disk, and by the store: with a listing of
+ * the whole directory where that is the cheaper way to answer what comes next,
+ * else with a HEAD and a LIST of one entry.
  */
 #include "cache/meta_impl.h"
 
 #include <errno.h>
 
 #include "base/stats.h"
+
+#define TRIES 3 /* where what is asked for is forgotten meanwhile */
 
 struct disk_id meta_listing_id(const struct meta *m, struct str dirkey)
 {
@@ -54,6 +56,7 @@ int meta_new(const struct cache_conf *conf, struct disk *disk,
 	}
 	/* Long listings must leave threads to lookups. */
 	pool_set_background_max(m->pool, MAX(1, threads - threads / 4));
+	m->made_floor = m->owed = INT64_MIN;
 	lock_init(&m->lock, RANK_META);
 	gate_init(&m->gate);
 	rules_load(m);
@@ -67,6 +70,7 @@ void meta_free(struct meta *m)
 		return;
 	/* Nobody waits any more, so whatever still flies is cancelled. */
 	pool_stop(m->pool);
+	made_fini(m);
 	lock_take(&m->lock);
 	table_free_locked(m);
 	pages_free_locked(m);
@@ -97,10 +101,16 @@ int64_t meta_listing_until(struct meta *m, struct str dirkey,
 			   const struct listing *l)
 {
 	int64_t taken = listing_taken(l);
+	const struct dir *d;
 	bool forbidden;
 
 	lock_take(&m->lock);
-	forbidden = rules_forbid_locked(m, dirkey, taken);
+	d = dir_find_locked(m, dirkey);
+	if (d != NULL && d->listing == l)
+		forbidden = dir_current(d) < made_at_locked(m, dirkey);
+	else
+		forbidden = taken < made_at_locked(m, dirkey);
+	forbidden = forbidden || rules_forbid_locked(m, dirkey, taken);
 	lock_drop(&m->lock);
 	return forbidden ? 0 : meta_until(m, taken);
 }
@@ -119,29 +129,20 @@ static bool believed(const struct meta *m, int64_t taken)
 	}
 }
 
-static struct listing *usable_locked(struct meta *m, struct dir *d)
-    TSA(requires_capability(m->lock))
+/*
+ * A reference to a listing in memory that is fresh enough, or NULL. whole: all
+ * of it counts, also what this mount changed.
+ */
+static struct listing *held_locked(struct meta *m, struct str dirkey,
+				   bool whole) TSA(requires_capability(m->lock))
 {
-	if (d == NULL || d->listing == NULL || listing_is_bad(d->listing) ||
-	    rules_forbid_locked(m, (struct str){ d->key, d->n },
-				listing_taken(d->listing)))
+	const struct dir *d = dir_find_locked(m, dirkey);
+	struct listing *l = dir_usable_locked(m, d);
+
+	if (l == NULL || !believed(m, listing_taken(l)) ||
+	    (whole && dir_current(d) < made_at_locked(m, dirkey)))
 		return NULL;
-	return d->listing;
-}
-
-/* A reference to a listing in memory that is fresh enough, or NULL. */
-static struct listing *held(struct meta *m, struct str dirkey)
-{
-	struct listing *l;
-
-	lock_take(&m->lock);
-	l = usable_locked(m, dir_find_locked(m, dirkey));
-	if (l != NULL && believed(m, listing_taken(l)))
-		listing_ref(l);
-	else
-		l = NULL;
-	lock_drop(&m->lock);
-	return l;
+	return listing_ref(l);
 }
 
 /*
@@ -158,7 +159,8 @@ static bool load(struct meta *m, struct str dirkey)
 	struct dir *d;
 	int r;
 
-	if (m->disk == NULL || m->consistency == CONSISTENCY_STRICT)
+	if (m->disk == NULL || m->consistency == CONSISTENCY_STRICT ||
+	    !made_noted(m))
 		return false;
 	lock_take(&m->lock);
 	d = dir_get_locked(m, dirkey, &drops);
@@ -174,13 +176,17 @@ static bool load(struct meta *m, struct str dirkey)
 	if (!gate_enter(&m->gate))
 		return false;
 	r = listing_open(m->disk, &id, &l);
+	if (r == 0 && rules_forbid_saved(m, dirkey, listing_taken(l))) {
+		listing_unref(l);
+		r = -ENOENT;
+	}
 	gate_leave(&m->gate);
 	if (r < 0)
 		return false;
 	drops.n = 0;
 	lock_take(&m->lock);
 	d = dir_get_locked(m, dirkey, &drops);
-	have = usable_locked(m, d);
+	have = dir_usable_locked(m, d);
 	if (d != NULL && listing_taken(l) <= now &&
 	    !rules_forbid_locked(m, dirkey, listing_taken(l)) &&
 	    (have == NULL || listing_taken(have) < listing_taken(l))) {
@@ -234,64 +240,88 @@ static int answer(struct meta *m, struct listing *l, struct str name,
 	return absent(m, taken, out);
 }
 
-/*
- * What the store said of just this name, if that is still believed and not
- * older than the listing (NULL: none). -EAGAIN: nothing.
- */
-static int from_known(struct meta *m, struct str key, struct listing *l,
-		      struct meta_answer *out)
+/* dirkey and name together, into key: too_long() was asked. */
+static struct str join(struct str dirkey, struct str name,
+		       char key[static UFS_KEY_MAX])
 {
-	const struct known *k;
-	int r = -EAGAIN;
-
-	lock_take(&m->lock);
-	k = known_find_locked(m, key);
-	if (k == NULL || (l != NULL && listing_taken(l) > k->taken)) {
-		lock_drop(&m->lock);
-		return r;
-	}
-	if (!k->object && !k->dir) {
-		if (add_ns(k->taken, m->negative_ttl) > clock_ns())
-			r = absent(m, k->taken, out);
-	} else if (believed(m, k->taken)) {
-		*out = (struct meta_answer){ .object = k->object,
-					     .dir = k->dir,
-					     .taken = k->taken,
-					     .until = meta_until(m, k->taken) };
-		if (k->object)
-			out->st = *k->st;
-		r = 0;
-	}
-	lock_drop(&m->lock);
-	return r;
+	if (dirkey.n > 0)
+		memcpy(key, dirkey.p, dirkey.n);
+	if (name.n > 0)
+		memcpy(key + dirkey.n, name.p, name.n);
+	return (struct str){ key, dirkey.n + name.n };
 }
 
-/* Without a request. -EAGAIN: what is known does not tell. */
+static struct meta_answer known_answer(const struct meta *m,
+				       const struct known *k)
+{
+	struct meta_answer a = { .object = k->object,
+				 .dir = k->dir,
+				 .taken = k->taken,
+				 .until = meta_until(m, k->taken) };
+
+	if (k->object)
+		a.st = *k->st;
+	return a;
+}
+
+/*
+ * What the store said of just this name, or this mount made, if that is still
+ * believed and not older than the listing (NULL: none). -EAGAIN: nothing.
+ * -ENODATA: nothing, and what the listing says is not so.
+ */
+static int from_known_locked(struct meta *m, struct str key, struct listing *l,
+			     struct meta_answer *out)
+    TSA(requires_capability(m->lock))
+{
+	const struct known *k = known_find_locked(m, key);
+
+	if (k == NULL || (l != NULL && listing_taken(l) > k->taken))
+		return -EAGAIN;
+	if (k->object || k->dir) {
+		if (!believed(m, k->taken))
+			return -EAGAIN;
+		*out = known_answer(m, k);
+		return 0;
+	}
+	if (add_ns(k->taken, m->negative_ttl) > clock_ns())
+		return absent(m, k->taken, out);
+	if (!k->made)
+		return -EAGAIN;
+	if (l != NULL && m->consistency == CONSISTENCY_IMMUTABLE)
+		return absent(m, clock_ns(), out); /* as answer() */
+	return -ENODATA;
+}
+
+/*
+ * Without a request. -EAGAIN: what is known does not tell. A listing and what
+ * counts for more than it leave together, so they are looked for together.
+ */
 static int local(struct meta *m, struct str dirkey, struct str name,
 		 bool nowait, struct meta_answer *out)
 {
 	char key[UFS_KEY_MAX];
+	struct str joined = join(dirkey, name, key);
 	struct listing *l;
 	int r;
 
 	if (m->consistency == CONSISTENCY_STRICT)
 		return -EAGAIN;
-	if (dirkey.n > 0)
-		memcpy(key, dirkey.p, dirkey.n);
-	if (name.n > 0)
-		memcpy(key + dirkey.n, name.p, name.n);
-	l = held(m, dirkey);
+	lock_take(&m->lock);
+	l = held_locked(m, dirkey, false);
 	if (l == NULL) {
-		l = pages_find(m, dirkey, name);
+		l = pages_find_locked(m, dirkey, name);
 		if (l != NULL && !believed(m, listing_taken(l))) {
-			listing_unref(l);
+			listing_unref(l); /* not the last: it is kept */
 			l = NULL;
 		}
 	}
-	r = from_known(m, (struct str){ key, dirkey.n + name.n }, l, out);
+	r = from_known_locked(m, joined, l, out);
+	lock_drop(&m->lock);
 	if (r == -EAGAIN && l != NULL)
 		r = answer(m, l, name, nowait, out);
 	listing_unref(l);
+	if (r == -ENODATA)
+		return -EAGAIN;
 	if (r != -EAGAIN)
 		stat_inc(STAT_saved_head);
 	return r;
@@ -310,7 +340,7 @@ static bool list_it(struct meta *m, struct str dirkey)
 		return false;
 	lock_take(&m->lock);
 	d = dir_get_locked(m, dirkey, &drops);
-	l = usable_locked(m, d);
+	l = dir_usable_locked(m, d);
 	if (d == NULL || d->big ||
 	    (d->denied != INT64_MIN && now - d->denied < DENIED_FOR))
 		yes = false;
@@ -384,7 +414,7 @@ static int by_page(struct meta *m, struct str dirkey, struct str name,
 	if (m->consistency == CONSISTENCY_STRICT)
 		return -EAGAIN;
 	lock_take(&m->lock);
-	old = usable_locked(m, dir_find_locked(m, dirkey));
+	old = dir_usable_locked(m, dir_find_locked(m, dirkey));
 	if (old != NULL)
 		listing_ref(old);
 	lock_drop(&m->lock);
@@ -437,16 +467,12 @@ int meta_lookup_fast(struct meta *m, struct str dirkey, struct str name,
 	return local(m, dirkey, name, true, out);
 }
 
-int meta_lookup(struct meta *m, struct str dirkey, struct str name,
-		struct meta_answer *out, struct cancel *cancel)
+/* What is not known at once. */
+static int find_out(struct meta *m, struct str dirkey, struct str name,
+		    struct meta_answer *out, struct cancel *cancel)
 {
 	int r;
 
-	if (too_long(dirkey, name))
-		return absent(m, clock_ns(), out);
-	r = local(m, dirkey, name, false, out);
-	if (r != -EAGAIN)
-		return r;
 	if (load(m, dirkey)) {
 		r = local(m, dirkey, name, false, out);
 		if (r != -EAGAIN)
@@ -461,13 +487,123 @@ int meta_lookup(struct meta *m, struct str dirkey, struct str name,
 	return r != -EAGAIN ? r : by_asking(m, dirkey, name, out, cancel);
 }
 
+/*
+ * r and *out are what was found, by asking at `since`. If this mount has made
+ * it otherwise meanwhile, that is so. -EAGAIN: since the number of forgets was
+ * the one given, something that tells of that may have been forgotten.
+ */
+static int unless_made(struct meta *m, struct str dirkey, struct str name,
+		       int64_t since, uint64_t forgets, int r,
+		       struct meta_answer *out)
+{
+	char key[UFS_KEY_MAX];
+	const struct known *k;
+
+	lock_take(&m->lock);
+	if (m->forgets != forgets && (r == 0 || r == -ENOENT))
+		r = -EAGAIN;
+	k = known_find_locked(m, join(dirkey, name, key));
+	if (k != NULL && k->made && k->taken > since) {
+		*out = known_answer(m, k);
+		r = k->object || k->dir ? 0 : absent(m, k->taken, out);
+	}
+	lock_drop(&m->lock);
+	return r;
+}
+
+int meta_lookup(struct meta *m, struct str dirkey, struct str name,
+		struct meta_answer *out, struct cancel *cancel)
+{
+	int r = -EAGAIN, found = -EAGAIN;
+
+	if (too_long(dirkey, name))
+		return absent(m, clock_ns(), out);
+	for (int tries = 0; r == -EAGAIN && tries < TRIES; tries++) {
+		int64_t since = clock_ns();
+		uint64_t forgets;
+
+		lock_take(&m->lock);
+		forgets = m->forgets;
+		lock_drop(&m->lock);
+		r = local(m, dirkey, name, false, out);
+		if (r != -EAGAIN)
+			return r;
+		found = find_out(m, dirkey, name, out, cancel);
+		if (found == 0 || found == -ENOENT)
+			since = out->taken;
+		r = unless_made(m, dirkey, name, since, forgets, found, out);
+	}
+	return r != -EAGAIN ? r : found;
+}
+
+/* The listing in memory, however old: with a reference, or NULL. */
+static struct listing *remembered(struct meta *m, struct str dirkey)
+{
+	struct listing *l;
+
+	lock_take(&m->lock);
+	l = dir_usable_locked(m, dir_find_locked(m, dirkey));
+	if (l != NULL)
+		listing_ref(l);
+	lock_drop(&m->lock);
+	return l;
+}
+
+/* What was said of just this name. False: nothing. */
+static bool recall_known(struct meta *m, struct str dirkey, struct str name,
+			 struct meta_answer *a)
+{
+	char key[UFS_KEY_MAX];
+	const struct known *k;
+
+	lock_take(&m->lock);
+	k = known_find_locked(m, join(dirkey, name, key));
+	if (k != NULL)
+		*a = known_answer(m, k);
+	lock_drop(&m->lock);
+	return k != NULL;
+}
+
+int meta_recall(struct meta *m, struct str dirkey, struct str name,
+		struct meta_answer *out)
+{
+	struct meta_answer a = { .object = false }, b = a;
+	struct listing *l;
+	bool known;
+
+	if (too_long(dirkey, name))
+		return -EAGAIN;
+	/* Before the listing, which does not leave after it. */
+	known = recall_known(m, dirkey, name, &a);
+	l = remembered(m, dirkey);
+	if (l == NULL && load(m, dirkey))
+		l = remembered(m, dirkey);
+	if (l == NULL)
+		l = pages_find(m, dirkey, name);
+	if (l != NULL && (!known || listing_taken(l) > a.taken) &&
+	    gate_enter(&m->gate)) {
+		b.taken = listing_taken(l);
+		if (listing_find(l, name, &b.object, &b.dir, &b.st) == 0)
+			a = b;
+		gate_leave(&m->gate);
+	}
+	listing_unref(l);
+	if (!a.object)
+		return -EAGAIN;
+	a.until = meta_until(m, a.taken);
+	*out = a;
+	return 0;
+}
+
 int meta_list_fast(struct meta *m, struct str dirkey, struct listing **out)
 {
 	struct listing *l;
 
 	if (dirkey.n > UFS_KEY_MAX)
 		return -ENOENT;
-	l = held(m, dirkey);
+	lock_take(&m->lock);
+	l = held_locked(m, dirkey, true);
+	lock_drop(&m->lock);
 	if (l == NULL)
 		return -EAGAIN;
 	stat_inc(STAT_saved_list);
@@ -475,10 +611,42 @@ int meta_list_fast(struct meta *m, struct str dirkey, struct listing **out)
 	return 0;
 }
 
+/*
+ * Of the store; one flight for all who ask. What it told before `since` may
+ * not be so any more: one that had begun by then is waited for in vain.
+ */
+static int take_listing(struct meta *m, struct str dirkey, int64_t since,
+			struct listing **out, struct cancel *cancel)
+{
+	struct flight *f;
+	bool again;
+	int r;
+
+	do {
+		r = flight_take(m, FLIGHT_LIST, dirkey, STR_EMPTY, true, cancel,
+				&f);
+		again = (r == 0 || r == -ENOENT) && f->began < since;
+		if (r == 0 && !again)
+			*out = listing_ref(f->listing);
+		flight_put(m, f);
+	} while (again);
+	return r;
+}
+
+/* When something in the directory was last changed here. */
+static int64_t made_at(struct meta *m, struct str dirkey)
+{
+	int64_t at;
+
+	lock_take(&m->lock);
+	at = made_at_locked(m, dirkey);
+	lock_drop(&m->lock);
+	return at;
+}
+
 int meta_list(struct meta *m, struct str dirkey, struct listing **out,
 	      struct cancel *cancel)
 {
-	struct flight *f;
 	int r = meta_list_fast(m, dirkey, out);
 
 	if (r != -EAGAIN)
@@ -488,10 +656,19 @@ int meta_list(struct meta *m, struct str dirkey, struct listing **out,
 		if (r != -EAGAIN)
 			return r;
 	}
-	r = flight_take(m, FLIGHT_LIST, dirkey, STR_EMPTY, true, cancel, &f);
-	if (r == 0)
-		*out = listing_ref(f->listing);
-	flight_put(m, f);
+	return take_listing(m, dirkey, made_at(m, dirkey), out, cancel);
+}
+
+int meta_list_since(struct meta *m, struct str dirkey, int64_t since,
+		    struct listing **out, struct cancel *cancel)
+{
+	int r = meta_list(m, dirkey, out, cancel);
+
+	/* Once more if the flight that was joined had begun before. */
+	for (int i = 0; i < 2 && r == 0 && listing_taken(*out) < since; i++) {
+		listing_unref(*out);
+		r = take_listing(m, dirkey, INT64_MIN, out, cancel);
+	}
 	return r;
 }
 

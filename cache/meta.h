@@ -54,6 +54,14 @@ int meta_lookup(struct meta *m, struct str dirkey, struct str name,
 		struct meta_answer *out, struct cancel *cancel);
 
 /*
+ * The object of that name as this host last knew it, at whatever age, without
+ * asking the store; may read the disk. For who knows by the version that age
+ * does not matter, or looks at until himself. -EAGAIN: no object is known.
+ */
+int meta_recall(struct meta *m, struct str dirkey, struct str name,
+		struct meta_answer *out);
+
+/*
  * The listing of dirkey, fresh enough for a listing of the directory (S5):
  * one reference in *out. -ENOENT when nothing is below dirkey and it is not
  * the root. Fast: -EAGAIN when the store must be asked.
@@ -62,6 +70,10 @@ int meta_list_fast(struct meta *m, struct str dirkey, struct listing **out);
 int meta_list(struct meta *m, struct str dirkey, struct listing **out,
 	      struct cancel *cancel);
 
+/* The same, which was so at `since` (clock_ns()) or later. */
+int meta_list_since(struct meta *m, struct str dirkey, int64_t since,
+		    struct listing **out, struct cancel *cancel);
+
 /* Ask the store about one object now (strict opens, O_DIRECT). */
 int meta_stat_now(struct meta *m, struct str key, struct ufs_stat *out,
 		  struct cancel *cancel);
@@ -69,7 +81,10 @@ int meta_stat_now(struct meta *m, struct str key, struct ufs_stat *out,
 /* How long what was taken then may be believed (as meta_answer.until). */
 int64_t meta_until(const struct meta *m, int64_t taken);
 
-/* The same of a listing of dirkey; 0: that was invalidated meanwhile. */
+/*
+ * The same of a listing of dirkey; 0: that was invalidated meanwhile, or is
+ * older than what this mount changed there.
+ */
 int64_t meta_listing_until(struct meta *m, struct str dirkey,
 			   const struct listing *l);
 
@@ -79,6 +94,19 @@ int64_t meta_listing_until(struct meta *m, struct str dirkey,
  * after this one do not believe it either.
  */
 void meta_invalidate(struct meta *m, struct str key);
+
+/*
+ * This mount has just made it so: name in dirkey is now the object st (NULL:
+ * no object is there), and is a directory or not. From now on lookups say so,
+ * for as long as what was just asked may be believed; listings taken before
+ * are not given out for dirkey, though they answer for other names; and no
+ * answer that was asked for before is taken for newer. Mounts that share the
+ * cache directory believe no listing there that is older. To be called when
+ * the store has it, of each directory above that exists by it or ceased to;
+ * may write the disk.
+ */
+void meta_made(struct meta *m, struct str dirkey, struct str name,
+	       const struct ufs_stat *st, bool dir);
 
 /*
  * The same of an object whose version proved to be gone: this mount looks it up

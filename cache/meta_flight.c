@@ -66,10 +66,21 @@ void flight_begin(struct flight *f)
 	lock_take(&m->lock);
 	if (!f->begun) {
 		f->begun = true;
-		f->taken = clock_ns();
+		f->began = f->taken = clock_ns();
 		atomic_store(&f->progress, f->taken);
 	}
 	lock_drop(&m->lock);
+}
+
+void flight_aged(struct flight *f, int64_t asked)
+{
+	int64_t age = ufs_last_age();
+
+	if (age <= 0)
+		return;
+	lock_take(&f->meta->lock);
+	f->taken = MIN(f->taken, asked - age);
+	lock_drop(&f->meta->lock);
 }
 
 /*
@@ -92,6 +103,7 @@ static int judge_lookup(const struct flight *f)
 void flight_job_end(struct flight *f)
 {
 	struct meta *m = f->meta;
+	struct drops drops = { 0 };
 	bool last;
 
 	lock_take(&m->lock);
@@ -105,15 +117,30 @@ void flight_job_end(struct flight *f)
 		    m->consistency != CONSISTENCY_STRICT)
 			known_add_locked(m, flight_key(f), f->dir_n, f->taken,
 					 f->head_err == 0 ? &f->st : NULL,
-					 f->below_err == 0);
+					 f->below_err == 0, false, &drops);
 		f->done = true;
 		unlist_locked(m, f);
 		event_broadcast(&f->ended);
 	}
 	last = --f->refs == 0;
 	lock_drop(&m->lock);
+	drops_end(&drops);
 	if (last)
 		flight_free(f);
+}
+
+static void ask_stat(struct flight *f)
+{
+	struct ufs *u = f->meta->ufs;
+	int64_t asked = clock_ns();
+
+	if (f->kind == FLIGHT_STAT && u->ops->stat_now != NULL)
+		f->head_err =
+		    u->ops->stat_now(u, flight_key(f), &f->st, &f->cancel);
+	else
+		f->head_err =
+		    u->ops->stat(u, flight_key(f), &f->st, &f->cancel);
+	flight_aged(f, asked);
 }
 
 static void head_run(struct job *job)
@@ -126,12 +153,8 @@ static void head_run(struct job *job)
 		f->head_err = -ECANCELED;
 	else if (f->n == 0 && u->prefix[0] == '\0')
 		f->head_err = -ENOENT; /* the bucket itself is no object */
-	else if (f->kind == FLIGHT_STAT && u->ops->stat_now != NULL)
-		f->head_err =
-		    u->ops->stat_now(u, flight_key(f), &f->st, &f->cancel);
 	else
-		f->head_err =
-		    u->ops->stat(u, flight_key(f), &f->st, &f->cancel);
+		ask_stat(f);
 	flight_job_end(f);
 }
 
@@ -160,10 +183,12 @@ static int look_below(struct flight *f)
 	prefix[f->n] = '/';
 	do {
 		AUTO_FREE char *before = token != NULL ? strdup(token) : NULL;
+		int64_t asked = clock_ns();
 
 		if (cancelled(&f->cancel))
 			return -ECANCELED;
 		r = u->ops->list(u, &q, &token, found_cb, &found, &f->cancel);
+		flight_aged(f, asked);
 		if (found)
 			return 0;
 		if (r < 0)
@@ -329,4 +354,20 @@ void flights_doom_locked(struct meta *m, const struct rule *r)
 			unlist_locked(m, f);
 		}
 	}
+}
+
+bool flights_outdated_locked(struct meta *m, struct str dirkey, int64_t before)
+{
+	struct flight *f = *bucket(m, dirkey), *next;
+	bool any = false;
+
+	for (; f != NULL; f = next) {
+		next = f->next;
+		if (!f->begun || f->taken >= before ||
+		    !str_eq(flight_dir(f), dirkey))
+			continue;
+		f->doomed = any = true;
+		unlist_locked(m, f);
+	}
+	return any;
 }

@@ -8,6 +8,7 @@
  *   meta_ranges.c      a large one by several LISTs side by side
  *   meta_pages.c       parts of a large one, asked for anew
  *   meta_table.c       what is remembered: listings, single names
+ *   meta_made.c        what this mount itself changed
  *   meta_invalidate.c  what is not to be believed any more
  *   meta_rules.c       the same, for the mounts to come
  */
@@ -29,6 +30,8 @@
 #define KNOWN_BUCKETS 2048
 #define FLIGHT_BUCKETS 256
 #define RULES_MAX 64
+#define MADE_MAX 4096
+#define MADE_BUCKETS 1024
 #define PAGES_MAX 256 /* of a thousand entries each, some 100 KB */
 #define THREADS_MAX 32
 
@@ -44,6 +47,7 @@ struct dir {
 	struct dir *next; /* in its bucket */
 	struct dir *newer, *older;
 	struct listing *listing; /* owns a ref; NULL: none */
+	int64_t vouched;         /* what was made up to then is in it */
 	unsigned asks;           /* lookups sent since it was last listed */
 	bool big;                /* found to be above LOOKUP_LIST_MAX */
 	int64_t denied;          /* when LIST was refused */
@@ -52,13 +56,23 @@ struct dir {
 	char key[];
 };
 
-/* What the store said of one name, asked for on its own. */
+/* What the store said of one name, asked for on its own, or what was made. */
 struct known {
 	struct known *next; /* in its bucket */
 	int64_t taken;
+	bool made;           /* listings of before may say otherwise */
 	bool object, dir;    /* neither: absent */
 	struct ufs_stat *st; /* of the object; owned */
 	size_t dir_n;        /* of key: what is the directory's */
+	size_t n;
+	char key[];
+};
+
+/* A directory in which this mount changed something; under meta.lock. */
+struct made {
+	struct made *next; /* in its bucket */
+	int64_t at;        /* the last time */
+	int64_t noted;     /* the disk's note covers what is made up to then */
 	size_t n;
 	char key[];
 };
@@ -96,7 +110,8 @@ struct flight {
 	struct event ended;
 
 	/* set by its jobs, read when done */
-	int64_t taken;
+	int64_t began;
+	int64_t taken; /* the same, or earlier: see flight_aged() */
 	int err;
 	int head_err, below_err;
 	struct ufs_stat st;
@@ -140,6 +155,12 @@ struct meta {
 	size_t nrules;
 	struct page *pages; /* PAGES_MAX, once there is one */
 	size_t page_at;     /* the next goes there */
+	struct made *made[MADE_BUCKETS];
+	struct made *made_ring[MADE_MAX]; /* as they came */
+	size_t made_next;
+	uint64_t forgets;   /* times that something was let go of as wrong */
+	int64_t made_floor; /* the last change of those that had to leave */
+	int64_t owed; /* a note of then is not on the disk; or INT64_MIN */
 };
 
 /* Listings to let go of when the lock is dropped. */
@@ -164,6 +185,14 @@ struct dir *dir_find_locked(struct meta *m, struct str key)
 /* The same, made when absent. NULL: no memory. */
 struct dir *dir_get_locked(struct meta *m, struct str key, struct drops *drops)
     TSA(requires_capability(m->lock));
+/* Its listing, if that is not known to be wrong, or NULL. */
+struct listing *dir_usable_locked(struct meta *m, const struct dir *d)
+    TSA(requires_capability(m->lock));
+/* Up to when the listing tells what this mount made. */
+int64_t dir_current(const struct dir *d);
+/* Drop the listing if it does not tell what was made then. True: done. */
+bool dir_outdated_locked(struct meta *m, struct str key, int64_t made,
+			 struct drops *drops) TSA(requires_capability(m->lock));
 /* Takes over l's reference (NULL: none). */
 void dir_set_locked(struct dir *d, struct listing *l, struct drops *drops);
 void dir_remove_locked(struct meta *m, struct dir *d)
@@ -174,17 +203,38 @@ const struct known *known_find_locked(struct meta *m, struct str key)
     TSA(requires_capability(m->lock));
 /*
  * Remember an answer. Of key the first dir_n bytes are its directory; st:
- * of the object, or NULL when there is none.
+ * of the object, or NULL when there is none. made: by this mount. False: no
+ * memory.
  */
-void known_add_locked(struct meta *m, struct str key, size_t dir_n,
-		      int64_t taken, const struct ufs_stat *st, bool dir)
+bool known_add_locked(struct meta *m, struct str key, size_t dir_n,
+		      int64_t taken, const struct ufs_stat *st, bool dir,
+		      bool made, struct drops *drops)
     TSA(requires_capability(m->lock));
 /* Forget names in the directory above, and in the tree. */
 void known_drop_locked(struct meta *m, const struct rule *r)
     TSA(requires_capability(m->lock));
 void table_free_locked(struct meta *m) TSA(requires_capability(m->lock));
 
+/* meta_made.c */
+
+/* When this mount last changed something in the directory; or INT64_MIN. */
+int64_t made_at_locked(struct meta *m, struct str dirkey)
+    TSA(requires_capability(m->lock));
+/*
+ * What was made then of a name in the directory is not remembered any more:
+ * let go of all that was asked before and may say otherwise.
+ */
+void made_forget_locked(struct meta *m, struct str dirkey, int64_t made,
+			struct drops *drops) TSA(requires_capability(m->lock));
+/* May listings on the disk be believed? Not while a note is owed. */
+bool made_noted(struct meta *m);
+/* The last chance to write a note that is owed; frees the table. */
+void made_fini(struct meta *m);
+
 /* meta_invalidate.c */
+
+/* Tell what is nearer than the store. */
+void tell_source(struct meta *m, struct str key, bool tree);
 
 bool rule_covers(const struct rule *r, struct str dirkey);
 
@@ -201,6 +251,11 @@ void rules_add(struct rule *rules, size_t *n, const struct rule *r);
 void rules_load(struct meta *m);
 /* Keep one rule more on the disk, beside those that are there. */
 int rules_save(struct meta *m, const struct rule *r);
+/*
+ * Does what is kept there, by whatever mount, forbid a listing that the disk
+ * has? Reads the disk.
+ */
+bool rules_forbid_saved(struct meta *m, struct str dirkey, int64_t taken);
 
 /* meta_flight.c */
 
@@ -218,9 +273,17 @@ bool flight_listing_locked(struct meta *m, struct str dirkey)
     TSA(requires_capability(m->lock));
 void flights_doom_locked(struct meta *m, const struct rule *r)
     TSA(requires_capability(m->lock));
+/* Those of the directory that began before. True: there are some. */
+bool flights_outdated_locked(struct meta *m, struct str dirkey, int64_t before)
+    TSA(requires_capability(m->lock));
 
 /* For the jobs: say that it runs; that one of its jobs is through. */
 void flight_begin(struct flight *f);
+/*
+ * Its question of then was answered: by something nearer than the store,
+ * maybe, which told what was so before (ufs_last_age()).
+ */
+void flight_aged(struct flight *f, int64_t asked);
 void flight_job_end(struct flight *f);
 
 /* meta_list.c */
@@ -230,6 +293,9 @@ void flight_list_run(struct job *job);
 
 /* The newest page that tells of name, with a reference, or NULL. */
 struct listing *pages_find(struct meta *m, struct str dirkey, struct str name);
+struct listing *pages_find_locked(struct meta *m, struct str dirkey,
+				  struct str name)
+    TSA(requires_capability(m->lock));
 /*
  * Ask for the page that name stands in by the old listing. 0: it is there now
  * for pages_find(), if it has the name; -EAGAIN: the old one does not tell.
@@ -237,6 +303,9 @@ struct listing *pages_find(struct meta *m, struct str dirkey, struct str name);
 int pages_ask(struct meta *m, struct str dirkey, struct str name,
 	      struct listing *old, struct cancel *cancel);
 void flight_page_run(struct job *job);
+/* Drop those of the directory that were asked for before. True: some. */
+bool pages_outdated_locked(struct meta *m, struct str dirkey, int64_t before)
+    TSA(requires_capability(m->lock));
 void pages_free_locked(struct meta *m) TSA(requires_capability(m->lock));
 
 /* meta_ranges.c */

@@ -205,10 +205,17 @@ static void forget(struct meta *m, const struct rule *rule)
 	rules_add(m->rules, &m->nrules, rule);
 	flights_doom_locked(m, rule);
 	known_drop_locked(m, rule);
+	m->forgets++;
 	while (forget_dir_locked(m, &todo))
 		;
 	lock_drop(&m->lock);
 	forget_files(&todo);
+}
+
+void tell_source(struct meta *m, struct str key, bool tree)
+{
+	if (m->ufs->ops->changed != NULL)
+		m->ufs->ops->changed(m->ufs, key, tree);
 }
 
 void meta_invalidate(struct meta *m, struct str key)
@@ -216,6 +223,7 @@ void meta_invalidate(struct meta *m, struct str key)
 	struct rule rule;
 	int r;
 
+	tell_source(m, key, true);
 	rule_init(&rule, key);
 	r = rules_save(m, &rule);
 	if (r < 0)
@@ -229,6 +237,7 @@ void meta_gone(struct meta *m, struct str key)
 {
 	struct rule rule;
 
+	tell_source(m, key, false);
 	rule_init(&rule, key);
 	forget(m, &rule);
 }

@@ -37,6 +37,7 @@ static int list_into(struct flight *f, struct disk *disk, bool one_piece,
 		listing_writer_drop(writer);
 		*again = writer_err < 0;
 	} else {
+		listing_writer_date(writer, f->taken);
 		r = listing_writer_finish(writer, &f->listing);
 		*again = r < 0;
 	}
@@ -63,15 +64,20 @@ static int list(struct flight *f)
 	return r;
 }
 
-/* Remember what was found. False: it was invalidated meanwhile. */
+/*
+ * Remember what was found. False: it was invalidated meanwhile, or this mount
+ * changed something there: then it tells of the other names, but other mounts
+ * do not know which these are.
+ */
 static bool keep(struct flight *f)
 {
 	struct meta *m = f->meta;
 	struct drops drops = { 0 };
-	bool doomed;
+	bool doomed, changed;
 
 	lock_take(&m->lock);
 	doomed = f->doomed;
+	changed = f->taken < made_at_locked(m, flight_dir(f));
 	if (!doomed && m->consistency != CONSISTENCY_STRICT) {
 		struct dir *d = dir_get_locked(m, flight_dir(f), &drops);
 
@@ -87,7 +93,7 @@ static bool keep(struct flight *f)
 	}
 	lock_drop(&m->lock);
 	drops_end(&drops);
-	return !doomed;
+	return !doomed && !changed;
 }
 
 void flight_list_run(struct job *job)

@@ -33,6 +33,26 @@ static void page_drop_locked(struct meta *m, struct page *p,
 	memset(p, 0, sizeof(*p));
 }
 
+bool pages_outdated_locked(struct meta *m, struct str dirkey, int64_t before)
+{
+	uint64_t hash = meta_hash(dirkey);
+	bool any = false;
+
+	for (size_t i = 0; i < PAGES_MAX && m->pages != NULL; i++) {
+		struct page *p = &m->pages[i];
+		struct listing *l;
+
+		if (p->listing == NULL || p->hash != hash ||
+		    !str_eq(p->dir, dirkey) ||
+		    listing_taken(p->listing) >= before)
+			continue;
+		page_drop_locked(m, p, &l);
+		listing_unref(l); /* it is in memory: no I/O */
+		any = true;
+	}
+	return any;
+}
+
 void pages_free_locked(struct meta *m)
 {
 	for (size_t i = 0; i < PAGES_MAX && m->pages != NULL; i++) {
@@ -59,12 +79,12 @@ static bool covers(const struct page *p, struct str name)
 	return str_cmp((struct str){ dir, name.n + 1 }, p->upto) <= 0;
 }
 
-struct listing *pages_find(struct meta *m, struct str dirkey, struct str name)
+struct listing *pages_find_locked(struct meta *m, struct str dirkey,
+				  struct str name)
 {
 	uint64_t hash = meta_hash(dirkey);
 	struct listing *l = NULL;
 
-	lock_take(&m->lock);
 	for (size_t i = 0; i < PAGES_MAX && m->pages != NULL; i++) {
 		struct page *p = &m->pages[i];
 
@@ -75,8 +95,15 @@ struct listing *pages_find(struct meta *m, struct str dirkey, struct str name)
 		if (l == NULL || listing_taken(p->listing) > listing_taken(l))
 			l = p->listing;
 	}
-	if (l != NULL)
-		listing_ref(l);
+	return l != NULL ? listing_ref(l) : NULL;
+}
+
+struct listing *pages_find(struct meta *m, struct str dirkey, struct str name)
+{
+	struct listing *l;
+
+	lock_take(&m->lock);
+	l = pages_find_locked(m, dirkey, name);
 	lock_drop(&m->lock);
 	return l;
 }
@@ -155,7 +182,11 @@ void flight_page_run(struct job *job)
 		     ? -ECANCELED
 		     : listing_writer_new(NULL, &id, f->taken, &t.writer);
 	if (f->err == 0) {
+		int64_t asked = clock_ns();
+
 		f->err = u->ops->list(u, &q, &token, take_cb, &t, &f->cancel);
+		flight_aged(f, asked);
+		listing_writer_date(t.writer, f->taken);
 		if (f->err < 0)
 			listing_writer_drop(t.writer);
 		else

@@ -245,6 +245,7 @@ static int probe(struct ranges *all, struct str cut, struct str end,
 	out->dir = flight_dir(f);
 	out->n = 0;
 	err = u->ops->list(u, &q, &token, probe_cb, out, &f->cancel);
+	flight_aged(f, began);
 	if (err < 0)
 		return err;
 	atomic_store(&f->progress, clock_ns());
@@ -425,6 +426,7 @@ static int list_range(struct ranges *all, struct range *r)
 		if (err < 0)
 			break;
 		err = u->ops->list(u, &q, &token, entry_cb, r, &f->cancel);
+		flight_aged(f, began);
 		if (err == 0)
 			err = tokens_check(&tokens, token);
 		atomic_store(&f->progress, clock_ns());

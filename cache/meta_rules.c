@@ -14,7 +14,8 @@
  * Times mean something in their boot only. After another boot a rule forbids
  * what earlier boots listed, which has no time then. A note that is torn or
  * rotten may have said anything, and so forbids all that is older than its
- * being read. Mounts that share the directory add to it in turn, under flock.
+ * being read. Mounts that share the directory add to it in turn, under flock,
+ * and look at it for each listing that they find there.
  */
 #include "cache/meta_impl.h"
 
@@ -32,17 +33,24 @@
 #define NOTE_ROW 12
 #define NOTE_MAX (NOTE_HEADER + RULES_MAX * (NOTE_ROW + UFS_KEY_MAX + 1) + 8)
 
-static int note_open(const struct meta *m, int *fd)
+#define NOTE_NAME 64
+
+static void note_name(const struct meta *m, char name[static NOTE_NAME])
 {
 	struct disk_id id =
 	    disk_listing_id(str_of(m->ufs->store), str_of(m->ufs->access),
 			    str_of(m->ufs->prefix));
-	char name[64];
-	int n = snprintf(name, sizeof(name), "forgotten-");
+	int n = snprintf(name, NOTE_NAME, "forgotten-");
 
 	for (size_t i = 0; i < DISK_ID_LEN; i++)
-		n += snprintf(name + n, sizeof(name) - (size_t)n, "%02x",
-			      id.b[i]);
+		n += snprintf(name + n, NOTE_NAME - (size_t)n, "%02x", id.b[i]);
+}
+
+static int note_open(const struct meta *m, int *fd)
+{
+	char name[NOTE_NAME];
+
+	note_name(m, name);
 	return disk_note(m->disk, name, fd);
 }
 
@@ -100,13 +108,18 @@ static bool decode(const uint8_t *in, size_t len, struct rule *rules, size_t *n)
 	return at == len - 8;
 }
 
-/* Into RULES_MAX rules. An error of the disk, or 0. */
-static int note_read(int fd, uint8_t *buf, struct rule *rules, size_t *n)
+/*
+ * Into RULES_MAX rules. An error of the disk, or 0. *torn: it is not what was
+ * written, and the rule is that nothing older than now is believed.
+ */
+static int note_read(int fd, uint8_t *buf, struct rule *rules, size_t *n,
+		     bool *torn)
 {
 	struct stat st;
 	size_t len;
 	int r;
 
+	*torn = false;
 	*n = 0;
 	if (fstat(fd, &st) < 0)
 		return -errno;
@@ -118,6 +131,7 @@ static int note_read(int fd, uint8_t *buf, struct rule *rules, size_t *n)
 		return r;
 	if (len == (size_t)st.st_size && decode(buf, len, rules, n))
 		return 0;
+	*torn = true;
 	*n = 1;
 	memset(&rules[0], 0, sizeof(rules[0]));
 	rules[0].since = clock_ns();
@@ -139,6 +153,7 @@ void rules_load(struct meta *m)
 {
 	AUTO_FREE uint8_t *buf = malloc(NOTE_MAX);
 	AUTO_CLOSE int fd = -1;
+	bool torn = false;
 	int r = -ENOMEM;
 
 	if (m->disk == NULL)
@@ -146,7 +161,7 @@ void rules_load(struct meta *m)
 	if (buf != NULL)
 		r = note_open(m, &fd);
 	if (r == 0)
-		r = note_read(fd, buf, m->rules, &m->nrules);
+		r = note_read(fd, buf, m->rules, &m->nrules, &torn);
 	if (r < 0) {
 		/* What it says is not known: as if it said everything. */
 		memset(&m->rules[0], 0, sizeof(m->rules[0]));
@@ -154,8 +169,11 @@ void rules_load(struct meta *m)
 		m->nrules = 1;
 	}
 	/* That a torn one forbids all is told to those that come, too. */
-	if (r == 0 && m->nrules > 0)
+	if (torn)
 		(void)note_write(fd, buf, m->rules, m->nrules);
+	/* What this mount asks itself is none of theirs. */
+	for (size_t i = 0; i < m->nrules; i++)
+		m->rules[i].since = MIN(m->rules[i].since, clock_ns());
 }
 
 int rules_save(struct meta *m, const struct rule *rule)
@@ -163,6 +181,7 @@ int rules_save(struct meta *m, const struct rule *rule)
 	AUTO_FREE struct rule *rules = NULL;
 	AUTO_FREE uint8_t *buf = NULL;
 	AUTO_CLOSE int fd = -1;
+	bool torn;
 	size_t n;
 	int r;
 
@@ -174,11 +193,47 @@ int rules_save(struct meta *m, const struct rule *rule)
 		return -ENOMEM;
 	r = note_open(m, &fd);
 	if (r == 0)
-		r = note_read(fd, buf, rules, &n);
+		r = note_read(fd, buf, rules, &n, &torn);
 	if (r < 0)
 		return r;
 	rules_add(rules, &n, rule);
 	r = note_write(fd, buf, rules, n);
 	/* A person waits for it, and it is to outlive a power cut. */
 	return r == 0 && fdatasync(fd) < 0 ? -errno : r;
+}
+
+/* Without the lock, unless it seems torn: it may just be being written. */
+static int note_look(const struct meta *m, uint8_t *buf, struct rule *rules,
+		     size_t *n)
+{
+	AUTO_CLOSE int look = -1;
+	AUTO_CLOSE int fd = -1;
+	char name[NOTE_NAME];
+	bool torn;
+	int r;
+
+	*n = 0;
+	note_name(m, name);
+	r = disk_note_look(m->disk, name, &look);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = note_read(look, buf, rules, n, &torn);
+	if (r == 0 && !torn)
+		return 0;
+	r = disk_note(m->disk, name, &fd);
+	return r < 0 ? r : note_read(fd, buf, rules, n, &torn);
+}
+
+bool rules_forbid_saved(struct meta *m, struct str dirkey, int64_t taken)
+{
+	AUTO_FREE struct rule *rules = malloc(RULES_MAX * sizeof(*rules));
+	AUTO_FREE uint8_t *buf = malloc(NOTE_MAX);
+	size_t n;
+
+	if (rules == NULL || buf == NULL || note_look(m, buf, rules, &n) < 0)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (taken < rules[i].since && rule_covers(&rules[i], dirkey))
+			return true;
+	return false;
 }

@@ -61,11 +61,37 @@ struct dir *dir_find_locked(struct meta *m, struct str key)
 	return d;
 }
 
+struct listing *dir_usable_locked(struct meta *m, const struct dir *d)
+{
+	if (d == NULL || d->listing == NULL || listing_is_bad(d->listing) ||
+	    rules_forbid_locked(m, (struct str){ d->key, d->n },
+				listing_taken(d->listing)))
+		return NULL;
+	return d->listing;
+}
+
+int64_t dir_current(const struct dir *d)
+{
+	return MAX(listing_taken(d->listing), d->vouched);
+}
+
+bool dir_outdated_locked(struct meta *m, struct str key, int64_t made,
+			 struct drops *drops)
+{
+	struct dir *d = *dir_slot(m, key);
+
+	if (d == NULL || d->listing == NULL || dir_current(d) >= made)
+		return false;
+	dir_set_locked(d, NULL, drops);
+	return true;
+}
+
 void dir_set_locked(struct dir *d, struct listing *l, struct drops *drops)
 {
 	if (d->listing != NULL)
 		drops->l[drops->n++] = d->listing;
 	d->listing = l;
+	d->vouched = INT64_MIN;
 }
 
 void dir_remove_locked(struct meta *m, struct dir *d)
@@ -95,7 +121,7 @@ struct dir *dir_get_locked(struct meta *m, struct str key, struct drops *drops)
 	}
 	d->n = key.n;
 	memcpy(d->key, key.p, key.n);
-	d->denied = d->probed = INT64_MIN;
+	d->denied = d->probed = d->vouched = INT64_MIN;
 	at = dir_slot(m, key);
 	*at = d;
 	push_newest(m, d);
@@ -132,12 +158,17 @@ static void known_free_locked(struct meta *m, size_t i)
 }
 
 static struct known *known_new_locked(struct meta *m, struct str key,
-				      size_t dir_n)
+				      size_t dir_n, struct drops *drops)
+    TSA(requires_capability(m->lock))
 {
 	struct known *k = calloc(1, sizeof(*k) + key.n + 1);
+	const struct known *old = m->ring[m->ring_at];
 
 	if (k == NULL)
 		return NULL;
+	if (old != NULL && old->made)
+		made_forget_locked(m, (struct str){ old->key, old->dir_n },
+				   old->taken, drops);
 	k->taken = INT64_MIN;
 	k->n = key.n;
 	k->dir_n = dir_n;
@@ -149,32 +180,35 @@ static struct known *known_new_locked(struct meta *m, struct str key,
 	return k;
 }
 
-/* Out of memory: it will be asked again. */
-void known_add_locked(struct meta *m, struct str key, size_t dir_n,
-		      int64_t taken, const struct ufs_stat *st, bool dir)
+bool known_add_locked(struct meta *m, struct str key, size_t dir_n,
+		      int64_t taken, const struct ufs_stat *st, bool dir,
+		      bool made, struct drops *drops)
 {
 	struct known *k = *known_slot(m, key);
 	struct ufs_stat *copy = NULL;
 
 	if (k != NULL && k->taken > taken)
-		return;
+		return true;
 	if (st != NULL) {
 		copy = malloc(sizeof(*copy));
 		if (copy == NULL)
-			return;
+			return false;
 		*copy = *st;
 	}
 	if (k == NULL)
-		k = known_new_locked(m, key, dir_n);
+		k = known_new_locked(m, key, dir_n, drops);
 	if (k == NULL) {
 		free(copy);
-		return;
+		return false;
 	}
 	free(k->st);
 	k->st = copy;
 	k->object = st != NULL;
 	k->dir = dir;
 	k->taken = taken;
+	/* Of what was made and then asked for there may be old listings. */
+	k->made = k->made || made;
+	return true;
 }
 
 void known_drop_locked(struct meta *m, const struct rule *r)

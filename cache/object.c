@@ -234,8 +234,10 @@ void object_put(struct object *o)
 	for (size_t i = 0; i < ndead; i++)
 		close_file(c, dead[i]);
 	free(dead);
-	if (last)
+	if (last) {
+		hot_closed(o);
 		fill_cancel_background(o);
+	}
 	object_unref(o);
 	if (trim)
 		object_trim_idle(c, false);

@@ -33,6 +33,7 @@ struct object_read {
 	/* set by the caller */
 	uint64_t off;
 	size_t len; /* at most OBJECT_READ_MAX; clipped at the object's end */
+	bool held_only; /* -ENODATA in place of a fetch */
 	/*
 	 * Exactly once unless object_read_cancel() returned true: 0 and the
 	 * bytes (borrowed for the call, at most OBJECT_IOV_MAX pieces), or
@@ -105,20 +106,78 @@ int object_span(struct object *o, uint64_t off, uint64_t len, uint64_t *words,
 		bool nowait, struct object_span *out);
 
 /*
+ * Are all bytes of [off, off+len) on the SSD or in memory? Looks at the SSD,
+ * fetches nothing, and verifies nothing: an object_read() with held_only set
+ * may still find one of them spoilt.
+ */
+bool object_held(struct object *o, uint64_t off, uint64_t len);
+
+/*
  * Begin to fetch what of [off, off+len) is not on the SSD, behind the reads
  * that wait. Does not block; what there is no memory for is left out.
  */
 void object_ahead(struct object *o, uint64_t off, uint64_t len);
 
-/*
- * Bring the whole object onto the SSD (tarn load). Blocks. *fetched gets the
- * bytes that came from the store. verify: read back and check all pages.
- */
-int object_load(struct object *o, bool verify, uint64_t *fetched,
-		struct cancel *cancel);
+/* The unit in which parts of an object are loaded. */
+#define OBJECT_SEGMENT (UINT64_C(1) << 30)
 
-/* Bytes of it on this host; drop them (tarn free). */
-int object_cached(struct object *o, uint64_t *bytes);
+struct object_load {
+	/* set by the caller: off at a segment, off + len too or at the end */
+	uint64_t off, len;
+	bool verify; /* read all of it back, and check it */
+
+	/* what came of it */
+	uint64_t fetched; /* bytes, from the store */
+	uint64_t checked; /* bytes read back and right, when all of it was */
+	uint64_t checked_pages;
+};
+
+/*
+ * Bring a part onto the SSD (tarn load). Blocks. What is there is not fetched
+ * again. While reads wait for the store, all loads of a cache take a tenth of
+ * max_connections at most.
+ */
+int object_load_part(struct object *o, struct object_load *l,
+		     struct cancel *cancel);
+
+/* Bytes of a part that are on this host's SSD. */
+int object_cached_part(struct object *o, uint64_t off, uint64_t len,
+		       uint64_t *bytes);
+
+/* The same of the whole object. */
+static inline int object_load(struct object *o, bool verify, uint64_t *fetched,
+			      struct cancel *cancel)
+{
+	struct object_load l = { .len = UINT64_MAX, .verify = verify };
+	int err = object_load_part(o, &l, cancel);
+
+	*fetched = l.fetched;
+	return err;
+}
+
+static inline int object_cached(struct object *o, uint64_t *bytes)
+{
+	return object_cached_part(o, 0, UINT64_MAX, bytes);
+}
+
+/*
+ * All bytes of a version, in the file fd from byte 0, as this host has just
+ * sent them to the store: put them on the SSD as what was fetched, verified.
+ * Blocks. Not 0: the SSD did not take them, which is no error of anybody.
+ */
+int object_adopt(struct object *o, int fd);
+
+/*
+ * The same without a copy: the file `name` in dirfd, of which nobody changes a
+ * byte any more, gets a name in the cache. sums has those of all its pages.
+ * Only a large object that is one extent, on a disk of the same file system:
+ * else -EXDEV.
+ */
+struct sums;
+int object_take(struct object *o, int dirfd, const char *name,
+		const struct sums *sums);
+
+/* Drop what of it is on this host, *bytes (tarn free). */
 int object_free(struct object *o, uint64_t *bytes);
 
 #endif

@@ -72,8 +72,10 @@ static void verify_begin(struct object *o, struct extent *e)
 
 void open_finish(struct object *o, struct object_open *r, int err)
 {
-	if (err == 0)
+	if (err == 0) {
 		prefetch_opened(o->cache->prefetch, o->hash, o->st.size);
+		hot_opened(o);
+	}
 	r->done(r, err, err == 0 ? object_backing(o) : NULL);
 }
 
@@ -208,6 +210,7 @@ void object_open(struct object *o, struct object_open *r)
 	if (file != NULL) {
 		stat_inc(STAT_saved_get);
 		prefetch_opened(c->prefetch, o->hash, o->st.size);
+		hot_opened(o);
 		r->done(r, 0, file);
 		return;
 	}

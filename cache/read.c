@@ -24,7 +24,7 @@ struct gathered {
 	size_t npinned;
 	bool missing[READ_PAGES_MAX];
 	unsigned generation;
-	size_t ssd_pages;
+	size_t ssd_pages, peer_pages;
 };
 
 static pthread_key_t scratch_key;
@@ -99,7 +99,7 @@ static int gather(struct object *o, uint64_t off, size_t len, bool nowait,
 
 	g->niov = 0;
 	g->npinned = 0;
-	g->ssd_pages = 0;
+	g->ssd_pages = g->peer_pages = 0;
 	lock_take(&o->lock);
 	g->generation = o->generation;
 	for (size_t i = 0; i < n && o->fills != NULL; i++) {
@@ -108,6 +108,7 @@ static int gather(struct object *o, uint64_t off, size_t len, bool nowait,
 		if (f == NULL || first + i - f->first >= f->done)
 			continue;
 		src[i] = f->pages[first + i - f->first];
+		g->peer_pages += atomic_load(&f->peer);
 		if (g->npinned == 0 || g->pinned[g->npinned - 1] != f) {
 			f->pins++;
 			g->pinned[g->npinned++] = f;
@@ -172,12 +173,15 @@ static void read_done(struct object *o, struct object_read *r,
 		      struct gathered *g)
 {
 	size_t ssd = MIN(g->ssd_pages * PAGE_BYTES, r->len), len = r->len;
+	size_t peer = MIN(g->peer_pages * PAGE_BYTES, len - ssd);
 	uint64_t off = r->off;
 
 	stat_add(STAT_read_bytes, (int64_t)len);
 	stat_add(STAT_ssd_bytes, (int64_t)ssd);
 	stat_add(STAT_saved_bytes, (int64_t)ssd);
-	stat_add(STAT_store_bytes, (int64_t)(len - ssd));
+	stat_add(STAT_peer_bytes, (int64_t)peer);
+	stat_add(STAT_store_bytes, (int64_t)(len - ssd - peer));
+	hot_read(o, len);
 	r->done(r, 0, g->iov, g->niov);
 	gathered_drop(o, g, off, len);
 }
@@ -219,6 +223,15 @@ void disk_op_end(struct disk_op *op, struct object_read **read,
 	watch_pending(o->cache, -1);
 }
 
+/* What is nowhere; -EAGAIN: gather again. */
+static int fetch(struct object *o, struct object_read *r,
+		 const struct gathered *g)
+{
+	if (r->held_only)
+		return -ENODATA;
+	return fill_demand(o, r, g->missing, g->generation);
+}
+
 static void read_on_disk(struct job *job)
 {
 	struct disk_op *op = container_of(job, struct disk_op, job);
@@ -239,7 +252,7 @@ static void read_on_disk(struct job *job)
 	} else if (err != -ENODATA) {
 		read_fail(r, err);
 	} else {
-		err = fill_demand(o, r, g.missing, g.generation);
+		err = fetch(o, r, &g);
 		if (err == -EAGAIN)
 			read_go_on(o, r, false);
 		else if (err < 0)
@@ -284,7 +297,7 @@ void read_go_on(struct object *o, struct object_read *r, bool nowait)
 			else
 				err = read_to_disk(o, r);
 		} else if (err == -ENODATA) {
-			err = fill_demand(o, r, g.missing, g.generation);
+			err = fetch(o, r, &g);
 		} else if (err == 0) {
 			read_done(o, r, &g);
 			return;
@@ -296,7 +309,7 @@ void read_go_on(struct object *o, struct object_read *r, bool nowait)
 
 void object_read(struct object *o, struct object_read *r)
 {
-	struct ahead ahead;
+	struct ahead ahead = { 0 };
 
 	r->object = o;
 	r->state = READ_IDLE;
@@ -307,9 +320,11 @@ void object_read(struct object *o, struct object_read *r)
 	}
 	r->len = MIN(MIN(r->len, OBJECT_READ_MAX), o->st.size - r->off);
 	r->since = clock_ns();
-	lock_take(&o->lock);
-	stream_note_locked(o, r->off, r->len, &ahead);
-	lock_drop(&o->lock);
+	if (!r->held_only) {
+		lock_take(&o->lock);
+		stream_note_locked(o, r->off, r->len, &ahead);
+		lock_drop(&o->lock);
+	}
 	if (ahead.fetch_bytes == 0 && ahead.warm_bytes == 0) {
 		read_go_on(o, r, true);
 		return;

@@ -149,7 +149,7 @@ static bool scrub_file(struct scrub *s, int dirfd, const char *shard,
 	}
 	r = extent_open(d, id, (uint64_t)MAX(st.st_size, 0), &e);
 	if (r == 0) {
-		r = extent_check(e, pace, s, &bad);
+		r = extent_check(e, 0, UINT64_MAX, pace, s, &bad);
 		extent_close(e);
 		s->files++;
 		atomic_fetch_add(&d->scrub_files, 1);

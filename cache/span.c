@@ -59,8 +59,41 @@ int object_span(struct object *o, uint64_t off, uint64_t len, uint64_t *words,
 		stat_add(STAT_read_bytes, (int64_t)len);
 		stat_add(STAT_ssd_bytes, (int64_t)len);
 		stat_add(STAT_saved_bytes, (int64_t)len);
+		if (o->st.size > EXTENT_SMALL_MAX) /* else its open counted */
+			stat_inc(STAT_saved_get);
+		hot_read(o, len);
 	}
 	return r;
+}
+
+#define HELD_STEP 128 /* pages looked at at a time */
+
+bool object_held(struct object *o, uint64_t off, uint64_t len)
+{
+	bool present[HELD_STEP];
+	uint64_t page = off / PAGE_BYTES, end;
+
+	if (len == 0 || off >= o->st.size || len > o->st.size - off)
+		return false;
+	end = (off + len - 1) / PAGE_BYTES + 1;
+	for (size_t n; page < end; page += n) {
+		n = (size_t)MIN(end - page, (uint64_t)HELD_STEP);
+		if (object_present(o, page, n, present, false) < 0)
+			return false;
+		lock_take(&o->lock);
+		for (size_t i = 0; i < n; i++) {
+			struct fill *f =
+			    present[i] ? NULL : fill_find_locked(o, page + i);
+
+			if (f != NULL && page + i - f->first < f->done)
+				present[i] = true;
+		}
+		lock_drop(&o->lock);
+		for (size_t i = 0; i < n; i++)
+			if (!present[i])
+				return false;
+	}
+	return true;
 }
 
 void object_ahead(struct object *o, uint64_t off, uint64_t len)

@@ -7,8 +7,9 @@
  * for DISK_HEDGE_NS is taken from it and sent to the store, and until that
  * disk thread comes back the SSD counts as stalled: others go to the store
  * at once unless the kernel's cache has the pages. Reads that wait for memory
- * try again. Otherwise it wakes every few seconds to close files that were
- * evicted, or removed as bad: until then they take space.
+ * try again. For a second after the last of them it goes on so, and need not be
+ * woken for the next. Otherwise it wakes every few seconds to close files that
+ * were evicted, or removed as bad: until then they take space.
  */
 #include <errno.h>
 
@@ -18,6 +19,7 @@
 #include "cache/cache_impl.h"
 
 #define TICK_NS (100 * NSEC_PER_MSEC)
+#define LINGER_NS NSEC_PER_SEC
 #define SWEEP_NS (5 * NSEC_PER_SEC)
 #define BATCH 256
 
@@ -28,7 +30,7 @@ void watch_pending(struct cache *c, int n)
 {
 	int before = atomic_fetch_add(&c->pending, n);
 
-	if (before == 0 && n > 0) {
+	if (before == 0 && n > 0 && !atomic_load(&c->watch_ticks)) {
 		lock_take(&c->watch_lock);
 		event_signal(&c->watch_wake);
 		lock_drop(&c->watch_lock);
@@ -194,20 +196,28 @@ static uint64_t unlinked(void)
 static void *watch_main(void *arg)
 {
 	struct cache *c = arg;
-	int64_t swept = clock_ns();
+	int64_t swept = clock_ns(), busy_at = swept - LINGER_NS;
 	uint64_t seen = 0;
 
 	lock_take(&c->watch_lock);
 	while (!c->watch_stop) {
 		bool busy = atomic_load(&c->pending) > 0 ||
 			    atomic_load(&c->disk_stalled);
+		int64_t now = clock_ns();
+		bool ticks;
 
+		if (busy)
+			busy_at = now;
+		ticks = now - busy_at < LINGER_NS;
+		atomic_store(&c->watch_ticks, ticks);
+		if (!ticks && atomic_load(&c->pending) > 0)
+			continue; /* who has just come did not wake us */
 		event_wait_until(&c->watch_wake, &c->watch_lock,
-				 clock_ns() + (busy ? TICK_NS : SWEEP_NS));
+				 now + (ticks ? TICK_NS : SWEEP_NS));
 		if (c->watch_stop)
 			break;
 		lock_drop(&c->watch_lock);
-		if (busy)
+		if (busy || atomic_load(&c->pending) > 0)
 			look(c);
 		if (clock_ns() - swept >= SWEEP_NS) {
 			swept = clock_ns();

@@ -73,6 +73,14 @@ static bool worn_locked(const struct opened *o, struct cache_file *file)
 		atomic_load(&file->backing_id) != o->backing_id);
 }
 
+/* Do opens go around the page cache? */
+static bool around_locked(struct opened *o) TSA(requires_capability(o->lock))
+{
+	if (o->direct == 0)
+		o->around = false;
+	return o->around;
+}
+
 enum open_mode opened_add(struct opened *o, int dev_fd, struct cache_file *file,
 			  bool direct, uint32_t *flags, int32_t *backing_id,
 			  int *refused)
@@ -83,6 +91,7 @@ enum open_mode opened_add(struct opened *o, int dev_fd, struct cache_file *file,
 	*backing_id = 0;
 	*flags = WIRE_FOPEN_NOFLUSH;
 	lock_take(&o->lock);
+	direct = direct || around_locked(o);
 	if (worn_locked(o, file)) {
 		if (!o->left) {
 			o->left = true;
@@ -120,6 +129,18 @@ enum open_mode opened_add(struct opened *o, int dev_fd, struct cache_file *file,
 	if (mode == OPEN_PASSTHROUGH && !direct)
 		stat_inc(STAT_passthrough_opens);
 	return mode;
+}
+
+enum open_mode opened_write(struct opened *o, bool direct, bool write_only)
+{
+	lock_take(&o->lock);
+	if (!around_locked(o) && write_only && o->cached == 0 && o->direct == 0)
+		o->around = true;
+	direct = direct || o->around;
+	o->cached += !direct;
+	o->direct += direct;
+	lock_drop(&o->lock);
+	return direct ? OPEN_DIRECT : OPEN_CACHED;
 }
 
 void opened_remove(struct opened *o, enum open_mode mode)

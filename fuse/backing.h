@@ -33,16 +33,19 @@
 #define FUSE_BACKING_H
 
 #include <sys/ioctl.h>
+#include <sys/types.h>
 
 #include "base/base.h"
 #include "base/lock.h"
 #include "cache/object.h"
+#include "cache/staging.h"
 
 /* include/uapi/linux/fuse.h of Linux 6.9 */
 #define WIRE_INIT 26                      /* FUSE_INIT */
 #define WIRE_INIT_EXT (UINT32_C(1) << 30) /* FUSE_INIT_EXT */
 #define WIRE_PARALLEL_DIROPS (UINT32_C(1) << 18)
 #define WIRE_PASSTHROUGH2 (UINT32_C(1) << 5) /* FUSE_PASSTHROUGH >> 32 */
+#define WIRE_DIRECT_MMAP2 (UINT32_C(1) << 4) /* FUSE_DIRECT_IO_ALLOW_MMAP */
 #define WIRE_NOTIFY_PRUNE 9                  /* FUSE_NOTIFY_PRUNE */
 #define WIRE_FOPEN_DIRECT_IO (UINT32_C(1) << 0)
 #define WIRE_FOPEN_KEEP_CACHE (UINT32_C(1) << 1)
@@ -113,9 +116,14 @@ struct wire_backing_map { /* fuse_backing_map */
 #define WIRE_IOC_BACKING_OPEN _IOW(229, 1, struct wire_backing_map)
 #define WIRE_IOC_BACKING_CLOSE _IOW(229, 2, uint32_t)
 
-/* The open files of one inode; see the top. */
+/*
+ * The open files of one inode; see the top. Of one that is being written
+ * (written.h) all are cached ones: it has a staged file in place of an object.
+ */
+#define OPENED_WROTE 8
 struct opened {
-	struct object *object; /* owns a ref; set once */
+	struct object *object; /* owns a ref; set once, or NULL */
+	struct staged *staged; /* owns a ref; set once, or NULL */
 	uint64_t nodeid;       /* set once */
 	struct lock lock;
 
@@ -125,6 +133,18 @@ struct opened {
 	unsigned passthrough;
 	int backing_id; /* while passthrough > 0; the file's */
 	bool left;      /* new opens are to have another inode */
+	bool around;    /* all are direct, see opened_write() */
+	/* Of a staged file, see written.h. */
+	unsigned writers; /* who may write, and commits at the end */
+	unsigned ending;  /* commits for the last of them that run */
+	bool shared;      /* there was more than one */
+	struct event ended;
+	bool later, again; /* its commit follows, and once more */
+	/* The processes that wrote since the last commit; more: any may. */
+	pid_t wrote[OPENED_WROTE];
+	unsigned nwrote;
+	bool wrote_more;
+	bool only_made; /* or emptied, since the last commit */
 };
 
 enum open_mode { OPEN_CACHED, OPEN_PASSTHROUGH, OPEN_DIRECT, OPEN_ELSEWHERE };
@@ -148,6 +168,15 @@ int backing_try(int dev_fd, int fd);
 enum open_mode opened_add(struct opened *o, int dev_fd, struct cache_file *file,
 			  bool direct, uint32_t *flags, int32_t *backing_id,
 			  int *refused);
+
+/*
+ * The same for one that writes: direct, or it is cached. What is only written
+ * (write_only) need not go through the kernel's page cache: that would cost a
+ * copy, the pages, and a request for security.capability. But then all opens
+ * of the inode go around it until the last is closed: a page that is read while
+ * a write goes around it would stay there, and be old.
+ */
+enum open_mode opened_write(struct opened *o, bool direct, bool write_only);
 
 /* One open less. */
 void opened_remove(struct opened *o, enum open_mode mode);

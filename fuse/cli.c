@@ -220,3 +220,14 @@ int cli_args(const char *command, int argc, char **argv,
 	}
 	return operands;
 }
+
+const char *cli_below(const char *path, const char *top)
+{
+	size_t n = strlen(top);
+
+	if (n > 0 && top[n - 1] == '/') /* file:/// */
+		return strncmp(path, top, n) == 0 ? path + n : NULL;
+	if (strncmp(path, top, n) != 0 || (path[n] != '/' && path[n] != '\0'))
+		return NULL;
+	return path[n] == '/' ? path + n + 1 : path + n;
+}

@@ -46,6 +46,12 @@ const char *cli_nearest(const char *typed, const char *const *names, size_t n);
  */
 char *cli_absolute(const char *path);
 
+/*
+ * What of a path or URL lies below top: "" for top itself, NULL when it is
+ * beside it.
+ */
+const char *cli_below(const char *path, const char *top);
+
 /* A flag of a subcommand: --name, or --name VALUE when value is not NULL. */
 struct cli_flag {
 	const char *name; /* "--json" */
@@ -71,6 +77,8 @@ int cmd_invalidate(int argc, char **argv);
 int cmd_load(int argc, char **argv);
 int cmd_free(int argc, char **argv);
 int cmd_top(int argc, char **argv);
+int cmd_ring(int argc, char **argv);
+int cmd_recover(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 int cmd_version(int argc, char **argv);

@@ -14,38 +14,30 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "fuse/client_ring.h"
+#include "fuse/mount.h"
+#include "fuse/options.h"
 #include "fuse/rundir.h"
+#include "ufs/encode.h"
 
 #define ANSWER_MAX MIB(64)
 #define STATUS_MS 5000L
 #define HEALTH_MS (60 * 1000L) /* it asks the store */
 #define CALL_MS (10 * 60 * 1000L)
 
-struct answer {
-	char *p;
-	size_t n;
-};
-
 static size_t take(char *p, size_t size, size_t n, void *arg)
 {
-	struct answer *a = arg;
-	char *more;
+	struct text *answer = arg;
 
 	n *= size;
-	if (a->n + n > ANSWER_MAX)
+	if (answer->n + n > ANSWER_MAX)
 		return 0;
-	more = realloc(a->p, a->n + n + 1);
-	if (more == NULL)
-		return 0;
-	a->p = more;
-	memcpy(a->p + a->n, p, n);
-	a->n += n;
-	a->p[a->n] = '\0';
-	return n;
+	text_add(answer, p, n);
+	return answer->failed ? 0 : n;
 }
 
 static CURLcode perform(CURL *h, const char *socket, const char *path,
-			const char *body, long timeout, struct answer *a,
+			const char *body, long timeout, struct text *a,
 			long *code)
 {
 	AUTO_FREE char *url = NULL;
@@ -77,7 +69,7 @@ static int call(const char *socket, const char *path, const json_t *body,
 		long timeout, json_t **out, char why[static WHY_MAX])
 {
 	AUTO_FREE char *text = body != NULL ? json_dumps(body, 0) : NULL;
-	struct answer a = { NULL, 0 };
+	struct text a = { 0 };
 	json_t *j = NULL;
 	const char *words;
 	long code = 0;
@@ -93,11 +85,13 @@ static int call(const char *socket, const char *path, const json_t *body,
 	curl_easy_cleanup(h);
 	if (c == CURLE_OK && a.p != NULL)
 		j = json_loadb(a.p, a.n, 0, NULL);
-	free(a.p);
+	text_fini(&a);
 	if (c != CURLE_OK) {
 		snprintf(why, WHY_MAX, "the mount does not answer: %s",
 			 curl_easy_strerror(c));
-		return c == CURLE_COULDNT_CONNECT ? -ECONNREFUSED : -EIO;
+		return c == CURLE_COULDNT_CONNECT      ? -ECONNREFUSED
+		       : c == CURLE_OPERATION_TIMEDOUT ? -ETIMEDOUT
+						       : -EIO;
 	}
 	if ((j == NULL && out != NULL) || code / 100 != 2) {
 		words = json_string_value(json_object_get(j, "error"));
@@ -131,6 +125,7 @@ static void mount_free(struct client_mount *m)
 		return;
 	json_decref(m->status);
 	free(m->socket);
+	free(m->worker);
 	free(m);
 }
 
@@ -144,13 +139,15 @@ void client_mounts_free(struct client_mount *m)
 	}
 }
 
-struct client_mount *client_mount_at(const char *path)
+/* *silent: somebody is there, and says nothing. */
+static struct client_mount *ask_mount(const char *path, bool *silent)
 {
 	struct client_mount *m = calloc(1, sizeof(*m));
 	char why[WHY_MAX];
 	json_t *answer;
 	int r;
 
+	*silent = false;
 	if (m == NULL)
 		return NULL;
 	m->socket = strdup(path);
@@ -158,6 +155,7 @@ struct client_mount *client_mount_at(const char *path)
 		? call(path, "/-/status", NULL, STATUS_MS, &answer, why)
 		: -ENOMEM;
 	if (r < 0) {
+		*silent = r == -ETIMEDOUT;
 		mount_free(m);
 		return NULL;
 	}
@@ -173,13 +171,76 @@ struct client_mount *client_mount_at(const char *path)
 	return m;
 }
 
-struct client_mount *client_mounts(void)
+struct client_mount *client_mount_at(const char *path)
+{
+	bool silent;
+
+	return ask_mount(path, &silent);
+}
+
+struct client_mount *client_worker_at(const struct client_ring *r,
+				      const char *worker,
+				      char why[static WHY_MAX])
+{
+	struct client_mount *m = calloc(1, sizeof(*m));
+	json_t *answer;
+
+	snprintf(why, WHY_MAX, "out of memory");
+	if (m == NULL)
+		return NULL;
+	m->worker = strdup(worker);
+	if (m->worker == NULL ||
+	    client_ring_call(r, worker, "/-/status", NULL, &answer, why) < 0) {
+		mount_free(m);
+		return NULL;
+	}
+	m->status = json_incref(json_object_get(answer, "worker"));
+	json_decref(answer);
+	m->dir = m->worker;
+	m->source = json_string_value(json_object_get(m->status, "source"));
+	if (m->source == NULL) {
+		snprintf(why, WHY_MAX, "%s is no worker", worker);
+		mount_free(m);
+		return NULL;
+	}
+	return m;
+}
+
+int client_mount_options(const struct client_mount *m, struct options *out,
+			 char why[static WHY_MAX])
+{
+	json_t *all = json_object_get(m->status, "options"), *o;
+	const char *name;
+	int r;
+
+	json_object_foreach(all, name, o)
+	{
+		const char *from =
+		    json_string_value(json_object_get(o, "from"));
+		const char *value =
+		    json_string_value(json_object_get(o, "value"));
+
+		/* One that a newer mount has and we do not says nothing. */
+		if (from == NULL || value == NULL ||
+		    strcmp(from, "default") == 0 || !options_known(name))
+			continue;
+		r = options_set(out, name, value, OPTION_FROM_FILE, from, why);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+struct client_mount *client_mounts(unsigned *silent)
 {
 	struct client_mount *all = NULL, **link;
+	bool hangs;
 	char dir[RUNDIR_MAX], path[RUNDIR_MAX + NAME_MAX + 2];
 	const struct dirent *e;
 	DIR *d;
 
+	if (silent != NULL)
+		*silent = 0;
 	if (rundir_path(dir, false) < 0)
 		return NULL;
 	d = opendir(dir);
@@ -192,7 +253,14 @@ struct client_mount *client_mounts(void)
 		if (n < 5 || strcmp(e->d_name + n - 5, ".sock") != 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		m = client_mount_at(path);
+		m = ask_mount(path, &hangs);
+		if (hangs && silent != NULL) {
+			++*silent;
+			cli_fail("process %.*s is there for a mount and does "
+				 "not answer in %ld s; it is left out",
+				 (int)strspn(e->d_name, "0123456789"),
+				 e->d_name, STATUS_MS / 1000);
+		}
 		if (m == NULL)
 			continue;
 		for (link = &all; *link != NULL; link = &(*link)->next)
@@ -205,18 +273,6 @@ struct client_mount *client_mounts(void)
 	return all;
 }
 
-/* What of path lies below top: "" for top itself, NULL when it is beside. */
-static const char *below_top(const char *path, const char *top)
-{
-	size_t n = strlen(top);
-
-	if (n > 0 && top[n - 1] == '/') /* file:/// */
-		return strncmp(path, top, n) == 0 ? path + n : NULL;
-	if (strncmp(path, top, n) != 0 || (path[n] != '/' && path[n] != '\0'))
-		return NULL;
-	return path[n] == '/' ? path + n + 1 : path + n;
-}
-
 /* The mount with the longest directory (source) that holds path (URL). */
 static int longest(struct client_mount *mounts, const char *path, bool url,
 		   struct client_mount **out, char **below)
@@ -224,7 +280,7 @@ static int longest(struct client_mount *mounts, const char *path, bool url,
 	const char *best = NULL;
 
 	for (struct client_mount *m = mounts; m != NULL; m = m->next) {
-		const char *rest = below_top(path, url ? m->source : m->dir);
+		const char *rest = cli_below(path, url ? m->source : m->dir);
 
 		if (rest != NULL && (best == NULL || rest > best)) {
 			best = rest;
@@ -237,6 +293,20 @@ static int longest(struct client_mount *mounts, const char *path, bool url,
 	return *below != NULL ? 0 : -ENOMEM;
 }
 
+/* Is it on a mount of tarn, by its text? Cuts it short. */
+static bool on_mount(char *abs)
+{
+	struct mount_entry e;
+
+	for (char *slash; (slash = strrchr(abs, '/')) != NULL; *slash = '\0') {
+		if (slash == abs)
+			return false;
+		if (mount_find(abs, &e) == 0)
+			return strcmp(e.fstype, MOUNT_FSTYPE) == 0;
+	}
+	return false;
+}
+
 int client_find_path(struct client_mount *mounts, const char *path,
 		     struct client_mount **out, char **below)
 {
@@ -247,7 +317,8 @@ int client_find_path(struct client_mount *mounts, const char *path,
 	if (abs == NULL)
 		return -ENOMEM;
 	r = longest(mounts, abs, false, out, below);
-	if (r != -ENOENT)
+	/* Where nobody answers, looking for symlinks would wait as well. */
+	if (r != -ENOENT || on_mount(abs))
 		return r;
 	real = realpath(path, NULL);
 	if (real == NULL)
@@ -259,4 +330,37 @@ int client_find_url(struct client_mount *mounts, const char *url,
 		    struct client_mount **out, char **below)
 {
 	return longest(mounts, url, true, out, below);
+}
+
+int client_post_path(struct client_mount *mounts, const char *path,
+		     const char *where, json_t **answer)
+{
+	AUTO_FREE char *below = NULL;
+	struct client_mount *m;
+	char why[WHY_MAX];
+	json_t *body;
+	int r = client_find_path(mounts, path, &m, &below);
+
+	if (r < 0)
+		return cli_fail("%s is on no mount of yours; `tarn status` "
+				"lists them",
+				path);
+	body = json_pack("{s:[s]}", "paths", below);
+	if (body == NULL)
+		return cli_fail("%s: no file of a mount has this name", path);
+	r = client_call(m->socket, where, body, answer, why);
+	json_decref(body);
+	return r < 0 ? cli_fail("%s: %s", path, why) : CLI_DONE;
+}
+
+int client_print(json_t *j)
+{
+	int r = CLI_FAILED;
+
+	if (j != NULL && json_dumpf(j, stdout, JSON_INDENT(1)) == 0) {
+		printf("\n");
+		r = CLI_DONE;
+	}
+	json_decref(j);
+	return r;
 }

@@ -16,7 +16,8 @@
 #include "fuse/mount.h"
 #include "fuse/options.h"
 #include "fuse/service.h"
-#include "fuse/status.h"
+#include "fuse/json_text.h"
+#include "fuse/source.h"
 
 struct request {
 	struct options *options;
@@ -49,10 +50,10 @@ static void keep_line(void *arg, const struct doctor_line *l)
 	struct request *q = arg;
 	json_t *j =
 	    json_pack("{s:s, s:s, s:o}", "check", l->check, "result",
-		      doctor_word(l->result), "text", status_text(l->text));
+		      doctor_word(l->result), "text", json_text(l->text));
 
 	if (l->result == DOCTOR_FAIL)
-		json_object_set_new(j, "fix", status_text(l->fix));
+		json_object_set_new(j, "fix", json_text(l->fix));
 	json_array_append_new(q->lines, j);
 }
 
@@ -60,17 +61,12 @@ static int print_json(struct request *q, unsigned failed)
 {
 	json_t *j =
 	    json_pack("{s:s, s:o, s:o, s:O, s:i}", "version", TARN_VERSION,
-		      "source", status_text(q->source), "dir",
-		      q->dir != NULL ? status_text(q->dir) : json_null(),
+		      "source", json_text(q->source), "dir",
+		      q->dir != NULL ? json_text(q->dir) : json_null(),
 		      "checks", q->lines, "failed", (int)failed);
-	int r = CLI_FAILED;
+	int r = client_print(j);
 
-	if (j != NULL && json_dumpf(j, stdout, JSON_INDENT(1)) == 0) {
-		printf("\n");
-		r = failed > 0 ? CLI_FAILED : CLI_DONE;
-	}
-	json_decref(j);
-	return r;
+	return failed > 0 ? CLI_FAILED : r;
 }
 
 /* The directory at or above path that is a mount of tarn, by text alone. */
@@ -91,33 +87,6 @@ static char *mounted_at(const char *path, struct mount_entry *e)
 	return NULL;
 }
 
-/* What the mount was told, below what this command is told. */
-static int options_of_mount(struct request *q, const json_t *status,
-			    char why[static WHY_MAX])
-{
-	json_t *all = json_object_get(status, "options"), *o;
-	const char *name;
-	int r;
-
-	json_object_foreach(all, name, o)
-	{
-		const char *from =
-		    json_string_value(json_object_get(o, "from"));
-		const char *value =
-		    json_string_value(json_object_get(o, "value"));
-
-		/* One that a newer mount has and we do not says nothing. */
-		if (from == NULL || value == NULL ||
-		    strcmp(from, "default") == 0 || !options_known(name))
-			continue;
-		r = options_set(q->options, name, value, OPTION_FROM_FILE, from,
-				why);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 static int options_of_shell(struct request *q, char why[static WHY_MAX])
 {
 	extern char **environ;
@@ -132,7 +101,7 @@ static int options_of_shell(struct request *q, char why[static WHY_MAX])
 /* Sets source and dir; returns an exit code. */
 static int of_mount(struct request *q, const char *path)
 {
-	struct client_mount *all = client_mounts(), *m;
+	struct client_mount *all = client_mounts(NULL), *m;
 	AUTO_FREE char *below = NULL;
 	char why[WHY_MAX] = "out of memory";
 	struct mount_entry e;
@@ -153,7 +122,7 @@ static int of_mount(struct request *q, const char *path)
 	if (q->source == NULL)
 		r = -ENOMEM;
 	else
-		r = m != NULL ? options_of_mount(q, m->status, why)
+		r = m != NULL ? client_mount_options(m, q->options, why)
 			      : options_of_shell(q, why);
 	client_mounts_free(all);
 	return r < 0 ? cli_fail("%s: %s", q->dir, why) : CLI_DONE;
@@ -165,7 +134,7 @@ static int of_source(struct request *q, const char *source)
 
 	if (options_of_shell(q, why) < 0)
 		return cli_usage("%s", why);
-	if (service_check_source(source, &q->source, why) < 0)
+	if (source_check(source, &q->source, why) < 0)
 		return cli_fail("%s", why);
 	return CLI_DONE;
 }
@@ -177,7 +146,7 @@ static int examine(struct request *q)
 	unsigned failed;
 	int r;
 
-	if (service_defaults(q->options, false, why) < 0)
+	if (source_defaults(q->options, false, why) < 0)
 		return cli_fail("%s", why);
 	/* Each thing is said once, by its check. */
 	log_open("/dev/null");

@@ -18,20 +18,33 @@ const struct command commands[] = {
 	  "[-c FILE]",
 	  "serve these sources from this host's cache to mounts and S3 "
 	  "clients" },
-	{ "status", cmd_status, "status [DIR] [--json]",
+	{ "status", cmd_status,
+	  "status [DIR|WORKER] [--json] [-o OPTION[=VALUE],...] [-c FILE]",
 	  "where bytes came from, what is held, what failed" },
-	{ "top", cmd_top, "top [DIR] [-d SECONDS] [-n COUNT] [--json]",
+	{ "top", cmd_top,
+	  "top [DIR|WORKER] [-d SECONDS] [-n COUNT] [--json] "
+	  "[-o OPTION[=VALUE],...] [-c FILE]",
 	  "the same, live: what happened in each second" },
 	{ "load", cmd_load,
-	  "load PATH|URL... [--list FILE] [--to ssd] [--verify] [--dry-run] "
-	  "[--json]",
-	  "bring files and trees into the cache" },
+	  "load PATH|URL... [--list FILE] [--to ssd|ring|both] [--verify] "
+	  "[--dry-run] [--detach] [--status JOB] [--json] "
+	  "[-o OPTION[=VALUE],...] [-c FILE]",
+	  "bring files and trees into the cache, or into that of all workers" },
 	{ "free", cmd_free,
-	  "free PATH|URL... [--list FILE] [--dry-run] [--json]",
+	  "free PATH|URL... [--list FILE] [--from ssd|ring|both] [--dry-run] "
+	  "[--json] [-o OPTION[=VALUE],...] [-c FILE]",
 	  "drop cached bytes, never objects" },
 	{ "invalidate", cmd_invalidate, "invalidate PATH...",
 	  "forget what is known of the names and attributes of files and "
 	  "trees" },
+	{ "ring", cmd_ring,
+	  "ring [PATH|WORKER] [--json] [-o OPTION[=VALUE],...]",
+	  "the workers of mounts, or which of them has what of a file" },
+	{ "recover", cmd_recover,
+	  "recover [PATH|URL|ID] [--json] "
+	  "[--save FILE | --commit [--force] [--source SOURCE] | --discard] "
+	  "[--staging-dir DIR] [-o OPTION[=VALUE],...] [-c FILE]",
+	  "what was written and is not in the store: list it, bring it back" },
 	{ "doctor", cmd_doctor,
 	  "doctor SOURCE|DIR [-o OPTION[=VALUE],...] [-c FILE] [--json]",
 	  "what a mount needs, piece by piece: PASS, or FAIL and the fix" },
@@ -64,12 +77,21 @@ static void help_worker(void)
 static void help_load(void)
 {
 	printf("\n  --list FILE  paths or URLs, one a line; - is stdin\n"
-	       "  --to ssd     where to; ssd is the only place so far\n"
+	       "  --to PLACE   ssd: this mount's (the default); ring: its "
+	       "workers', each what it\n"
+	       "               owns; both: ring first\n"
 	       "  --verify     read back and check every page\n"
 	       "  --dry-run    only say what would be done\n"
+	       "  --detach     with --to ring: return when the job has begun\n"
+	       "  --status JOB with --to ring: how far that job is (PATH says "
+	       "of which "
+	       "ring)\n"
+	       "  -o, -c       with --to ring: workers= and cluster-key-file=, "
+	       "where no mount says\n"
+	       "               them, as for a mount\n"
 	       "  --json       print the result as JSON\n\n"
-	       "The job belongs to the mount: it goes on when this command is "
-	       "interrupted.\n");
+	       "The job belongs to the mount or the workers: it goes on when "
+	       "this command is\ninterrupted.\n");
 }
 
 static void help_top(void)
@@ -80,6 +102,27 @@ static void help_top(void)
 	       "output is no\n"
 	       "              terminal, a line a mount\n\n"
 	       "q quits; the arrow keys scroll.\n");
+}
+
+static void help_recover(void)
+{
+	printf("\n  --save FILE        copy what was written into this new "
+	       "file; it stays\n"
+	       "  --commit           bring it to the store, if that still has "
+	       "the version it was\n"
+	       "                     written upon; it is dropped then\n"
+	       "  --force            with --commit: whatever the store has "
+	       "there\n"
+	       "  --source SOURCE    with --commit, where no mount has its "
+	       "source: that, with\n"
+	       "                     the options that -o and -c say\n"
+	       "  --discard          drop it\n"
+	       "  --staging-dir DIR  look only there; else into that of the "
+	       "options and those\n"
+	       "                     of the mounts\n"
+	       "  --json             print the list as JSON\n\n"
+	       "A path or URL lists what is below it as well. Files that a "
+	       "program has open are\nlisted and left alone.\n");
 }
 
 static void help_doctor(void)
@@ -122,6 +165,8 @@ int cmd_help(int argc, char **argv)
 			help_load();
 		else if (commands[i].run == cmd_top)
 			help_top();
+		else if (commands[i].run == cmd_recover)
+			help_recover();
 		else if (commands[i].run == cmd_doctor)
 			help_doctor();
 		return CLI_DONE;

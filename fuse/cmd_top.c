@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmd_top.c - tarn top [DIR] [-d SECONDS] [-n COUNT] [--json]
+ * cmd_top.c - tarn top [DIR|WORKER] [-d SECONDS] [-n COUNT] [--json]
  *
  * Looks at the mounts every second and shows what happened in between: on a
  * terminal as a screen, else as a line a mount, with --json as one line for
@@ -21,7 +21,8 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "fuse/client.h"
-#include "fuse/status.h"
+#include "fuse/client_ring.h"
+#include "fuse/json_text.h"
 #include "fuse/top.h"
 
 #define EVERY_MIN 0.1
@@ -31,8 +32,8 @@
 /* One mount, as long as it is there. */
 struct seen {
 	struct seen *next;
-	char *dir, *source;
-	char about[128]; /* "up 3 min, ttl:60s, passthrough on" */
+	char *dir, *source; /* dir: of a worker where it is */
+	char about[128];    /* "up 3 min, ttl:60s, passthrough on" */
 	struct top_look look, before;
 	bool has_before;
 	bool fresh; /* seen by the last look */
@@ -41,6 +42,8 @@ struct seen {
 struct top {
 	char *dir;    /* only this one, or NULL */
 	char *socket; /* of that */
+	bool worker;  /* it is one, reached by ring */
+	struct client_ring ring;
 	int64_t every;
 	long left; /* screens or lines still to be shown; -1: no end */
 	bool json;
@@ -73,6 +76,7 @@ static void top_fini(struct top *t)
 	}
 	free(t->dir);
 	free(t->socket);
+	client_ring_close(&t->ring);
 }
 
 static void tell_about(struct seen *s, const json_t *status)
@@ -83,8 +87,7 @@ static void tell_about(struct seen *s, const json_t *status)
 	int64_t up = s->look.uptime;
 	char clean[64];
 
-	snprintf(s->about, sizeof(s->about),
-		 "up %jd %s, pid %jd, %s, passthrough %s",
+	snprintf(s->about, sizeof(s->about), "up %jd %s, pid %jd, %s%s",
 		 (intmax_t)(up < 120      ? up
 			    : up < 7200   ? up / 60
 			    : up < 172800 ? up / 3600
@@ -95,7 +98,9 @@ static void tell_about(struct seen *s, const json_t *status)
 			       : "days",
 		 (intmax_t)s->look.pid,
 		 cli_clean(c != NULL ? c : "?", clean, sizeof(clean)),
-		 pass ? "on" : "off");
+		 json_object_get(status, "dir") == NULL ? ""
+		 : pass                                 ? ", passthrough on"
+							: ", passthrough off");
 }
 
 /* The place of dir in the list, made if need be; NULL: no memory. */
@@ -125,10 +130,13 @@ static struct seen *place_of(struct top *t, const struct client_mount *m)
 static struct client_mount *ask(const struct top *t)
 {
 	struct client_mount *m = NULL;
+	char why[WHY_MAX];
 
+	if (t->worker)
+		return client_worker_at(&t->ring, t->dir, why);
 	if (t->socket != NULL)
 		m = client_mount_at(t->socket);
-	return m != NULL ? m : client_mounts();
+	return m != NULL ? m : client_mounts(NULL);
 }
 
 /* Ask all mounts; those that are gone leave the list. */
@@ -192,12 +200,14 @@ static void print_json(const struct top *t)
 
 		rates_of(s, &r);
 		j = top_json(&s->look, &r);
-		json_object_set_new(j, "dir", status_text(s->dir));
-		json_object_set_new(j, "source", status_text(s->source));
+		json_object_set_new(j, t->worker ? "worker" : "dir",
+				    json_text(s->dir));
+		json_object_set_new(j, "source", json_text(s->source));
 		json_array_append_new(list, j);
 	}
 	clock_text(true, when, sizeof(when));
-	all = json_pack("{s:s, s:o}", "time", when, "mounts", list);
+	all = json_pack("{s:s, s:o}", "time", when,
+			t->worker ? "workers" : "mounts", list);
 	if (all != NULL)
 		json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	json_decref(all);
@@ -223,7 +233,9 @@ static void print_lines(const struct top *t)
 
 static int gone(const struct top *t)
 {
-	return cli_fail("%s is mounted no more", t->dir);
+	return cli_fail(t->worker ? "no worker answers at %s any more"
+				  : "%s is mounted no more",
+			t->dir);
 }
 
 static void sleep_until(int64_t when)
@@ -446,15 +458,16 @@ static void draw_once(struct screen *sc)
 	clock_text(false, when, sizeof(when));
 	werase(sc->win);
 	sc->n = sc->row = 0;
-	put(sc, TITLE, "tarn top  %s  every %s  %u mount%s  (q quits)", when,
+	put(sc, TITLE, "tarn top  %s  every %s  %u %s%s  (q quits)", when,
 	    units_format_time(sc->top->every, every, sizeof(every)), n,
-	    n == 1 ? "" : "s");
+	    sc->top->worker ? "worker" : "mount", n == 1 ? "" : "s");
 	for (const struct seen *s = sc->top->mounts; s != NULL; s = s->next) {
 		struct top_rates r;
 
 		rates_of(s, &r);
 		put(sc, PLAIN, " ");
-		put(sc, TITLE, "%s on %s", s->source, s->dir);
+		put(sc, TITLE, "%s %s %s", s->source,
+		    sc->top->worker ? "by worker" : "on", s->dir);
 		put(sc, PLAIN, "  %s%s", s->about,
 		    r.since_start ? " (rates since it began)" : "");
 		draw_reads(sc, &r);
@@ -600,7 +613,7 @@ static int parse_count(const char *text, long *count)
 /* The directory of the mount that holds path, into t->dir. */
 static int choose(struct top *t, const char *path)
 {
-	struct client_mount *all = client_mounts(), *m;
+	struct client_mount *all = client_mounts(NULL), *m;
 	AUTO_FREE char *below = NULL;
 	int r = client_find_path(all, path, &m, &below);
 
@@ -617,6 +630,26 @@ static int choose(struct top *t, const char *path)
 	return r < 0 ? cli_fail("%s", strerror(-r)) : CLI_DONE;
 }
 
+/* The worker at an address, which answers now. */
+static int choose_worker(struct top *t, const char *address, const char *o,
+			 const char *config)
+{
+	struct client_mount *m = NULL;
+	char why[WHY_MAX] = "out of memory";
+	int r = client_ring_open(&t->ring, o, config);
+
+	if (r != CLI_DONE)
+		return r;
+	t->worker = true;
+	t->dir = strdup(address);
+	if (t->dir != NULL)
+		m = client_worker_at(&t->ring, address, why);
+	if (m == NULL)
+		r = cli_fail("%s", why);
+	client_mounts_free(m);
+	return r;
+}
+
 static int run(struct top *t)
 {
 	int code;
@@ -631,11 +664,11 @@ static int run(struct top *t)
 int cmd_top(int argc, char **argv)
 {
 	struct top t = { .every = NSEC_PER_SEC, .left = -1 };
-	const char *every = NULL, *count = NULL;
+	const char *every = NULL, *count = NULL, *o = NULL, *config = NULL;
 	const struct cli_flag flags[] = {
-		{ "-d", NULL, &every },
-		{ "-n", NULL, &count },
-		{ "--json", &t.json, NULL },
+		{ "-d", NULL, &every },      { "-n", NULL, &count },
+		{ "--json", &t.json, NULL }, { "-o", NULL, &o },
+		{ "-c", NULL, &config },
 	};
 	int n = cli_args("top", argc, argv, flags, ARRAY_SIZE(flags));
 	int r = CLI_DONE;
@@ -643,15 +676,20 @@ int cmd_top(int argc, char **argv)
 	if (n < 0)
 		return CLI_USAGE;
 	if (n > 1)
-		return cli_usage("top takes one directory at most; without any "
-				 "it shows all mounts");
+		return cli_usage("top takes one directory or worker at most; "
+				 "without any it shows all mounts");
 	if (every != NULL && parse_every(every, &t.every) < 0)
 		return cli_usage("top: -d %s: write seconds from 0.1 to 3600",
 				 every);
 	if (count != NULL && parse_count(count, &t.left) < 0)
 		return cli_usage("top: -n %s: write a number from 1 on", count);
+	if ((o != NULL || config != NULL) &&
+	    (n == 0 || !tell_is_worker(argv[0])))
+		return cli_usage("top: -o and -c go with a worker");
 	if (n == 1)
-		r = choose(&t, argv[0]);
+		r = tell_is_worker(argv[0])
+			? choose_worker(&t, argv[0], o, config)
+			: choose(&t, argv[0]);
 	if (r == CLI_DONE)
 		r = run(&t);
 	top_fini(&t);

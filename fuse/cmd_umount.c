@@ -28,7 +28,7 @@
  */
 static int daemon_of(const char *dir)
 {
-	struct client_mount *all = client_mounts();
+	struct client_mount *all = client_mounts(NULL);
 	int fd = -1;
 
 	for (struct client_mount *m = all; m != NULL; m = m->next)

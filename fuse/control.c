@@ -21,11 +21,14 @@
 #include <sys/un.h>
 
 #include "base/clock.h"
+#include "fuse/control_jobs.h"
 #include "fuse/fs.h"
 #include "fuse/health.h"
-#include "fuse/jobs.h"
+#include "fuse/history.h"
+#include "fuse/page.h"
 #include "fuse/rundir.h"
 #include "fuse/status.h"
+#include "fuse/workers.h"
 
 #define BODY_MAX MIB(16)
 #define CONNECTIONS_MAX 16
@@ -34,7 +37,8 @@
 struct control {
 	struct service *service; /* borrowed */
 	struct MHD_Daemon *daemon;
-	struct jobs *jobs;
+	struct control_source source;
+	struct control_place place; /* its jobs are ours */
 	char path[RUNDIR_MAX + 28]; /* "" until it is there */
 	struct health health;
 };
@@ -46,8 +50,10 @@ struct body {
 	bool too_large, no_memory;
 };
 
-static enum MHD_Result reply(struct MHD_Connection *conn, unsigned code,
-			     const char *type, char *heap_text)
+/* Takes heap_text. policy: Content-Security-Policy, or NULL. */
+static enum MHD_Result reply_with(struct MHD_Connection *conn, unsigned code,
+				  const char *type, char *heap_text,
+				  const char *policy)
 {
 	struct MHD_Response *res;
 	enum MHD_Result r;
@@ -62,11 +68,22 @@ static enum MHD_Result reply(struct MHD_Connection *conn, unsigned code,
 	}
 	MHD_add_response_header(res, "Content-Type", type);
 	MHD_add_response_header(res, "Cache-Control", "no-store");
+	MHD_add_response_header(res, "X-Content-Type-Options", "nosniff");
+	if (policy != NULL) {
+		MHD_add_response_header(res, "Content-Security-Policy", policy);
+		MHD_add_response_header(res, "Referrer-Policy", "no-referrer");
+	}
 	if (code == MHD_HTTP_METHOD_NOT_ALLOWED)
 		MHD_add_response_header(res, "Allow", "GET, POST");
 	r = MHD_queue_response(conn, code, res);
 	MHD_destroy_response(res);
 	return r;
+}
+
+static enum MHD_Result reply(struct MHD_Connection *conn, unsigned code,
+			     const char *type, char *heap_text)
+{
+	return reply_with(conn, code, type, heap_text, NULL);
 }
 
 /* Takes j. */
@@ -85,14 +102,15 @@ static enum MHD_Result reply_error(struct MHD_Connection *conn, unsigned code,
 static enum MHD_Result reply_error(struct MHD_Connection *conn, unsigned code,
 				   const char *fmt, ...)
 {
+	struct control_answer a;
 	char words[WHY_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(words, sizeof(words), fmt, ap);
 	va_end(ap);
-	return reply_json(conn, code,
-			  json_pack("{s:o}", "error", status_text(words)));
+	control_error(&a, code, "%s", words);
+	return reply_json(conn, code, a.body);
 }
 
 static enum MHD_Result get_health(struct control *c,
@@ -100,130 +118,158 @@ static enum MHD_Result get_health(struct control *c,
 {
 	char words[256];
 
-	if (health_ask(&c->health, c->service->ufs, &c->service->stopping,
+	if (health_ask(&c->health, c->service->store, &c->service->stopping,
 		       words) < 0)
 		return reply_error(conn, MHD_HTTP_SERVICE_UNAVAILABLE,
 				   "the store does not answer: %s", words);
 	return reply(conn, MHD_HTTP_OK, "text/plain", strdup("ok\n"));
 }
 
-static enum MHD_Result get_job(struct control *c, struct MHD_Connection *conn,
-			       const char *id)
+/* Takes what is in a. */
+static enum MHD_Result reply_answer(struct MHD_Connection *conn,
+				    struct control_answer *a)
 {
-	char *end;
-	unsigned long n = strtoul(id, &end, 10);
-	json_t *j = NULL;
-
-	if (*id >= '1' && *id <= '9' && *end == '\0' && n <= INT32_MAX)
-		j = jobs_status(c->jobs, (unsigned)n);
-	if (j == NULL)
-		return reply_error(conn, MHD_HTTP_NOT_FOUND,
-				   "there is no such job");
-	return reply_json(conn, MHD_HTTP_OK, j);
-}
-
-/* A member that must be an array of strings if it is there. */
-static int strings(const json_t *root, const char *name, const json_t **out)
-{
-	const json_t *a = json_object_get(root, name);
-
-	*out = a;
-	if (a == NULL)
-		return 0;
-	if (!json_is_array(a))
-		return -EINVAL;
-	for (size_t i = 0; i < json_array_size(a); i++)
-		if (!json_is_string(json_array_get(a, i)))
-			return -EINVAL;
-	return 0;
-}
-
-static enum MHD_Result post_job(struct control *c, struct MHD_Connection *conn,
-				const json_t *root, enum jobs_kind kind)
-{
-	struct jobs_spec spec = {
-		.kind = kind,
-		.verify = json_is_true(json_object_get(root, "verify")),
-		.dry_run = json_is_true(json_object_get(root, "dry_run")),
-	};
-	const json_t *to = json_object_get(root, "to");
-	const json_t *paths, *keys;
-	int id;
-
-	if (strings(root, "paths", &paths) < 0 ||
-	    strings(root, "keys", &keys) < 0)
-		return reply_error(conn, MHD_HTTP_BAD_REQUEST,
-				   "paths and keys are arrays of strings");
-	if (to != NULL &&
-	    (!json_is_string(to) || strcmp(json_string_value(to), "ssd") != 0))
-		return reply_error(conn, MHD_HTTP_BAD_REQUEST,
-				   "to: this version loads to \"ssd\" only");
-	if (kind == JOBS_LOAD && !spec.dry_run &&
-	    cache_disks(c->service->cache, &(struct cache_disk_status){ 0 },
-			1) == 0)
-		return reply_error(conn, MHD_HTTP_CONFLICT,
-				   "this mount has no cache on the SSD; mount "
-				   "it without cache-size=0");
-	id = jobs_start(c->jobs, &spec, paths, keys);
-	if (id == -EINVAL)
-		return reply_error(conn, MHD_HTTP_BAD_REQUEST,
-				   "name at least one path or key");
-	if (id == -EBUSY)
-		return reply_error(conn, MHD_HTTP_SERVICE_UNAVAILABLE,
-				   "%d jobs are running; try again later",
-				   JOBS_KEPT);
-	if (id < 0)
-		return reply_error(conn, MHD_HTTP_INTERNAL_SERVER_ERROR, "%s",
-				   strerror(-id));
-	return reply_json(conn, MHD_HTTP_ACCEPTED,
-			  json_pack("{s:o}", "id", json_sprintf("%d", id)));
-}
-
-static enum MHD_Result post_invalidate(struct control *c,
-				       struct MHD_Connection *conn,
-				       const json_t *root)
-{
-	const json_t *paths;
-	size_t n;
-
-	if (strings(root, "paths", &paths) < 0 || json_array_size(paths) == 0)
-		return reply_error(conn, MHD_HTTP_BAD_REQUEST,
-				   "paths is an array of strings");
-	n = json_array_size(paths);
-	for (size_t i = 0; i < n; i++) {
-		const char *path = json_string_value(json_array_get(paths, i));
-		int r = fs_invalidate(c->service->fs, path);
-
-		if (r < 0)
-			return reply_error(conn,
-					   r == -ENOENT ? MHD_HTTP_NOT_FOUND
-							: MHD_HTTP_BAD_GATEWAY,
-					   "/%s: %s", path, strerror(-r));
-	}
-	return reply_json(conn, MHD_HTTP_OK,
-			  json_pack("{s:I}", "invalidated", (json_int_t)n));
+	return reply_json(conn, a->status, a->body);
 }
 
 /* How far it is, and what it found, status tells. */
-static enum MHD_Result post_scrub(struct control *c,
-				  struct MHD_Connection *conn)
+static void post_scrub(struct control *c, struct control_answer *out)
 {
 	struct cache *cache = c->service->cache;
 	size_t n = cache_disks(cache, &(struct cache_disk_status){ 0 }, 1);
 
-	if (n == 0)
-		return reply_error(conn, MHD_HTTP_CONFLICT,
-				   "this mount has no cache on the SSD");
+	if (n == 0) {
+		control_error(out, 409, "this mount has no cache on the SSD");
+		return;
+	}
 	cache_scrub(cache);
-	return reply_json(conn, MHD_HTTP_ACCEPTED,
-			  json_pack("{s:b}", "scrub", 1));
+	out->status = 202;
+	out->body = json_pack("{s:b}", "scrub", 1);
+}
+
+/* The name of the i-th path. 0, or -errno and the answer to that. */
+static int path_at(struct control *c, const json_t *paths, size_t i,
+		   char key[static UFS_KEY_MAX + 1], size_t *n, bool *dir,
+		   struct ufs_stat *st, struct control_answer *out)
+{
+	const char *path = json_string_value(json_array_get(paths, i));
+	int r = path != NULL ? fs_resolve(c->service->fs, path, key, n, dir, st)
+			     : -EINVAL;
+
+	if (r < 0)
+		control_error(out, r == -ENOENT ? 404 : 400, "/%s: %s",
+			      path != NULL ? path : "?", strerror(-r));
+	return r;
+}
+
+/* The keys of paths: "" or ending in a slash where it is a directory. */
+static void post_keys(struct control *c, const json_t *root,
+		      struct control_answer *out)
+{
+	const json_t *paths = json_object_get(root, "paths");
+	json_t *keys = json_array();
+
+	for (size_t i = 0; i < json_array_size(paths); i++) {
+		char key[UFS_KEY_MAX + 1];
+		struct ufs_stat st;
+		size_t n = 0;
+		bool dir;
+		int r = path_at(c, paths, i, key, &n, &dir, &st, out);
+
+		/* JSON has no words for a key that is not UTF-8. */
+		if (r == 0 &&
+		    json_array_append_new(keys, json_stringn(key, n)) < 0)
+			control_error(out, 400, "a key is not UTF-8");
+		else if (r == 0)
+			continue;
+		json_decref(keys);
+		return;
+	}
+	out->status = 200;
+	out->body = json_pack("{s:o}", "keys", keys);
+}
+
+/* Which worker has what of paths. */
+static void post_where(struct control *c, const json_t *root,
+		       struct control_answer *out)
+{
+	const json_t *paths = json_object_get(root, "paths");
+	struct workers *workers = c->service->workers;
+	json_t *files = json_array();
+
+	if (workers == NULL) {
+		control_error(out, 409,
+			      "this mount has no workers; mount with workers=");
+		json_decref(files);
+		return;
+	}
+	for (size_t i = 0; i < json_array_size(paths); i++) {
+		char key[UFS_KEY_MAX + 1];
+		struct ufs_stat st = { 0 };
+		size_t n = 0;
+		bool dir;
+
+		if (path_at(c, paths, i, key, &n, &dir, &st, out) < 0) {
+			json_decref(files);
+			return;
+		}
+		json_array_append_new(
+		    files, workers_where(workers, (struct str){ key, n }, dir,
+					 st.size));
+	}
+	out->status = 200;
+	out->body = json_pack("{s:o}", "files", files);
+}
+
+/*
+ * S7: the workers first, since who looks after that is told what they know.
+ * Paths that are spelt wrong are left to the mount's own part. NULL: no
+ * memory. Else who of them did not do it.
+ */
+static json_t *invalidate_on_workers(struct control *c, const json_t *root)
+{
+	const json_t *paths = json_object_get(root, "paths");
+	const char *source = c->service->source;
+	json_t *urls = json_array(), *failed = json_array();
+	json_t *body = json_pack("{s:o}", "urls", urls);
+
+	for (size_t i = 0; i < json_array_size(paths); i++) {
+		const char *path = json_string_value(json_array_get(paths, i));
+		char key[UFS_KEY_MAX + 1];
+		size_t n;
+
+		if (path == NULL || fs_spell(c->service->fs, path, key, &n) < 0)
+			continue;
+		if (json_array_append_new(
+			urls, control_url(source, (struct str){ key, n })) < 0)
+			json_array_append_new(
+			    failed, json_pack("{s:s, s:s}", "name", "all",
+					      "error", strerror(ENOMEM)));
+	}
+	if (body != NULL && json_array_size(urls) > 0)
+		workers_tell(c->service->workers, "/-/invalidate", body,
+			     failed);
+	json_decref(body);
+	return failed;
+}
+
+static void post_invalidate(struct control *c, const json_t *root,
+			    struct control_answer *out)
+{
+	json_t *failed = NULL;
+
+	if (c->service->workers != NULL)
+		failed = invalidate_on_workers(c, root);
+	control_invalidate(&c->place, root, out);
+	if (failed != NULL && out->status == 200)
+		json_object_set(out->body, "workers_failed", failed);
+	json_decref(failed);
 }
 
 static enum MHD_Result post(struct control *c, struct MHD_Connection *conn,
 			    const char *url, const struct body *b)
 {
-	enum MHD_Result r;
-	json_error_t e;
+	struct control_answer a = { 0 };
 	json_t *root;
 
 	if (b->too_large)
@@ -233,28 +279,39 @@ static enum MHD_Result post(struct control *c, struct MHD_Connection *conn,
 	if (b->no_memory)
 		return reply_error(conn, MHD_HTTP_INTERNAL_SERVER_ERROR,
 				   "out of memory");
-	root =
-	    json_loadb(b->n > 0 ? b->p : "", b->n, JSON_REJECT_DUPLICATES, &e);
-	if (!json_is_object(root)) {
-		json_decref(root);
-		return reply_error(conn, MHD_HTTP_BAD_REQUEST,
-				   "the body is not a JSON object");
-	}
+	root = control_body(b->p, b->n, &a);
+	if (root == NULL)
+		return reply_answer(conn, &a);
 	if (strcmp(url, "/-/load") == 0)
-		r = post_job(c, conn, root, JOBS_LOAD);
+		control_job(&c->place, root, JOBS_LOAD, &a);
 	else if (strcmp(url, "/-/free") == 0)
-		r = post_job(c, conn, root, JOBS_FREE);
+		control_job(&c->place, root, JOBS_FREE, &a);
 	else if (strcmp(url, "/-/scrub") == 0)
-		r = post_scrub(c, conn);
+		post_scrub(c, &a);
+	else if (strcmp(url, "/-/keys") == 0)
+		post_keys(c, root, &a);
+	else if (strcmp(url, "/-/where") == 0)
+		post_where(c, root, &a);
 	else
-		r = post_invalidate(c, conn, root);
+		post_invalidate(c, root, &a);
 	json_decref(root);
-	return r;
+	return reply_answer(conn, &a);
+}
+
+static enum MHD_Result get_page(struct MHD_Connection *conn)
+{
+	const char *policy = NULL;
+	char *text = page_document(&policy);
+
+	return reply_with(conn, MHD_HTTP_OK, "text/html; charset=utf-8", text,
+			  policy);
 }
 
 static enum MHD_Result get(struct control *c, struct MHD_Connection *conn,
 			   const char *url)
 {
+	struct control_answer a = { 0 };
+
 	if (strcmp(url, "/-/health") == 0)
 		return get_health(c, conn);
 	if (strcmp(url, "/-/metrics") == 0)
@@ -262,8 +319,18 @@ static enum MHD_Result get(struct control *c, struct MHD_Connection *conn,
 			     "text/plain; version=0.0.4; charset=utf-8",
 			     status_metrics(c->service));
 	if (strcmp(url, "/-/status") == 0)
-		return reply_json(conn, MHD_HTTP_OK, status_json(c->service));
-	return get_job(c, conn, url + strlen("/-/load/"));
+		return reply_json(conn, MHD_HTTP_OK,
+				  status_json(c->service, c->place.jobs));
+	if (strcmp(url, "/-/ring") == 0)
+		return reply_json(conn, MHD_HTTP_OK,
+				  workers_json(c->service->workers));
+	if (strcmp(url, "/-/history") == 0)
+		return reply(conn, MHD_HTTP_OK, "application/json",
+			     history_text(clock_ns()));
+	if (strcmp(url, "/-/") == 0)
+		return get_page(conn);
+	control_job_status(&c->place, url + strlen("/-/load/"), &a);
+	return reply_answer(conn, &a);
 }
 
 static void body_add(struct body *b, const char *p, size_t n)
@@ -294,9 +361,11 @@ static const char *method_of(const char *url)
 {
 	static const char *const paths[][2] = {
 		{ "/-/health", "GET" }, { "/-/metrics", "GET" },
-		{ "/-/status", "GET" }, { "/-/load", "POST" },
+		{ "/-/status", "GET" }, { "/-/history", "GET" },
+		{ "/-/", "GET" },       { "/-/load", "POST" },
 		{ "/-/free", "POST" },  { "/-/invalidate", "POST" },
-		{ "/-/scrub", "POST" },
+		{ "/-/scrub", "POST" }, { "/-/keys", "POST" },
+		{ "/-/ring", "GET" },   { "/-/where", "POST" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
@@ -333,7 +402,14 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *conn,
 	if (strcmp(method, want) != 0)
 		return reply_error(conn, MHD_HTTP_METHOD_NOT_ALLOWED,
 				   "this path answers %s only", want);
-	return *want == 'G' ? get(c, conn, url) : post(c, conn, url, b);
+	if (*want == 'G')
+		return get(c, conn, url);
+	/* No page has a reason to, least of all somebody else's. */
+	if (MHD_lookup_connection_value(conn, MHD_HEADER_KIND, "Origin") !=
+	    NULL)
+		return reply_error(conn, MHD_HTTP_FORBIDDEN,
+				   "nothing is changed from a browser");
+	return post(c, conn, url, b);
 }
 
 static void completed(void *arg, struct MHD_Connection *conn, void **state,
@@ -416,6 +492,39 @@ static int listen_in(struct control *c, const char *dir, int *out)
 	return 0;
 }
 
+static int resolve(void *arg, const char *path, char *key, size_t *n, bool *dir,
+		   struct ufs_stat *st)
+{
+	return fs_resolve(arg, path, key, n, dir, st);
+}
+
+static char *name_of(void *arg, struct str key, bool dir)
+{
+	return fs_path_of(arg, key, dir);
+}
+
+static int invalidate(void *arg, const char *path)
+{
+	return fs_invalidate(arg, path);
+}
+
+static int start_jobs(struct control *c, unsigned width)
+{
+	struct service *s = c->service;
+	const struct jobs_source names = { .cache = s->cache,
+					   .resolve = resolve,
+					   .name_of = name_of,
+					   .arg = s->fs };
+
+	c->source =
+	    (struct control_source){ .url = s->source, .cache = s->cache };
+	c->place = (struct control_place){ .sources = &c->source,
+					   .nsources = 1,
+					   .invalidate = invalidate,
+					   .arg = s->fs };
+	return jobs_new(&names, 1, width, &c->place.jobs);
+}
+
 int control_start(struct service *s, struct control **out,
 		  char why[static WHY_MAX])
 {
@@ -442,7 +551,7 @@ int control_start(struct service *s, struct control **out,
 				     : "");
 		goto fail;
 	}
-	r = jobs_new(s->fs, s->cache, MIN(width, 16), &c->jobs);
+	r = start_jobs(c, MIN(width, 16));
 	if (r < 0) {
 		snprintf(why, WHY_MAX, "cannot start threads: %s",
 			 strerror(-r));
@@ -479,7 +588,7 @@ void control_stop(struct control *c)
 		(void)unlink(c->path);
 	if (c->daemon != NULL)
 		MHD_stop_daemon(c->daemon);
-	jobs_free(c->jobs);
+	jobs_free(c->place.jobs);
 	health_fini(&c->health);
 	free(c);
 }

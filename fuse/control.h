@@ -2,9 +2,14 @@
 /*
  * control.h - the control interface: HTTP on a Unix socket
  *
+ *   GET  /-/              the page, see page.h
  *   GET  /-/health        200, or 503 with the reason
+ *   GET  /-/history       JSON, see history.h
  *   GET  /-/metrics       Prometheus text
  *   GET  /-/status        JSON
+ *   GET  /-/ring          of it, what it tells of the workers
+ *   POST /-/where         {"paths": []} -> {"files": []}: who has what of them,
+ *                         see workers_where()
  *   POST /-/load          {"paths": [], "keys": [], "to": "ssd",
  *                          "verify": false, "dry_run": false} -> {"id": "1"}
  *   GET  /-/load/ID       how far a load or free is

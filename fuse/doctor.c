@@ -28,6 +28,7 @@ static const struct {
 	{ "list", doctor_list },
 	{ "get", doctor_get },
 	{ "put", doctor_put },
+	{ "conditions", doctor_conditions },
 	{ "cache-dir", doctor_cache_dir },
 	{ "cache-space", doctor_cache_space },
 	{ "cache-xattr", doctor_cache_xattr },
@@ -35,8 +36,8 @@ static const struct {
 	{ "memory", doctor_memory },
 	{ "descriptors", doctor_descriptors },
 	{ "mount", doctor_mount },
-	{ "workers", doctor_workers },
 	{ "membership", doctor_membership },
+	{ "workers", doctor_workers },
 };
 
 const char *doctor_word(enum doctor_result r)
@@ -129,6 +130,7 @@ unsigned doctor_run(const struct doctor_conf *conf, doctor_cb *cb, void *arg)
 		d.check = checks[i].name;
 		checks[i].run(&d);
 	}
+	members_view_fini(&d.view);
 	ufs_close(d.bare);
 	ufs_close(d.ufs);
 	return d.failed;

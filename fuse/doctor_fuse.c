@@ -204,7 +204,7 @@ void doctor_mount(struct doctor *d)
 		doctor_skip(d, "no directory of a mount was named");
 		return;
 	}
-	all = client_mounts();
+	all = client_mounts(NULL);
 	m = find(all, dir);
 	disk = m != NULL ? bad_disk(m->status) : NULL;
 	if (m == NULL)
@@ -224,14 +224,4 @@ void doctor_mount(struct doctor *d)
 	else
 		doctor_pass(d, "%s answers and is well", dir);
 	client_mounts_free(all);
-}
-
-void doctor_workers(struct doctor *d)
-{
-	doctor_skip(d, "none configured: this version has no workers");
-}
-
-void doctor_membership(struct doctor *d)
-{
-	doctor_skip(d, "none configured: this version has no workers");
 }

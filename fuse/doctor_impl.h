@@ -5,7 +5,9 @@
  *   doctor.c        the table, and how a check says what it found
  *   doctor_fuse.c   /dev/fuse, fusermount3, passthrough, a mount that is there
  *   doctor_store.c  keys, the way to the server, LIST, GET, the clock
+ *   doctor_put.c    PUT, and whether it keeps writers apart
  *   doctor_host.c   the cache's disks, memory, descriptors
+ *   doctor_ring.c   who the workers are, and what they answer
  *
  * A check says one line or, where there are several of a thing, one for each.
  * What it learns for those after it stands in struct doctor.
@@ -14,6 +16,8 @@
 #define FUSE_DOCTOR_IMPL_H
 
 #include "fuse/doctor.h"
+#include "fuse/trial.h"
+#include "ring/members.h"
 #include "ufs/ufs.h"
 
 struct doctor {
@@ -31,6 +35,10 @@ struct doctor {
 	bool has_reach;
 	struct ufs_reach reach;
 	bool listed;
+	bool has_written; /* then the next two are known */
+	enum trial_answer absent, version;
+
+	struct members_view view; /* of the workers; now NULL: none is known */
 };
 
 void doctor_pass(struct doctor *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -49,10 +57,10 @@ typedef void doctor_check(struct doctor *d);
 doctor_check doctor_device, doctor_fusermount, doctor_passthrough, doctor_mount;
 doctor_check doctor_source, doctor_credentials, doctor_dns, doctor_connect,
     doctor_tls, doctor_answer, doctor_list, doctor_get, doctor_put,
-    doctor_clock;
+    doctor_conditions, doctor_clock;
 doctor_check doctor_cache_dir, doctor_cache_space, doctor_cache_xattr,
     doctor_cache_io, doctor_memory, doctor_descriptors;
-doctor_check doctor_workers, doctor_membership;
+doctor_check doctor_membership, doctor_workers;
 
 /*
  * A descriptor of a nameless file on the disk of this cache directory (or of

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "fuse/service.h"
+#include "fuse/source.h"
 
 /* Signatures bear 15 minutes, tokens and certificates less. */
 #define SKEW_MAX (5 * 60 * NSEC_PER_SEC)
@@ -25,7 +26,7 @@ static int open_without_keys(struct doctor *d, char why[static WHY_MAX])
 	int r;
 
 	o->v[OPT_ANONYMOUS].number = 1;
-	r = service_source(o, d->conf->source, NULL, &d->bare, why);
+	r = source_open(o, d->conf->source, NULL, &d->bare, why);
 	o->v[OPT_ANONYMOUS].number = was;
 	return r;
 }
@@ -52,7 +53,7 @@ void doctor_credentials(struct doctor *d)
 		doctor_skip(d, "the source is not right");
 		return;
 	}
-	if (service_source(o, d->conf->source, NULL, &d->ufs, why) < 0) {
+	if (source_open(o, d->conf->source, NULL, &d->ufs, why) < 0) {
 		doctor_fail_why(d, why,
 				"set AWS_ACCESS_KEY_ID and "
 				"AWS_SECRET_ACCESS_KEY, name a profile=, or "
@@ -214,7 +215,7 @@ static void failed(struct doctor *d, int err, const char *denied)
 	doctor_fail(d,
 		    err == -EACCES && denied != NULL
 			? denied
-			: service_fix(d->conf->source, err, words),
+			: source_fix(d->conf->source, err, words),
 		    "%s", *words != '\0' ? words : strerror(-err));
 }
 
@@ -341,9 +342,4 @@ void doctor_get(struct doctor *d)
 		doctor_pass(d, "the first byte of %.200s (%s) in %s", f.key,
 			    units_format_size(f.size, size, sizeof(size)),
 			    doctor_ms(clock_ns() - began, ms));
-}
-
-void doctor_put(struct doctor *d)
-{
-	doctor_skip(d, "this version mounts read only");
 }

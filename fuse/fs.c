@@ -18,8 +18,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "fuse/fs_impl.h"
 #include "fuse/mount.h"
+#include "fuse/written.h"
 
 /*
  * The loop's threads never wait for the network, so a few more than there
@@ -29,6 +29,12 @@
 #define LOOP_THREADS_MAX 16
 #define JOB_THREADS 16
 #define DIR_THREADS 8
+/*
+ * Each waits for one file's commit, also when who asked for it has left: there
+ * are more than anybody leaves behind, as names are changed on them, too.
+ */
+#define COMMIT_THREADS 256
+#define LATER_THREADS 16 /* the same that nobody waits for */
 
 void reply_err(fuse_req_t req, int err)
 {
@@ -99,8 +105,11 @@ int fs_new(const struct fs_conf *conf, struct fs **out)
 	fs->meta = cache_meta(conf->cache);
 	fs->started = clock_wall_ns();
 	fs->trim.run = trim_run;
+	lock_init(&fs->later_lock, RANK_LEAF);
+	event_init(&fs->later_wake);
 	rq_list_init(&fs->waiting);
 	turns_init(&fs->turns, processors());
+	trees_init(&fs->trees);
 	fs->source = strdup(conf->source);
 	fs->dir = strdup(conf->dir);
 	fs->conf.source = fs->source;
@@ -131,6 +140,10 @@ int fs_new(const struct fs_conf *conf, struct fs **out)
 			     &fs->jobs);
 	if (r == 0)
 		r = pool_new("readdir", DIR_THREADS, &fs->dir_readers);
+	if (r == 0 && conf->staging != NULL)
+		r = pool_new("commit", COMMIT_THREADS, &fs->committers);
+	if (r == 0 && conf->staging != NULL)
+		r = pool_new("later", LATER_THREADS, &fs->laters);
 	if (r == 0)
 		r = pool_new("interrupt", 1, &fs->enders);
 	if (r == 0)
@@ -142,24 +155,35 @@ int fs_new(const struct fs_conf *conf, struct fs **out)
 	return r;
 }
 
-void fs_free(struct fs *fs)
+void fs_settle(struct fs *fs)
 {
 	struct handle *h;
 
-	if (fs == NULL)
-		return;
 	mount_stop(fs);
 	if (fs->enders != NULL) {
 		rq_list_end(&fs->waiting);
 		rq_list_drain(&fs->waiting);
 	}
-	pool_stop(fs->jobs);
-	pool_stop(fs->dir_readers);
-	pool_stop(fs->enders);
-	pruner_free(fs->pruner); /* no lookup is left to wake it */
+	pool_stop(take_ptr(fs->jobs));
+	pool_stop(take_ptr(fs->dir_readers));
+	pool_stop(take_ptr(fs->committers));
+	later_settle(fs);
+	pool_stop(take_ptr(fs->enders));
 	while (fs->handles != NULL &&
-	       (h = handles_remove_any(fs->handles)) != NULL)
+	       (h = handles_remove_any(fs->handles)) != NULL) {
+		/* Of a lazy unmount: what was written is not to be lost. */
+		if (h->writes)
+			(void)written_commit(fs, h->opened, NULL);
 		handle_put(fs, h);
+	}
+}
+
+void fs_free(struct fs *fs)
+{
+	if (fs == NULL)
+		return;
+	fs_settle(fs);
+	pruner_free(fs->pruner); /* no lookup is left to wake it */
 	/* The kernel forgets all ids with the session. */
 	if (fs->cache != NULL)
 		cache_on_file_closed(fs->cache, NULL, NULL);
@@ -171,7 +195,10 @@ void fs_free(struct fs *fs)
 	handles_free(fs->handles);
 	inodes_free(fs->inodes);
 	turns_fini(&fs->turns);
+	trees_fini(&fs->trees);
 	rq_list_fini(&fs->waiting);
+	event_fini(&fs->later_wake);
+	lock_fini(&fs->later_lock);
 	if (fs->stop_fd >= 0)
 		close(fs->stop_fd);
 	free(fs->source);
@@ -186,6 +213,8 @@ int fs_mount(struct fs *fs, char why[static 256])
 
 	if (r == 0)
 		cache_on_file_closed(fs->cache, file_closed, fs);
+	if (r == 0 && fs->conf.staging != NULL)
+		later_restore(fs);
 	if (r < 0 && fs->se != NULL) {
 		fuse_session_destroy(fs->se);
 		fs->se = NULL;

@@ -24,16 +24,30 @@ struct fs;
 
 struct fs_conf {
 	struct cache *cache; /* borrowed; outlives the fs */
+	/* Borrowed; outlives the fs. NULL: the mount is read only. */
+	struct staging *staging;
 	uid_t uid;
 	gid_t gid;
 	mode_t file_mode; /* permission bits */
 	mode_t dir_mode;
+	bool writeback;    /* close() does not wait for the store */
+	bool ignore_perms; /* chmod and chown change nothing, and succeed */
+	size_t rename_dir_limit; /* objects of a directory that is moved */
 	enum consistency consistency;
 	uint64_t small_file;
 	unsigned max_background; /* threads for lookups; 0 = 16 */
 	bool passthrough;        /* try it; false: never */
 	size_t inode_bytes;      /* share of memory for inodes; 0: any */
 	bool prune_by_name;      /* as before Linux 6.18 (for tests) */
+
+	/*
+	 * Optional: the worker that owns the first segment of an object, into
+	 * buf. False: there is none. Does not block.
+	 */
+	bool (*owner)(void *arg, struct str key, char *buf, size_t size);
+	/* With it: let others hear of what was changed. Waits a moment. */
+	void (*told)(void *arg, struct cancel *cancel);
+	void *workers;
 
 	/* mounting */
 	const char *source; /* what /proc/mounts shows: s3://bucket/prefix */
@@ -55,6 +69,12 @@ int fs_mount(struct fs *fs, char why[static 256]);
 
 /* Serve until unmounted or fs_stop(). 0, or -errno. */
 int fs_serve(struct fs *fs);
+
+/*
+ * After fs_serve(): unmount, and bring to the store what files that are still
+ * open were given. Waits for it. fs_free() does it as well.
+ */
+void fs_settle(struct fs *fs);
 
 /* fs_serve() is over; true before it unmounts. */
 bool fs_ended(const struct fs *fs);
@@ -79,6 +99,12 @@ int fs_resolve(struct fs *fs, const char *path, char *key, size_t *n, bool *dir,
 
 /* The path (relative) of a key, NUL-terminated on the heap, or NULL. */
 char *fs_path_of(struct fs *fs, struct str key, bool is_dir);
+
+/*
+ * The key that a path spells, whether it is there or not: into
+ * key[UFS_KEY_MAX + 1], without a last slash. -EINVAL and the like.
+ */
+int fs_spell(struct fs *fs, const char *path, char *key, size_t *n);
 
 /* S7: drop metadata and kernel pages of a file or a tree now. */
 int fs_invalidate(struct fs *fs, const char *path);

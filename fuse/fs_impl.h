@@ -23,6 +23,7 @@
 #include "fuse/names.h"
 #include "fuse/prune.h"
 #include "fuse/request.h"
+#include "fuse/trees.h"
 #include "fuse/turns.h"
 
 struct fs {
@@ -40,6 +41,13 @@ struct fs {
 	struct pool *jobs;        /* lookups and all that asks the store */
 	struct pool *dir_readers; /* listings from the SSD, for readdir */
 	struct pool *enders;      /* one thread that answers EINTR */
+	struct pool *committers;  /* what waits for the store to take it */
+	struct pool *laters;      /* commits that nobody waits for */
+	struct lock later_lock;
+	struct event later_wake; /* settling, or unreachable */
+	/* under later_lock */
+	bool settling;   /* no time for more tries */
+	bool store_away; /* as the last one said */
 	struct job trim; /* of the heap, when many inodes were forgotten */
 	atomic_bool trimming;
 	struct pruner *pruner;
@@ -47,6 +55,7 @@ struct fs {
 	    in_dirs; /* requests that hold a directory's lock and wait */
 	struct rq_list waiting;
 	struct turns turns; /* of the loop's threads */
+	struct trees trees; /* directories that are being moved */
 
 	/* mount.c's: set by fs_mount() */
 	struct fuse_session *se;
@@ -61,6 +70,7 @@ struct fs {
 	atomic_uint_fast64_t init_unique; /* of the INIT request; 0: none */
 	bool init_passthrough;            /* the kernel offers it; see init.c */
 	bool init_parallel;               /* the same of PARALLEL_DIROPS */
+	bool init_direct_mmap;            /* and of mappings of direct opens */
 	atomic_bool init_done;
 	atomic_bool passthrough;
 	atomic_bool refused_said;
@@ -84,10 +94,16 @@ void reply_err(fuse_req_t req, int err);
 /* Seconds from now until a moment (clock_ns()), 0 when it has passed. */
 double fs_timeout(int64_t until);
 
+/* The attributes of a known inode, as they are now. */
+int fs_attr(struct fs *fs, uint64_t nodeid, struct inode_attr *out);
+
 /* struct stat of an inode. */
 void fs_stat(struct fs *fs, const struct inode_attr *a, struct stat *st);
 
-/* A reply for an inode whose lookup was counted, believed until then. */
+/*
+ * A reply for an inode whose lookup was counted, believed until then; of one
+ * that is being written as it is now, and believed for this time only.
+ */
 void fs_entry(struct fs *fs, const struct inode_attr *a, int64_t until,
 	      struct fuse_entry_param *e);
 
@@ -112,8 +128,41 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void op_statfs(fuse_req_t req, fuse_ino_t ino);
 
-/* The table, with all that would write as -EROFS. */
-extern const struct fuse_lowlevel_ops fs_ops;
+/* op_write.c: files that are written */
+void op_open_write(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi);
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
+	      off_t off, struct fuse_file_info *fi);
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
+	      struct fuse_file_info *fi);
+/* op_fsyncdir.c */
+void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
+		 struct fuse_file_info *fi);
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		struct fuse_file_info *fi);
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
+		  off_t len, struct fuse_file_info *fi);
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+	      struct fuse_file_info *fi);
+
+/* op_names.c, op_rename.c: names that are made, moved, removed */
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+	       fuse_ino_t newparent, const char *newname, unsigned flags);
+
+/* The tables: of mounts that write, and with all that would as -EROFS. */
+extern const struct fuse_lowlevel_ops fs_ops, fs_ops_read_only;
+
+/* An open file of ours, added to the table, or undone. */
+void opened_put(struct fs *fs, struct opened *o); /* NULL is allowed */
+void open_undo(struct fs *fs, uint64_t fh);
+
+/* Its version is gone: forget what is known of the name. May touch the disk. */
+void version_gone(struct fs *fs, uint64_t nodeid, struct str key);
 
 /* Give back a handle's reference; the last one frees what it holds. */
 void handle_put(struct fs *fs, struct handle *h);

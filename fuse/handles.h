@@ -16,6 +16,7 @@
 #include "base/lock.h"
 #include "cache/listing.h"
 #include "fuse/backing.h"
+#include "ufs/encode.h"
 
 struct fs;
 
@@ -26,13 +27,21 @@ struct handle {
 	/* a file's */
 	struct opened *opened; /* owns a ref; NULL: a directory */
 	enum open_mode mode;
+	bool writes; /* open for writing, or made or emptied by the open */
 
 	/* a directory's */
 	bool dir;  /* has what follows */
 	bool kept; /* inodes_dir_close() is to be called */
+	/*
+	 * Owned, set once: names, each with its NUL, of files that were being
+	 * written when it was opened and are not in the listing.
+	 */
+	struct text written;
+	size_t nwritten;
 	struct lock lock;
 	/* under lock */
 	struct listing *listing; /* owns a ref; never NULL */
+	uint64_t failures_seen;  /* see staging_failed_below() */
 };
 
 struct handles;

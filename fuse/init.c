@@ -17,7 +17,9 @@
 #include <stdio.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "fuse/fs_impl.h"
 #include "fuse/mount.h"
@@ -60,7 +62,8 @@ void op_init(void *userdata, struct fuse_conn_info *conn)
 
 	want(conn,
 	     FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
-		 FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS,
+		 FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
+		 FUSE_CAP_ATOMIC_O_TRUNC,
 	     true);
 	/*
 	 * Splicing costs more than it saves. READDIRPLUS_AUTO makes listings
@@ -95,9 +98,23 @@ static void note_offers(struct fs *fs, const void *buf, size_t n)
 	memcpy(&in, (const char *)buf + sizeof(struct wire_in_header),
 	       sizeof(in));
 	fs->init_parallel = (in.flags & WIRE_PARALLEL_DIROPS) != 0;
+	fs->init_direct_mmap =
+	    (in.flags & WIRE_INIT_EXT) && (in.flags2 & WIRE_DIRECT_MMAP2);
 	fs->init_passthrough = fs->conf.passthrough && fs->own_mount &&
 			       (in.flags & WIRE_INIT_EXT) &&
 			       (in.flags2 & WIRE_PASSTHROUGH2);
+}
+
+/*
+ * The kernel sends what waited for the reply to INIT at once, to a thread that
+ * may be faster than the one which wrote it and has to try passthrough yet.
+ */
+static void await_init(struct fs *fs)
+{
+	const struct timespec pause = { .tv_nsec = NSEC_PER_MSEC };
+
+	while (!atomic_load(&fs->init_done))
+		nanosleep(&pause, NULL);
 }
 
 static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
@@ -112,6 +129,8 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 	if (head.opcode == WIRE_INIT) {
 		note_offers(fs, buf, (size_t)n);
 		atomic_store(&fs->init_unique, head.unique);
+	} else {
+		await_init(fs);
 	}
 	return n;
 }
@@ -162,17 +181,25 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
 
 	if (atomic_load_explicit(&fs->init_done, memory_order_relaxed))
 		return writev(fd, iov, count);
-	if (count != 2 || iov[0].iov_len != sizeof(head))
+	if (count < 1 || iov[0].iov_len != sizeof(head))
 		return writev(fd, iov, count);
 	memcpy(&head, iov[0].iov_base, sizeof(head));
-	if (head.unique != atomic_load(&fs->init_unique) || head.error != 0)
+	if (head.unique != atomic_load(&fs->init_unique))
 		return writev(fd, iov, count);
+	if (count != 2 || head.error != 0) {
+		atomic_store(&fs->init_done, true);
+		return writev(fd, iov, count);
+	}
 	changed[0] = iov[0];
 	changed[1] = iov[1];
 	if (iov[1].iov_len == sizeof(out)) {
 		memcpy(&out, iov[1].iov_base, sizeof(out));
 		if (fs->init_parallel)
 			out.flags |= WIRE_PARALLEL_DIROPS;
+		if (fs->init_direct_mmap) {
+			out.flags |= WIRE_INIT_EXT;
+			out.flags2 |= WIRE_DIRECT_MMAP2;
+		}
 		if (fs->init_passthrough) {
 			out.flags |= WIRE_INIT_EXT;
 			out.flags2 |= WIRE_PASSTHROUGH2;
@@ -181,10 +208,9 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
 		changed[1].iov_base = &out;
 	}
 	n = writev(fd, changed, count);
-	if (n >= 0) {
-		atomic_store(&fs->init_done, true);
+	if (n >= 0)
 		after_init(fs, fd);
-	}
+	atomic_store(&fs->init_done, true);
 	return n;
 }
 
@@ -220,7 +246,7 @@ static int mount_words(const struct fs *fs, char **words)
 	if (fs->own_mount)
 		return 0;
 	snprintf(text, sizeof(text), "fsname=%s", fs->source);
-	if (fuse_opt_add_opt(words, "ro") < 0 ||
+	if (fuse_opt_add_opt(words, c->staging == NULL ? "ro" : "rw") < 0 ||
 	    fuse_opt_add_opt(words, "subtype=tarn") < 0 ||
 	    fuse_opt_add_opt(words, "default_permissions") < 0 ||
 	    fuse_opt_add_opt(words, c->suid ? "suid" : "nosuid") < 0 ||
@@ -245,7 +271,10 @@ int init_session(struct fs *fs)
 		       fuse_opt_add_arg(&args, words) < 0))
 		r = -ENOMEM;
 	if (r == 0) {
-		fs->se = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), fs);
+		fs->se = fuse_session_new(
+		    &args,
+		    fs->conf.staging != NULL ? &fs_ops : &fs_ops_read_only,
+		    sizeof(fs_ops), fs);
 		if (fs->se == NULL)
 			r = -EINVAL;
 	}

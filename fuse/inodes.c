@@ -20,12 +20,11 @@
 #include "fuse/inodes.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 
 #include <xxhash.h>
 
-#include "base/lock.h"
 #include "base/stats.h"
+#include "fuse/inodes_impl.h"
 
 #define CHUNK_BITS 10
 #define CHUNK (UINT32_C(1) << CHUNK_BITS)
@@ -34,69 +33,7 @@
 #define HEAP_MIN 32 /* what the smallest piece of heap takes */
 #define HEAP_HEAD 8 /* and any piece besides its bytes, rounded up to 16 */
 
-struct inode {
-	uint32_t generation;
-	uint32_t parent; /* index */
-	uint32_t next;   /* in the hash chain or the free list; 0 ends */
-	uint32_t children;
-	uint64_t lookups;
-	uint64_t ino;
-	union {
-		struct { /* a file */
-			uint64_t size;
-			int64_t mtime;
-		};
-		struct {               /* a directory */
-			int64_t shown; /* when the listing was taken that
-					  the kernel keeps */
-			uint32_t shown_opens;
-			bool shown_any;
-		};
-	};
-	/* Owned: n bytes of the name; of files then the version NUL, storage
-	 * class NUL. */
-	char *text;
-	void *run; /* borrowed from who attached it */
-	uint32_t run_refs;
-	uint16_t n;
-	uint8_t type;
-	bool used;
-	bool hashed;
-	bool gone;
-	bool recent; /* looked up or opened since the hand passed */
-	unsigned st_flags;
-};
-
-struct chunk {
-	struct inode *records; /* NULL: given back */
-	uint32_t free;         /* index of a free record; 0: none */
-	uint32_t fresh;        /* those from here on were never used */
-	uint32_t used;
-	uint32_t generation; /* of records that were never used */
-};
-
-struct inodes {
-	struct lock lock;
-	uint64_t ino_seed; /* set once */
-	size_t share;      /* the same, before there are inodes */
-
-	atomic_bool crowded; /* written under lock, read by anyone */
-
-	/* under lock */
-	size_t bytes;  /* that the records in use need */
-	uint64_t left; /* records that went, ever */
-	uint32_t hand; /* index that inodes_idle() looks at next */
-	struct chunk *chunks;
-	uint32_t nchunks;
-	uint32_t count; /* of indexes that chunks have */
-	uint32_t roomy; /* no chunk before this one has room */
-	uint32_t freed; /* records, since inodes_many_freed() said so */
-	uint32_t *buckets;
-	uint32_t nbuckets; /* a power of two */
-	uint32_t nhashed;
-};
-
-static struct inode *at(struct inodes *t, uint32_t i)
+struct inode *inode_at(struct inodes *t, uint32_t i)
 {
 	return &t->chunks[i >> CHUNK_BITS].records[i & (CHUNK - 1)];
 }
@@ -105,9 +42,9 @@ static struct inode *at(struct inodes *t, uint32_t i)
 static struct inode *used_at(struct inodes *t, uint32_t i)
 {
 	if (i >= t->count || t->chunks[i >> CHUNK_BITS].records == NULL ||
-	    !at(t, i)->used)
+	    !inode_at(t, i)->used)
 		return NULL;
-	return at(t, i);
+	return inode_at(t, i);
 }
 
 static uint64_t nodeid_of(const struct inode *in, uint32_t i)
@@ -115,9 +52,8 @@ static uint64_t nodeid_of(const struct inode *in, uint32_t i)
 	return (uint64_t)in->generation << 32 | i;
 }
 
-static struct inode *find_locked(struct inodes *t, uint64_t nodeid,
-				 uint32_t *index)
-    TSA(requires_capability(t->lock))
+struct inode *inode_find_locked(struct inodes *t, uint64_t nodeid,
+				uint32_t *index)
 {
 	uint32_t i = (uint32_t)nodeid;
 	struct inode *in = used_at(t, i);
@@ -142,25 +78,25 @@ static struct str name_of(const struct inode *in)
 	return (struct str){ in->text, in->n };
 }
 
-static void hash_remove(struct inodes *t, uint32_t i)
+void inode_hash_remove(struct inodes *t, uint32_t i)
 {
-	struct inode *in = at(t, i);
+	struct inode *in = inode_at(t, i);
 	uint32_t *link;
 
 	if (!in->hashed)
 		return;
 	link = &t->buckets[bucket_of(t, in->parent, in->type, name_of(in))];
 	while (*link != i)
-		link = &at(t, *link)->next;
+		link = &inode_at(t, *link)->next;
 	*link = in->next;
 	in->next = 0;
 	in->hashed = false;
 	t->nhashed--;
 }
 
-static void hash_insert(struct inodes *t, uint32_t i)
+void inode_hash_insert(struct inodes *t, uint32_t i)
 {
-	struct inode *in = at(t, i);
+	struct inode *in = inode_at(t, i);
 	uint32_t *head =
 	    &t->buckets[bucket_of(t, in->parent, in->type, name_of(in))];
 
@@ -186,17 +122,17 @@ static void hash_grow(struct inodes *t)
 	t->nbuckets = n;
 	t->nhashed = 0;
 	for (uint32_t i = 1; i < t->count; i++)
-		if (used_at(t, i) != NULL && at(t, i)->hashed)
-			hash_insert(t, i);
+		if (used_at(t, i) != NULL && inode_at(t, i)->hashed)
+			inode_hash_insert(t, i);
 }
 
-static uint32_t hash_find(struct inodes *t, uint32_t parent,
-			  enum inode_type type, struct str comp)
+uint32_t inode_hash_find(struct inodes *t, uint32_t parent,
+			 enum inode_type type, struct str comp)
 {
 	uint32_t i = t->buckets[bucket_of(t, parent, type, comp)];
 
 	while (i != 0) {
-		struct inode *in = at(t, i);
+		struct inode *in = inode_at(t, i);
 
 		if (in->parent == parent && in->type == type &&
 		    str_eq(name_of(in), comp))
@@ -242,18 +178,18 @@ static uint32_t slot_take(struct inodes *t)
 	c->used++;
 	i = c->free;
 	if (i != 0) {
-		c->free = at(t, i)->next;
+		c->free = inode_at(t, i)->next;
 		return i;
 	}
 	i = t->roomy * CHUNK + c->fresh++;
-	at(t, i)->generation = c->generation;
+	inode_at(t, i)->generation = c->generation;
 	return i;
 }
 
 static void slot_drop(struct inodes *t, uint32_t i)
 {
 	struct chunk *c = &t->chunks[i >> CHUNK_BITS];
-	struct inode *in = at(t, i);
+	struct inode *in = inode_at(t, i);
 	uint32_t generation = in->generation + 1;
 
 	free(in->text);
@@ -295,8 +231,7 @@ bool inodes_crowded(const struct inodes *t)
 	return atomic_load_explicit(&t->crowded, memory_order_relaxed);
 }
 
-static void count_locked(struct inodes *t, const struct inode *in, bool more)
-    TSA(requires_capability(t->lock))
+void inode_count_locked(struct inodes *t, const struct inode *in, bool more)
 {
 	size_t cost = cost_of(in);
 
@@ -310,34 +245,31 @@ static void count_locked(struct inodes *t, const struct inode *in, bool more)
 	atomic_store_explicit(&t->crowded, more, memory_order_relaxed);
 }
 
-/* Free a record that nothing holds, and its parents likewise. */
-static void release_locked(struct inodes *t, uint32_t i)
-    TSA(requires_capability(t->lock))
+void inode_release_locked(struct inodes *t, uint32_t i)
 {
 	while (i != INODE_ROOT) {
-		struct inode *in = at(t, i);
+		struct inode *in = inode_at(t, i);
 		uint32_t parent = in->parent;
 
 		if (in->lookups != 0 || in->children != 0 || in->run != NULL)
 			return;
-		hash_remove(t, i);
-		count_locked(t, in, false);
+		inode_hash_remove(t, i);
+		inode_count_locked(t, in, false);
 		slot_drop(t, i);
 		t->left++;
-		at(t, parent)->children--;
+		inode_at(t, parent)->children--;
 		i = parent;
 	}
 }
 
 /* Put the key of record i together, from its end. */
-static int key_locked(struct inodes *t, uint32_t i, char *key, size_t *n)
-    TSA(requires_capability(t->lock))
+int inode_key_locked(struct inodes *t, uint32_t i, char *key, size_t *n)
 {
 	char buf[UFS_KEY_MAX];
 	size_t at_byte = sizeof(buf);
 
-	for (; i != INODE_ROOT; i = at(t, i)->parent) {
-		struct inode *in = at(t, i);
+	for (; i != INODE_ROOT; i = inode_at(t, i)->parent) {
+		struct inode *in = inode_at(t, i);
 		size_t slash = in->type == INODE_DIR ? 1 : 0;
 
 		if (at_byte < in->n + slash)
@@ -393,10 +325,10 @@ int inodes_new(struct str seed, struct inodes **out)
 		inodes_free(t);
 		return -ENOMEM;
 	}
-	at(t, root)->used = true;
-	at(t, root)->type = INODE_DIR;
-	at(t, root)->lookups = 1;
-	at(t, root)->ino = 1; /* of no key: `/` is one, and a directory */
+	inode_at(t, root)->used = true;
+	inode_at(t, root)->type = INODE_DIR;
+	inode_at(t, root)->lookups = 1;
+	inode_at(t, root)->ino = 1; /* of no key: `/` is one, and a directory */
 	stat_inc(STAT_inodes);
 	*out = t;
 	return 0;
@@ -419,12 +351,13 @@ void inodes_free(struct inodes *t)
 	for (uint32_t i = 0; i < t->nchunks; i++)
 		free(t->chunks[i].records);
 	free(t->chunks);
+	free(t->writing);
 	free(t->buckets);
 	lock_fini(&t->lock);
 	free(t);
 }
 
-static void attr_of(const struct inode *in, uint32_t i, struct inode_attr *out)
+void inode_attr_of(const struct inode *in, uint32_t i, struct inode_attr *out)
 {
 	*out = (struct inode_attr){
 		.nodeid = nodeid_of(in, i),
@@ -433,6 +366,7 @@ static void attr_of(const struct inode *in, uint32_t i, struct inode_attr *out)
 		.mtime = in->type == INODE_DIR ? 0 : in->mtime,
 		.type = in->type,
 		.gone = in->gone,
+		.writing = in->writing,
 	};
 }
 
@@ -447,9 +381,8 @@ static bool same_version(const struct inode *in, const struct ufs_stat *st)
 		in->mtime / 1000000000 == st->mtime / 1000000000);
 }
 
-/* Name, and of a file version and storage class, in one piece of heap. */
-static char *text_new(struct str name, enum inode_type type,
-		      const struct ufs_stat *st)
+char *inode_text_new(struct str name, enum inode_type type,
+		     const struct ufs_stat *st)
 {
 	size_t a = 0, b = 0;
 	char *text;
@@ -470,11 +403,11 @@ static char *text_new(struct str name, enum inode_type type,
 	return text;
 }
 
-static int make_locked(struct inodes *t, uint32_t parent, enum inode_type type,
-		       struct str comp, const struct ufs_stat *st,
-		       uint32_t *index) TSA(requires_capability(t->lock))
+int inode_make_locked(struct inodes *t, uint32_t parent, enum inode_type type,
+		      struct str comp, const struct ufs_stat *st,
+		      uint32_t *index)
 {
-	AUTO_FREE char *text = text_new(comp, type, st);
+	AUTO_FREE char *text = inode_text_new(comp, type, st);
 	char key[UFS_KEY_MAX + 1];
 	struct inode *in;
 	uint32_t i;
@@ -483,7 +416,7 @@ static int make_locked(struct inodes *t, uint32_t parent, enum inode_type type,
 
 	if (text == NULL)
 		return -ENOMEM;
-	r = key_locked(t, parent, key, &n);
+	r = inode_key_locked(t, parent, key, &n);
 	if (r < 0)
 		return r;
 	if (n + comp.n + (type == INODE_DIR ? 1 : 0) > UFS_KEY_MAX)
@@ -491,7 +424,7 @@ static int make_locked(struct inodes *t, uint32_t parent, enum inode_type type,
 	i = slot_take(t);
 	if (i == 0)
 		return -ENOMEM;
-	in = at(t, i);
+	in = inode_at(t, i);
 	in->used = true;
 	in->parent = parent;
 	in->next = 0;
@@ -504,10 +437,10 @@ static int make_locked(struct inodes *t, uint32_t parent, enum inode_type type,
 		in->st_flags = st->flags;
 	}
 	in->ino = inodes_ino(t, (struct str){ key, n }, type, comp);
-	at(t, parent)->children++;
+	inode_at(t, parent)->children++;
 	hash_grow(t);
-	hash_insert(t, i);
-	count_locked(t, in, true);
+	inode_hash_insert(t, i);
+	inode_count_locked(t, in, true);
 	*index = i;
 	return 0;
 }
@@ -523,23 +456,24 @@ int inodes_lookup(struct inodes *t, uint64_t parent, enum inode_type type,
 	if (comp.n > UFS_KEY_MAX)
 		return -ENAMETOOLONG;
 	lock_take(&t->lock);
-	dir = find_locked(t, parent, &d);
+	dir = inode_find_locked(t, parent, &d);
 	if (dir == NULL || dir->type != INODE_DIR) {
 		lock_drop(&t->lock);
 		return -ESTALE;
 	}
-	i = hash_find(t, d, type, comp);
-	if (i != 0 && !same_version(at(t, i), st)) {
-		hash_remove(t, i);
+	i = inode_hash_find(t, d, type, comp);
+	if (i != 0 && !inode_at(t, i)->writing &&
+	    !same_version(inode_at(t, i), st)) {
+		inode_hash_remove(t, i);
 		i = 0;
 	}
 	if (i == 0)
-		r = make_locked(t, d, type, comp, st, &i);
+		r = inode_make_locked(t, d, type, comp, st, &i);
 	if (r == 0) {
-		at(t, i)->lookups++;
-		at(t, i)->gone = false;
-		at(t, i)->recent = true;
-		attr_of(at(t, i), i, out);
+		inode_at(t, i)->lookups++;
+		inode_at(t, i)->gone = false;
+		inode_at(t, i)->recent = true;
+		inode_attr_of(inode_at(t, i), i, out);
 	}
 	lock_drop(&t->lock);
 	return r;
@@ -551,10 +485,10 @@ void inodes_forget(struct inodes *t, uint64_t nodeid, uint64_t n)
 	uint32_t i;
 
 	lock_take(&t->lock);
-	in = find_locked(t, nodeid, &i);
+	in = inode_find_locked(t, nodeid, &i);
 	if (in != NULL && i != INODE_ROOT) {
 		in->lookups -= MIN(in->lookups, n);
-		release_locked(t, i);
+		inode_release_locked(t, i);
 	}
 	lock_drop(&t->lock);
 }
@@ -632,9 +566,9 @@ int inodes_get(struct inodes *t, uint64_t nodeid, struct inode_attr *out,
 	uint32_t i;
 
 	lock_take(&t->lock);
-	in = find_locked(t, nodeid, &i);
+	in = inode_find_locked(t, nodeid, &i);
 	if (in != NULL)
-		attr_of(in, i, out);
+		inode_attr_of(in, i, out);
 	if (in != NULL && st != NULL) {
 		memset(st, 0, sizeof(*st));
 		if (in->type != INODE_DIR) {
@@ -660,8 +594,8 @@ int inodes_key(struct inodes *t, uint64_t nodeid, char key[UFS_KEY_MAX + 1],
 	uint32_t i;
 
 	lock_take(&t->lock);
-	if (find_locked(t, nodeid, &i) != NULL)
-		r = key_locked(t, i, key, n);
+	if (inode_find_locked(t, nodeid, &i) != NULL)
+		r = inode_key_locked(t, i, key, n);
 	lock_drop(&t->lock);
 	return r;
 }
@@ -672,7 +606,7 @@ void inodes_set_gone(struct inodes *t, uint64_t nodeid)
 	uint32_t i;
 
 	lock_take(&t->lock);
-	in = find_locked(t, nodeid, &i);
+	in = inode_find_locked(t, nodeid, &i);
 	if (in != NULL)
 		in->gone = true;
 	lock_drop(&t->lock);
@@ -684,9 +618,9 @@ void inodes_leave(struct inodes *t, uint64_t nodeid)
 	uint32_t i;
 
 	lock_take(&t->lock);
-	in = find_locked(t, nodeid, &i);
+	in = inode_find_locked(t, nodeid, &i);
 	if (in != NULL && in->type != INODE_DIR)
-		hash_remove(t, i);
+		inode_hash_remove(t, i);
 	lock_drop(&t->lock);
 }
 
@@ -694,7 +628,7 @@ static struct inode *dir_locked(struct inodes *t, uint64_t nodeid)
     TSA(requires_capability(t->lock))
 {
 	uint32_t i;
-	struct inode *in = find_locked(t, nodeid, &i);
+	struct inode *in = inode_find_locked(t, nodeid, &i);
 
 	return in != NULL && in->type == INODE_DIR ? in : NULL;
 }
@@ -751,7 +685,7 @@ void *inodes_attach(struct inodes *t, uint64_t nodeid, void *fresh)
 	uint32_t i;
 
 	lock_take(&t->lock);
-	in = find_locked(t, nodeid, &i);
+	in = inode_find_locked(t, nodeid, &i);
 	if (in != NULL) {
 		if (in->run == NULL)
 			in->run = fresh;
@@ -771,11 +705,12 @@ void *inodes_detach(struct inodes *t, uint64_t nodeid)
 	uint32_t i;
 
 	lock_take(&t->lock);
-	in = find_locked(t, nodeid, &i);
+	in = inode_find_locked(t, nodeid, &i);
 	if (in != NULL && in->run != NULL && --in->run_refs == 0) {
 		run = in->run;
 		in->run = NULL;
-		release_locked(t, i);
+		inode_end_writing_locked(t, i);
+		inode_release_locked(t, i);
 	}
 	lock_drop(&t->lock);
 	return run;
@@ -788,12 +723,12 @@ static bool is_below(struct str key, struct str below)
 				(key.n == below.n || key.p[below.n] == '/'));
 }
 
-static void place_of(struct inodes *t, uint32_t i, struct inode_place *out)
+void inode_place_of(struct inodes *t, uint32_t i, struct inode_place *out)
 {
-	const struct inode *in = at(t, i);
+	const struct inode *in = inode_at(t, i);
 
 	out->nodeid = nodeid_of(in, i);
-	out->parent = nodeid_of(at(t, in->parent), in->parent);
+	out->parent = nodeid_of(inode_at(t, in->parent), in->parent);
 	out->type = in->type;
 	out->n = in->n;
 	if (in->n > 0)
@@ -807,9 +742,9 @@ int inodes_place(struct inodes *t, uint64_t nodeid, struct inode_place *out)
 	uint32_t i;
 
 	lock_take(&t->lock);
-	in = find_locked(t, nodeid, &i);
+	in = inode_find_locked(t, nodeid, &i);
 	if (in != NULL && i != INODE_ROOT)
-		place_of(t, i, out);
+		inode_place_of(t, i, out);
 	lock_drop(&t->lock);
 	return in != NULL && i != INODE_ROOT ? 0 : -ESTALE;
 }
@@ -827,13 +762,33 @@ static bool next_below_locked(struct inodes *t, struct str key,
 		uint32_t i = (uint32_t)(*cursor)++;
 		struct inode *in = used_at(t, i);
 
-		if (in == NULL || key_locked(t, i, buf, &n) < 0 ||
+		if (in == NULL || inode_key_locked(t, i, buf, &n) < 0 ||
 		    !is_below((struct str){ buf, n }, key))
 			continue;
-		place_of(t, i, out);
+		inode_place_of(t, i, out);
 		return true;
 	}
 	return false;
+}
+
+void inodes_renumber(struct inodes *t, struct str key)
+{
+	struct inode_place at;
+	uint64_t cursor = 0;
+	uint32_t i;
+
+	while (inodes_next_below(t, key, &cursor, &at)) {
+		char dir[UFS_KEY_MAX + 1];
+		struct inode *in;
+		size_t n;
+
+		lock_take(&t->lock);
+		in = inode_find_locked(t, at.nodeid, &i);
+		if (in != NULL && inode_key_locked(t, in->parent, dir, &n) == 0)
+			in->ino = inodes_ino(t, (struct str){ dir, n },
+					     in->type, name_of(in));
+		lock_drop(&t->lock);
+	}
 }
 
 bool inodes_next_below(struct inodes *t, struct str key, uint64_t *cursor,
@@ -859,10 +814,10 @@ int inodes_find(struct inodes *t, uint64_t parent, enum inode_type type,
 	uint32_t d, i = 0;
 
 	lock_take(&t->lock);
-	if (find_locked(t, parent, &d) != NULL)
-		i = hash_find(t, d, type, comp);
+	if (inode_find_locked(t, parent, &d) != NULL)
+		i = inode_hash_find(t, d, type, comp);
 	if (i != 0)
-		*nodeid = nodeid_of(at(t, i), i);
+		*nodeid = nodeid_of(inode_at(t, i), i);
 	lock_drop(&t->lock);
 	return i != 0 ? 0 : -ENOENT;
 }

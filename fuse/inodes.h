@@ -9,15 +9,16 @@
  * record: the records alone are what a successor process would need.
  *
  * A file's record is one version of one object. Its size and mtime never
- * change; when a lookup finds another version a new record takes its place
- * in the hash, and the old one lives on unhashed until the kernel forgets it
- * (S3). A record also stays while it has children, so that a key can always
- * be put together by walking up.
+ * change, unless this mount writes it (below); when a lookup finds another
+ * version a new record takes its place in the hash, and the old one lives on
+ * unhashed until the kernel forgets it (S3). A record also stays while it has
+ * children, so that a key can always be put together by walking up.
  */
 #ifndef FUSE_INODES_H
 #define FUSE_INODES_H
 
 #include "base/base.h"
+#include "ufs/encode.h"
 #include "ufs/ufs.h"
 
 #define INODE_ROOT 1 /* FUSE_ROOT_ID: index 1, generation 0 */
@@ -35,7 +36,8 @@ struct inode_attr {
 	uint64_t size;
 	int64_t mtime; /* ns; of a directory: 0 */
 	enum inode_type type;
-	bool gone; /* its version is known to be no longer in the store */
+	bool gone;    /* its version is known to be no longer in the store */
+	bool writing; /* size and mtime are its running part's to tell */
 };
 
 struct inodes;
@@ -150,5 +152,59 @@ int inodes_place(struct inodes *t, uint64_t nodeid, struct inode_place *out);
 /* The inode of comp in parent if the kernel knows one. -ENOENT if not. */
 int inodes_find(struct inodes *t, uint64_t parent, enum inode_type type,
 		struct str comp, uint64_t *nodeid);
+
+/*
+ * Files that are being written (inodes_write.c). A record is one while the
+ * running part that one of the next two attached is there. Meanwhile its name
+ * means this record, whatever version a lookup finds; its st_ino and nodeid
+ * stay when it has been committed.
+ */
+
+/*
+ * A new file comp in parent, with run attached and a lookup counted. Who had
+ * the name is left (inodes_leave()). *nodeid is set before anybody can find it.
+ * -ESTALE: no such parent; -ENOMEM.
+ */
+int inodes_create(struct inodes *t, uint64_t parent, struct str comp, void *run,
+		  uint64_t *nodeid, struct inode_attr *out);
+
+/*
+ * Have the record written: hang fresh there, or when it is being written
+ * already take what is, with a reference more, in *run. -EBUSY: it is open
+ * for reading only. -ESTALE: there is none, or its name means another.
+ */
+int inodes_write(struct inodes *t, uint64_t nodeid, void *fresh, void **run);
+
+/* This is now the version of a record that is being written. */
+int inodes_written(struct inodes *t, uint64_t nodeid,
+		   const struct ufs_stat *st);
+
+/* If comp in parent is being written: it, with one more lookup counted. */
+bool inodes_writing(struct inodes *t, uint64_t parent, struct str comp,
+		    struct inode_attr *out);
+
+/*
+ * The file or directory gets another name, and so does all below it. Who had it
+ * is left. -ESTALE, -ENOMEM.
+ */
+int inodes_move(struct inodes *t, uint64_t nodeid, uint64_t parent,
+		struct str comp);
+
+/* Has dir files that are being written? */
+bool inodes_any_writing(struct inodes *t, uint64_t dir);
+
+/*
+ * The components of all files in dir that are being written now, each with a
+ * NUL, are added to out; out->failed says that memory ran out.
+ */
+void inodes_all_writing(struct inodes *t, uint64_t dir, struct text *out);
+
+/*
+ * The next file below dir, however deep, that is being written. *cursor starts
+ * with UINT32_MAX. False at the end. None is left out that is being written
+ * from the first call to the last; one may come twice.
+ */
+bool inodes_next_writing_below(struct inodes *t, uint64_t dir, uint32_t *cursor,
+			       uint64_t *nodeid);
 
 #endif

@@ -1,86 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * jobs.c - loading and freeing files and trees in the background
+ * jobs.c - the table of jobs: starting, ending, telling how far they are
  *
  * Two pools: walkers list directories and hand out files, workers load
- * them. A walker stops when ITEMS_AHEAD files of its job wait, so a job over
- * millions of files holds few of them. An item is freed by its worker,
- * unless jobs_status() looks at it just then (pins); then by that.
+ * them.
  */
-#include "fuse/jobs.h"
+#include "fuse/jobs_impl.h"
 
 #include <errno.h>
-#include <stdio.h>
 
-#include "base/cancel.h"
-#include "base/lock.h"
-#include "base/log.h"
-#include "base/pool.h"
-#include "cache/cache.h"
-#include "cache/listing.h"
-#include "cache/meta.h"
-#include "cache/object.h"
-#include "fuse/fs.h"
+#include "fuse/json_text.h"
 
 #define WALKERS 4
-#define ITEMS_AHEAD 64
-#define ERRORS_KEPT 20
-
-struct target {
-	char *text; /* path, or key with n bytes */
-	bool is_key;
-};
-
-struct failure {
-	char *path;
-	int err;
-};
-
-struct load_job {
-	/* set once at start */
-	struct job walk;
-	struct jobs *jobs; /* borrowed */
-	struct jobs_spec spec;
-	unsigned id;
-	struct target *targets;
-	size_t ntargets;
-	struct cancel cancel;
-
-	/* under jobs->lock */
-	struct load_job *next; /* older */
-	struct item *running;
-	unsigned ahead; /* items not ended */
-	bool walked;
-	uint64_t files, files_done;
-	uint64_t bytes, bytes_done; /* of objects */
-	uint64_t fetched, freed;
-	uint64_t failed;
-	struct failure errors[ERRORS_KEPT];
-};
-
-struct item {
-	struct job job;
-	struct load_job *owner; /* borrowed */
-	struct object *object;  /* owns a ref */
-	struct item *next;      /* in owner->running, under lock */
-	unsigned pins;          /* under lock */
-	bool ended;             /* under lock */
-	size_t n;
-	char key[];
-};
-
-struct jobs {
-	struct fs *fs;       /* borrowed */
-	struct cache *cache; /* borrowed */
-	struct pool *walkers;
-	struct pool *workers;
-	struct lock lock;
-	struct event room; /* an item ended */
-
-	/* under lock */
-	struct load_job *newest;
-	unsigned last_id;
-};
 
 static void load_job_free(struct load_job *lj)
 {
@@ -89,287 +20,12 @@ static void load_job_free(struct load_job *lj)
 	free(lj->targets);
 	for (size_t i = 0; i < ERRORS_KEPT; i++)
 		free(lj->errors[i].path);
+	if (lj->filter != NULL)
+		lj->filter->free(lj->filter);
 	free(lj);
 }
 
-static void item_free(struct item *it)
-{
-	object_put(it->object);
-	free(it);
-}
-
-/* Takes path (heap, may be NULL). */
-static void note_failure(struct load_job *lj, char *path, int err)
-{
-	struct jobs *j = lj->jobs;
-
-	lock_take(&j->lock);
-	if (lj->failed < ERRORS_KEPT) {
-		lj->errors[lj->failed].path = path;
-		lj->errors[lj->failed].err = err;
-		path = NULL;
-	}
-	lj->failed++;
-	lock_drop(&j->lock);
-	free(path);
-}
-
-static void item_end(struct item *it, int err, uint64_t fetched, uint64_t freed)
-{
-	struct load_job *lj = it->owner;
-	struct jobs *j = lj->jobs;
-	struct item **link;
-	bool last;
-
-	if (err < 0 && !cancelled(&lj->cancel))
-		note_failure(
-		    lj,
-		    fs_path_of(j->fs, (struct str){ it->key, it->n }, false),
-		    err);
-	lock_take(&j->lock);
-	for (link = &lj->running; *link != it; link = &(*link)->next)
-		;
-	*link = it->next;
-	it->ended = true;
-	last = it->pins == 0;
-	lj->files_done++;
-	lj->bytes_done += object_size(it->object);
-	lj->fetched += fetched;
-	lj->freed += freed;
-	lock_drop(&j->lock);
-	if (last)
-		item_free(it);
-
-	/* Last, as the job may go when nothing is ahead. */
-	lock_take(&j->lock);
-	lj->ahead--;
-	event_broadcast(&j->room);
-	lock_drop(&j->lock);
-}
-
-static void item_run(struct job *job)
-{
-	struct item *it = container_of(job, struct item, job);
-	struct load_job *lj = it->owner;
-	uint64_t fetched = 0, freed = 0;
-	int r = 0;
-
-	lock_take(&lj->jobs->lock);
-	it->next = lj->running;
-	lj->running = it;
-	lock_drop(&lj->jobs->lock);
-
-	if (cancelled(&lj->cancel))
-		r = -ECANCELED;
-	else if (lj->spec.dry_run)
-		r = object_cached(it->object, &freed);
-	else if (lj->spec.kind == JOBS_FREE)
-		r = object_free(it->object, &freed);
-	else
-		r = object_load(it->object, lj->spec.verify, &fetched,
-				&lj->cancel);
-	item_end(it, r, fetched, freed);
-}
-
-/* Hand one object to the workers, waiting for room. */
-static int add_item(struct load_job *lj, struct str key,
-		    const struct ufs_stat *st)
-{
-	struct jobs *j = lj->jobs;
-	struct item *it = calloc(1, sizeof(*it) + key.n + 1);
-	int r;
-
-	if (it == NULL)
-		return -ENOMEM;
-	it->job.run = item_run;
-	it->owner = lj;
-	it->n = key.n;
-	memcpy(it->key, key.p, key.n);
-	r = object_get(j->cache, (struct str){ it->key, it->n }, st,
-		       &it->object);
-	if (r < 0) {
-		free(it);
-		return r;
-	}
-	lock_take(&j->lock);
-	while (lj->ahead >= ITEMS_AHEAD)
-		event_wait(&j->room, &j->lock);
-	lj->ahead++;
-	lj->files++;
-	lj->bytes += st->size;
-	lock_drop(&j->lock);
-	pool_submit(j->workers, &it->job, POOL_DEMAND);
-	return cancelled(&lj->cancel) ? -ECANCELED : 0;
-}
-
-/* Directories still to be listed: a stack of keys on the heap. */
-struct walk {
-	struct load_job *lj;
-	struct str dir; /* being listed */
-	uint64_t next;  /* entry of it */
-	char **stack;
-	size_t n, cap;
-};
-
-static int push_dir(struct walk *w, struct str a, struct str b)
-{
-	size_t n = a.n + b.n;
-	char *key;
-
-	if (w->n == w->cap) {
-		size_t cap = w->cap * 2 + 16;
-		char **more = realloc(w->stack, cap * sizeof(*more));
-
-		if (more == NULL)
-			return -ENOMEM;
-		w->stack = more;
-		w->cap = cap;
-	}
-	/* The length first: keys may hold NUL. */
-	key = malloc(sizeof(n) + n + 1);
-	if (key == NULL)
-		return -ENOMEM;
-	memcpy(key, &n, sizeof(n));
-	memcpy(key + sizeof(size_t), a.p, a.n);
-	memcpy(key + sizeof(size_t) + a.n, b.p, b.n);
-	w->stack[w->n++] = key;
-	return 0;
-}
-
-static int walk_entry(void *arg, uint64_t number, const struct listing_entry *e)
-{
-	struct walk *w = arg;
-	char key[2 * UFS_KEY_MAX + 2];
-	size_t n = w->dir.n + e->name.n;
-	int r;
-
-	w->next = number + 1;
-	if (cancelled(&w->lj->cancel))
-		return -ECANCELED;
-	if (n > sizeof(key))
-		return 0;
-	if (e->dir)
-		return e->name.n == 0 ? 0 : push_dir(w, w->dir, e->name);
-	memcpy(key, w->dir.p, w->dir.n);
-	memcpy(key + w->dir.n, e->name.p, e->name.n);
-	r = add_item(w->lj, (struct str){ key, n }, &e->st);
-	if (r < 0 && r != -ECANCELED) {
-		note_failure(
-		    w->lj,
-		    fs_path_of(w->lj->jobs->fs, (struct str){ key, n }, false),
-		    r);
-		r = 0;
-	}
-	return r;
-}
-
-/* List one directory; its directories go on the stack. */
-static int walk_one(struct walk *w)
-{
-	struct meta *m = cache_meta(w->lj->jobs->cache);
-	bool bad = true;
-	int r = 0;
-
-	w->next = 0;
-	for (int tries = 0; tries < LISTING_TRIES && bad; tries++) {
-		struct listing *l;
-
-		r = meta_list(m, w->dir, &l, &w->lj->cancel);
-		if (r < 0)
-			return r;
-		r = listing_each(l, w->next, walk_entry, w);
-		bad = r < 0 && listing_is_bad(l);
-		listing_unref(l);
-	}
-	return r;
-}
-
-static int walk_tree(struct load_job *lj, struct str top)
-{
-	struct walk w = { .lj = lj };
-	int r = push_dir(&w, top, STR_EMPTY);
-	bool first = true;
-
-	while (r == 0 && w.n > 0) {
-		AUTO_FREE char *key = w.stack[--w.n];
-
-		memcpy(&w.dir.n, key, sizeof(size_t));
-		w.dir.p = key + sizeof(size_t);
-		r = walk_one(&w);
-		if (r < 0 && r != -ECANCELED && r != -ENOMEM && !first) {
-			/* Gone meanwhile is no failure; the rest goes on. */
-			if (r != -ENOENT)
-				note_failure(
-				    lj, fs_path_of(lj->jobs->fs, w.dir, true),
-				    r);
-			r = 0;
-		}
-		first = false;
-	}
-	while (w.n > 0)
-		free(w.stack[--w.n]);
-	free(w.stack);
-	return r;
-}
-
-static int walk_path(struct load_job *lj, const char *path)
-{
-	char key[UFS_KEY_MAX + 1];
-	struct ufs_stat st;
-	bool dir;
-	size_t n;
-	int r = fs_resolve(lj->jobs->fs, path, key, &n, &dir, &st);
-
-	if (r < 0)
-		return r;
-	if (dir)
-		return walk_tree(lj, (struct str){ key, n });
-	return add_item(lj, (struct str){ key, n }, &st);
-}
-
-static int walk_key(struct load_job *lj, const char *key)
-{
-	struct meta *m = cache_meta(lj->jobs->cache);
-	struct str k = str_of(key), dir = k, name;
-	struct meta_answer a;
-	AUTO_FREE char *below = NULL;
-	int r;
-
-	if (k.n == 0 || key[k.n - 1] == '/')
-		return walk_tree(lj, k);
-	while (dir.n > 0 && dir.p[dir.n - 1] != '/')
-		dir.n--;
-	name = (struct str){ k.p + dir.n, k.n - dir.n };
-	r = meta_lookup(m, dir, name, &a, &lj->cancel);
-	if (r == 0 && a.object)
-		r = add_item(lj, k, &a.st);
-	if (r == 0 && a.dir) {
-		if (asprintf(&below, "%s/", key) < 0)
-			return -ENOMEM;
-		r = walk_tree(lj, str_of(below));
-	}
-	return r;
-}
-
-static void walk_run(struct job *job)
-{
-	struct load_job *lj = container_of(job, struct load_job, walk);
-	struct jobs *j = lj->jobs;
-
-	for (size_t i = 0; i < lj->ntargets && !cancelled(&lj->cancel); i++) {
-		const struct target *t = &lj->targets[i];
-		int r =
-		    t->is_key ? walk_key(lj, t->text) : walk_path(lj, t->text);
-
-		if (r < 0 && !cancelled(&lj->cancel))
-			note_failure(lj, strdup(t->text), r);
-	}
-	lock_take(&j->lock);
-	lj->walked = true;
-	lock_drop(&j->lock);
-}
-
-int jobs_new(struct fs *fs, struct cache *cache, unsigned width,
+int jobs_new(const struct jobs_source *sources, size_t n, unsigned width,
 	     struct jobs **out)
 {
 	struct jobs *j = calloc(1, sizeof(*j));
@@ -377,8 +33,13 @@ int jobs_new(struct fs *fs, struct cache *cache, unsigned width,
 
 	if (j == NULL)
 		return -ENOMEM;
-	j->fs = fs;
-	j->cache = cache;
+	j->sources = calloc(n, sizeof(*j->sources));
+	if (j->sources == NULL) {
+		free(j);
+		return -ENOMEM;
+	}
+	memcpy(j->sources, sources, n * sizeof(*sources));
+	j->nsources = n;
 	lock_init(&j->lock, RANK_CONTROL);
 	event_init(&j->room);
 	r = pool_new("walk", WALKERS, &j->walkers);
@@ -410,6 +71,7 @@ void jobs_free(struct jobs *j)
 	}
 	event_fini(&j->room);
 	lock_fini(&j->lock);
+	free(j->sources);
 	free(j);
 }
 
@@ -440,43 +102,57 @@ static bool make_room_locked(struct jobs *j)
 	return oldest != NULL;
 }
 
-/* Copy the strings of an array to the targets. */
-static int take_targets(struct load_job *lj, const json_t *array, bool is_key)
+/* What is set once. */
+static int fill_in(struct load_job *lj, const struct jobs_spec *spec,
+		   const struct jobs_target *targets, size_t n)
 {
-	for (size_t i = 0; i < json_array_size(array); i++) {
-		const char *s = json_string_value(json_array_get(array, i));
-		char *text;
+	const char *name = spec->name != NULL ? spec->name : "";
 
-		if (s == NULL)
-			return -EINVAL;
-		text = strdup(s);
-		if (text == NULL)
+	lj->walk.run = walk_run;
+	lj->kind = spec->kind;
+	lj->verify = spec->verify;
+	lj->dry_run = spec->dry_run;
+	if (n == 0 || strlen(name) >= sizeof(lj->name))
+		return -EINVAL;
+	strcpy(lj->name, name);
+	lj->targets = calloc(n, sizeof(*lj->targets));
+	for (size_t i = 0; lj->targets != NULL && i < n; i++) {
+		must(targets[i].source >= lj->jobs->nsources);
+		lj->targets[i] =
+		    (struct target){ &lj->jobs->sources[targets[i].source],
+				     targets[i].is_key,
+				     strdup(targets[i].text) };
+		lj->ntargets++;
+		if (lj->targets[i].text == NULL)
 			return -ENOMEM;
-		lj->targets[lj->ntargets++] = (struct target){ text, is_key };
 	}
-	return 0;
+	return lj->targets != NULL ? 0 : -ENOMEM;
+}
+
+/* What was done under a name before is done again, by another. */
+static void replace_locked(struct jobs *j, const char *name)
+    TSA(requires_capability(j->lock))
+{
+	for (struct load_job *lj = j->newest; lj != NULL; lj = lj->next)
+		if (name[0] != '\0' && strcmp(lj->name, name) == 0)
+			cancel_set(&lj->cancel);
 }
 
 int jobs_start(struct jobs *j, const struct jobs_spec *spec,
-	       const json_t *paths, const json_t *keys)
+	       const struct jobs_target *targets, size_t n)
 {
-	size_t n = json_array_size(paths) + json_array_size(keys);
-	struct load_job *lj;
+	struct load_job *lj = calloc(1, sizeof(*lj));
 	unsigned id;
 	int r;
 
-	if (n == 0)
-		return -EINVAL;
-	lj = calloc(1, sizeof(*lj));
-	if (lj == NULL)
+	if (lj == NULL) {
+		if (spec->filter != NULL)
+			spec->filter->free(spec->filter);
 		return -ENOMEM;
-	lj->walk.run = walk_run;
+	}
 	lj->jobs = j;
-	lj->spec = *spec;
-	lj->targets = calloc(n, sizeof(*lj->targets));
-	r = lj->targets == NULL ? -ENOMEM : take_targets(lj, paths, false);
-	if (r == 0)
-		r = take_targets(lj, keys, true);
+	lj->filter = spec->filter;
+	r = fill_in(lj, spec, targets, n);
 	if (r < 0) {
 		load_job_free(lj);
 		return r;
@@ -487,6 +163,7 @@ int jobs_start(struct jobs *j, const struct jobs_spec *spec,
 		load_job_free(lj);
 		return -EBUSY;
 	}
+	replace_locked(j, lj->name);
 	id = lj->id = ++j->last_id;
 	lj->next = j->newest;
 	j->newest = lj;
@@ -505,8 +182,9 @@ static uint64_t bytes_under_way(struct jobs *j, struct item *const *items,
 		uint64_t bytes;
 		bool last;
 
-		if (object_cached(items[i]->object, &bytes) == 0)
-			sum += MIN(bytes, object_size(items[i]->object));
+		if (object_cached_part(items[i]->object, items[i]->off,
+				       items[i]->len, &bytes) == 0)
+			sum += MIN(bytes, items[i]->len);
 		lock_take(&j->lock);
 		last = --items[i]->pins == 0 && items[i]->ended;
 		lock_drop(&j->lock);
@@ -524,44 +202,79 @@ static json_t *errors_locked(const struct load_job *lj)
 		const char *path = lj->errors[i].path;
 
 		json_array_append_new(
-		    a,
-		    json_pack("{s:s, s:s}", "path", path != NULL ? path : "?",
-			      "error", strerror(-lj->errors[i].err)));
+		    a, json_pack("{s:o, s:s}", "path",
+				 json_text(path != NULL ? path : "?"), "error",
+				 strerror(-lj->errors[i].err)));
 	}
 	return a;
 }
 
-json_t *jobs_status(struct jobs *j, unsigned id)
+/* The latest that id means. */
+static struct load_job *find_locked(struct jobs *j, const char *id)
+    TSA(requires_capability(j->lock))
+{
+	struct load_job *lj = j->newest;
+	char *end;
+	unsigned long n = strtoul(id, &end, 10);
+	bool number = *id >= '1' && *id <= '9' && *end == '\0';
+
+	if (id[0] == '\0')
+		return NULL;
+	while (lj != NULL && (number ? lj->id != n : strcmp(lj->name, id) != 0))
+		lj = lj->next;
+	return lj;
+}
+
+/* What all of its name have fetched, or it alone. */
+static uint64_t fetched_locked(const struct load_job *lj)
+{
+	uint64_t sum = lj->fetched;
+
+	for (const struct load_job *o = lj->next; o != NULL; o = o->next)
+		if (lj->name[0] != '\0' && strcmp(o->name, lj->name) == 0)
+			sum += o->fetched;
+	return sum;
+}
+
+static json_t *job_locked(struct load_job *lj)
+{
+	const char *state = running_locked(lj)       ? "running"
+			    : cancelled(&lj->cancel) ? "cancelled"
+			    : lj->failed > 0         ? "failed"
+						     : "done";
+
+	return json_pack(
+	    "{s:o, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, "
+	    "s:I, s:I, s:I}",
+	    "id", json_sprintf("%u", lj->id), "job", lj->name, "kind",
+	    lj->kind == JOBS_FREE ? "free" : "load", "state", state, "walked",
+	    lj->walked, "dry_run", lj->dry_run, "files", (json_int_t)lj->files,
+	    "files_done", (json_int_t)lj->files_done, "bytes",
+	    (json_int_t)lj->bytes, "bytes_done", (json_int_t)lj->bytes_done,
+	    "fetched_bytes", (json_int_t)fetched_locked(lj), "ssd_bytes",
+	    (json_int_t)lj->held, "verified_bytes", (json_int_t)lj->verified,
+	    "verified_pages", (json_int_t)lj->verified_pages, "failed",
+	    (json_int_t)lj->failed);
+}
+
+json_t *jobs_status(struct jobs *j, const char *id)
 {
 	struct item *looked_at[ITEMS_AHEAD];
 	struct load_job *lj;
 	size_t n = 0;
-	const char *state;
 	uint64_t under_way;
 	json_t *out;
 
 	lock_take(&j->lock);
-	for (lj = j->newest; lj != NULL && lj->id != id; lj = lj->next)
-		;
+	lj = find_locked(j, id);
 	if (lj == NULL) {
 		lock_drop(&j->lock);
 		return NULL;
 	}
-	state = running_locked(lj)       ? "running"
-		: cancelled(&lj->cancel) ? "cancelled"
-		: lj->failed > 0         ? "failed"
-					 : "done";
-	out = json_pack(
-	    "{s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-	    "s:o}",
-	    "id", "", "kind", lj->spec.kind == JOBS_FREE ? "free" : "load",
-	    "state", state, "walked", lj->walked, "dry_run", lj->spec.dry_run,
-	    "files", (json_int_t)lj->files, "files_done",
-	    (json_int_t)lj->files_done, "bytes", (json_int_t)lj->bytes,
-	    "bytes_done", (json_int_t)lj->bytes_done, "fetched_bytes",
-	    (json_int_t)lj->fetched, "ssd_bytes", (json_int_t)lj->freed,
-	    "failed", (json_int_t)lj->failed, "errors", errors_locked(lj));
-	if (out != NULL && lj->spec.kind == JOBS_LOAD && !lj->spec.dry_run)
+	out = job_locked(lj);
+	if (out != NULL)
+		json_object_set_new(out, "errors", errors_locked(lj));
+	if (out != NULL && lj->kind == JOBS_LOAD && !lj->dry_run)
 		for (struct item *it = lj->running;
 		     it != NULL && n < ITEMS_AHEAD; it = it->next) {
 			it->pins++;
@@ -577,6 +290,16 @@ json_t *jobs_status(struct jobs *j, unsigned id)
 		    json_integer((json_int_t)under_way +
 				 json_integer_value(
 				     json_object_get(out, "bytes_done"))));
-	json_object_set_new(out, "id", json_sprintf("%u", id));
 	return out;
+}
+
+json_t *jobs_list(struct jobs *j)
+{
+	json_t *a = json_array();
+
+	lock_take(&j->lock);
+	for (struct load_job *lj = j->newest; lj != NULL; lj = lj->next)
+		json_array_append_new(a, job_locked(lj));
+	lock_drop(&j->lock);
+	return a;
 }

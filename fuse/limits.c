@@ -155,3 +155,19 @@ void limits_raise_files(void)
 	rl.rlim_cur = rl.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &rl);
 }
+
+#define FILES_BESIDE 40 /* FUSE, sockets, logs, and files of the SSD */
+#define FILES_OF_CONNECTION 3
+
+unsigned limits_connections(unsigned asked)
+{
+	struct rlimit rl;
+	rlim_t most;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return asked;
+	most = rl.rlim_cur > FILES_BESIDE
+		   ? (rl.rlim_cur - FILES_BESIDE) / FILES_OF_CONNECTION
+		   : 0;
+	return (unsigned)MIN((rlim_t)asked, MAX(most, (rlim_t)1));
+}

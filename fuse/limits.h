@@ -29,4 +29,11 @@ uint64_t limits_cgroup(const char *cgroup_text, const char *root);
 /* Raise the number of descriptors to what the hard limit allows. */
 void limits_raise_files(void);
 
+/*
+ * As many of the asked-for connections as the descriptors allow beside what a
+ * mount or worker has open anyway, and at least one: each takes three (its
+ * socket, and the pair by which libcurl wakes its multi handle).
+ */
+unsigned limits_connections(unsigned asked);
+
 #endif

@@ -5,6 +5,7 @@
  * Called as mount.tarn it is mount(8)'s helper; else the first word names
  * the command.
  */
+#include "base/crash.h"
 #include "fuse/cli.h"
 
 /* What was printed must have arrived: a full disk is a failure. */
@@ -34,6 +35,7 @@ int main(int argc, char **argv)
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
 	const char *self = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "";
 
+	crash_init();
 	if (strcmp(self, "mount.tarn") == 0) {
 		cli_name = "mount.tarn";
 		return finish(cmd_mount_helper(argc, argv));

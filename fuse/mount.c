@@ -25,82 +25,6 @@
 
 #define SAY(...) snprintf(why, MOUNT_WHY_MAX, __VA_ARGS__)
 
-/* Undo mountinfo's \040 and the like, in place. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s != '\0'; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' &&
-		    s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 +
-				       (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = '\0';
-}
-
-/*
- * "36 35 98:0 /root /dir options [fields...] - fstype source super": cut it
- * up in place. False when it is none.
- */
-static bool parse_line(char *line, char **dir, struct mount_entry *out)
-{
-	unsigned major, minor;
-	char *save = NULL, *field = NULL, *type, *source;
-	char *tail = strstr(line, " - ");
-
-	if (tail == NULL)
-		return false;
-	*tail = '\0';
-	for (int i = 0; i < 5; i++) {
-		field = strtok_r(i == 0 ? line : NULL, " ", &save);
-		if (field == NULL ||
-		    (i == 2 && sscanf(field, "%u:%u", &major, &minor) != 2))
-			return false;
-	}
-	*dir = field;
-	unescape(*dir);
-	type = strtok_r(tail + 3, " \n", &save);
-	source = strtok_r(NULL, " \n", &save);
-	if (type == NULL || source == NULL)
-		return false;
-	unescape(source);
-	out->dev = makedev(major, minor);
-	snprintf(out->fstype, sizeof(out->fstype), "%s", type);
-	snprintf(out->source, sizeof(out->source), "%s", source);
-	return true;
-}
-
-int mount_find_in(const char *file, const char *dir, struct mount_entry *out)
-{
-	AUTO_FREE char *line = NULL;
-	struct mount_entry entry;
-	size_t room = 0;
-	int r = -ENOENT;
-	FILE *f = fopen(file, "re");
-	char *at;
-
-	if (f == NULL)
-		return -errno;
-	while (getline(&line, &room, f) > 0) {
-		if (parse_line(line, &at, &entry) && strcmp(at, dir) == 0) {
-			*out = entry; /* a later line lies above */
-			r = 0;
-		}
-	}
-	fclose(f);
-	return r;
-}
-
-int mount_find(const char *dir, struct mount_entry *out)
-{
-	return mount_find_in("/proc/self/mountinfo", dir, out);
-}
-
 /* Run fusermount3; 0 when it succeeded. */
 static int run_fusermount(const char *option, const char *dir)
 {
@@ -125,15 +49,6 @@ static int detach(const char *dir)
 	if (umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
 		return 0;
 	return errno == EPERM ? run_fusermount("-uz", dir) : -errno;
-}
-
-/* ENOTCONN: the daemon is gone; ECONNABORTED: it was ended by force. */
-bool mount_is_dead(const char *dir)
-{
-	struct statfs sfs;
-
-	return statfs(dir, &sfs) < 0 &&
-	       (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 /* E1: a dead mount is removed. One that lives is in use. */
@@ -240,7 +155,7 @@ static int mount_direct(struct fs *fs, char why[static MOUNT_WHY_MAX])
 {
 	const struct fs_conf *c = &fs->conf;
 	AUTO_CLOSE int fd = mount_open_device(why);
-	unsigned long flags = MS_RDONLY;
+	unsigned long flags = c->staging == NULL ? MS_RDONLY : 0;
 	char data[128];
 	int r;
 

@@ -15,6 +15,12 @@
  * The same when there are more inodes than fit (prune.h): then who wants
  * attributes looks names up one by one, and a mere `find` needs none.
  *
+ * Files that are being written and that no listing has yet stand behind the
+ * listing's entries, as they were when the directory was opened. Which they
+ * are is asked before the listing is: a file that is committed meanwhile is
+ * then among them, if it came too late for the listing. The kernel looks them
+ * up one by one, and keeps nothing of a directory that has some.
+ *
  * What the kernel's memory has of the listing is answered on the loop's
  * thread, the rest on a pool for just that: an SSD that stalls holds up nobody
  * else, not even a lookup.
@@ -23,6 +29,7 @@
 
 #include "base/clock.h"
 #include "base/stats.h"
+#include "cache/staging.h"
 #include "fuse/fs_impl.h"
 #include "fuse/walk.h"
 
@@ -35,6 +42,9 @@ struct opendir_rq {
 	uint64_t nodeid;
 	char key[UFS_KEY_MAX + 1];
 	size_t n;
+	struct text writing; /* components, each with its NUL */
+	struct text names;   /* of those that the listing does not have */
+	size_t nnames;
 };
 
 static void dir_put(struct fs *fs, struct handle *h)
@@ -44,9 +54,37 @@ static void dir_put(struct fs *fs, struct handle *h)
 	handle_put(fs, h);
 }
 
-/* Takes over the listing's reference. */
+/*
+ * Of those that were being written when the listing was asked for, note the
+ * names that it does not have. May read the disk.
+ */
+static int pick_written(struct opendir_rq *o, struct listing *l)
+{
+	char name[NAME_LEN_MAX + 1];
+	struct ufs_stat st;
+	bool object, dir;
+	struct str comp;
+	int r;
+
+	text_clear(&o->names);
+	o->nnames = 0;
+	for (size_t at = 0; at < o->writing.n; at += comp.n + 1) {
+		comp = str_of(o->writing.p + at);
+		r = listing_find(l, comp, &object, &dir, &st);
+		if (r < 0)
+			return r;
+		if (object)
+			continue;
+		name_from_key(comp, dir ? NAME_TWIN : NAME_PLAIN, name);
+		text_add(&o->names, name, strlen(name) + 1);
+		o->nnames++;
+	}
+	return o->names.failed ? -ENOMEM : 0;
+}
+
+/* Takes over the listing's reference, and the names of o, which may be NULL. */
 static void opendir_reply(struct fs *fs, fuse_req_t req, uint64_t nodeid,
-			  struct listing *l)
+			  struct listing *l, struct opendir_rq *o)
 {
 	struct fuse_file_info fi = { 0 };
 	struct handle *h = calloc(1, sizeof(*h));
@@ -64,7 +102,14 @@ static void opendir_reply(struct fs *fs, fuse_req_t req, uint64_t nodeid,
 	h->dir = true;
 	lock_init(&h->lock, RANK_INODES);
 	h->listing = l;
-	if (fs->conf.consistency != CONSISTENCY_STRICT)
+	if (fs->conf.staging != NULL)
+		h->failures_seen = staging_failures(fs->conf.staging);
+	if (o != NULL) {
+		h->written = o->names;
+		h->nwritten = o->nnames;
+		o->names = (struct text){ 0 };
+	}
+	if (fs->conf.consistency != CONSISTENCY_STRICT && h->nwritten == 0)
 		inodes_dir_open(fs->inodes, nodeid, listing_taken(l), &cache,
 				&keep);
 	h->kept = cache;
@@ -83,22 +128,52 @@ static void opendir_reply(struct fs *fs, fuse_req_t req, uint64_t nodeid,
 
 static void opendir_fini(struct rq *rq)
 {
-	free(container_of(rq, struct opendir_rq, rq));
+	struct opendir_rq *o = container_of(rq, struct opendir_rq, rq);
+
+	text_fini(&o->writing);
+	text_fini(&o->names);
+	free(o);
+}
+
+/* A listing that turns out to be rotten is taken anew. */
+static int list_all(struct opendir_rq *o, struct listing **out)
+{
+	struct fs *fs = o->rq.fs;
+	struct listing *l;
+	bool bad = true;
+	int r = 0;
+
+	inodes_all_writing(fs->inodes, o->nodeid, &o->writing);
+	if (o->writing.failed)
+		return -ENOMEM;
+	for (int tries = 0; tries < LISTING_TRIES && bad; tries++) {
+		r = meta_list(fs->meta, (struct str){ o->key, o->n }, &l,
+			      &o->rq.cancel);
+		if (r < 0)
+			return r;
+		r = pick_written(o, l);
+		if (r == 0) {
+			*out = l;
+			return 0;
+		}
+		bad = listing_is_bad(l);
+		listing_unref(l);
+	}
+	return r;
 }
 
 static void opendir_run(struct rq *rq)
 {
 	struct opendir_rq *o = container_of(rq, struct opendir_rq, rq);
-	struct listing *l;
-	int r = meta_list(rq->fs->meta, (struct str){ o->key, o->n }, &l,
-			  &rq->cancel);
+	struct listing *l = NULL;
+	int r = list_all(o, &l);
 
 	if (r < 0) {
 		rq_finish_err(rq, r);
 		return;
 	}
 	if (rq_claim(rq))
-		opendir_reply(rq->fs, rq->req, o->nodeid, l);
+		opendir_reply(rq->fs, rq->req, o->nodeid, l, o);
 	else
 		listing_unref(l);
 	rq_unref(rq);
@@ -120,16 +195,18 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (r == 0)
 		r = inodes_key(fs->inodes, ino, key, &n);
 	if (r == 0)
-		r = meta_list_fast(fs->meta, (struct str){ key, n }, &l);
+		r = inodes_any_writing(fs->inodes, ino)
+			? -EAGAIN
+			: meta_list_fast(fs->meta, (struct str){ key, n }, &l);
 	if (r == 0) {
-		opendir_reply(fs, req, ino, l);
+		opendir_reply(fs, req, ino, l, NULL);
 		return;
 	}
 	if (r != -EAGAIN) {
 		reply_err(req, r);
 		return;
 	}
-	o = malloc(sizeof(*o));
+	o = calloc(1, sizeof(*o));
 	if (o == NULL) {
 		reply_err(req, -ENOMEM);
 		return;
@@ -145,6 +222,8 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* A reply that is being filled. */
 struct filling {
 	struct fs *fs;
+	const struct handle *h;
+	struct listing *listing;
 	fuse_req_t req;
 	uint64_t dir;
 	struct str dirkey;
@@ -239,14 +318,37 @@ static uint64_t first_entry(uint64_t off)
 	return off < FIRST_ENTRY ? 0 : off - FIRST_ENTRY;
 }
 
-static int fill(struct filling *f, struct listing *l, uint64_t off,
-		uint64_t ino, bool nowait)
+/* Those that the listing does not have, from number on. */
+static void fill_written(struct filling *f, uint64_t number)
 {
+	uint64_t next = listing_entries(f->listing) + FIRST_ENTRY;
+	const char *name = f->h->written.p;
+
+	for (size_t i = 0; i < f->h->nwritten; i++, name += strlen(name) + 1) {
+		struct fuse_entry_param e = { .attr.st_mode = S_IFREG };
+
+		next++;
+		if (next <= number + FIRST_ENTRY)
+			continue;
+		e.attr.st_ino = inodes_ino(f->fs->inodes, f->dirkey, INODE_FILE,
+					   str_of(name));
+		if (!fill_add(f, name, &e, next))
+			return;
+	}
+}
+
+static int fill(struct filling *f, uint64_t off, uint64_t ino, bool nowait)
+{
+	uint64_t first = first_entry(off);
+	int r;
+
 	if (off < FIRST_ENTRY)
 		fill_dots(f, off, ino);
-	if (nowait)
-		return listing_each_nowait(l, first_entry(off), fill_cb, f);
-	return listing_each(l, first_entry(off), fill_cb, f);
+	r = nowait ? listing_each_nowait(f->listing, first, fill_cb, f)
+		   : listing_each(f->listing, first, fill_cb, f);
+	if (r == 0 && f->h->nwritten > 0)
+		fill_written(f, first);
+	return r;
 }
 
 /*
@@ -255,22 +357,23 @@ static int fill(struct filling *f, struct listing *l, uint64_t off,
  * this reply. So when the listing is still believed now, whatever was counted
  * is dropped; else it may have missed some, and the reply is to have none.
  */
-static int fill_believed(struct filling *f, struct listing *l, uint64_t off,
-			 uint64_t ino, bool nowait)
+static int fill_believed(struct filling *f, uint64_t off, uint64_t ino,
+			 bool nowait)
 {
 	struct fs *fs = f->fs;
+	struct listing *l = f->listing;
 	int r;
 
 	if (fs->conf.consistency != CONSISTENCY_STRICT)
 		f->until = meta_listing_until(fs->meta, f->dirkey, l);
-	r = fill(f, l, off, ino, nowait);
+	r = fill(f, off, ino, nowait);
 	if (f->ncounted == 0 || meta_listing_until(fs->meta, f->dirkey, l) != 0)
 		return r;
 	while (f->ncounted > 0)
 		inodes_forget(fs->inodes, f->counted[--f->ncounted], 1);
 	f->used = 0;
 	f->until = 0;
-	return fill(f, l, off, ino, nowait);
+	return fill(f, off, ino, nowait);
 }
 
 /* A readdir; its rq is begun when the disk has to be waited for. */
@@ -293,6 +396,8 @@ static ssize_t dir_fill(const struct readdir_rq *d, struct fs *fs,
 			fuse_req_t req, char *buf, bool nowait)
 {
 	struct filling f = { .fs = fs,
+			     .h = d->h,
+			     .listing = d->listing,
 			     .req = req,
 			     .dir = d->ino,
 			     .plus = d->plus,
@@ -315,7 +420,7 @@ static ssize_t dir_fill(const struct readdir_rq *d, struct fs *fs,
 	}
 	f.counted = counted;
 	f.dirkey = (struct str){ key, n };
-	r = fill_believed(&f, d->listing, d->off, a.ino, nowait);
+	r = fill_believed(&f, d->off, a.ino, nowait);
 	return r < 0 && f.used == 0 ? r : (ssize_t)f.used;
 }
 

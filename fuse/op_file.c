@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * op_file.c - open, read, release
+ * op_file.c - open and read
  *
  * An open binds a handle to the version of its inode (S2). What has to
  * happen first, in this order:
@@ -22,7 +22,7 @@
 
 #include "base/log.h"
 #include "base/stats.h"
-#include "fuse/fs_impl.h"
+#include "fuse/written.h"
 
 struct open_rq {
 	struct rq rq;
@@ -79,12 +79,15 @@ static int opened_get(struct fs *fs, uint64_t nodeid, struct str key,
 	return 0;
 }
 
-static void opened_put(struct fs *fs, struct opened *o)
+void opened_put(struct fs *fs, struct opened *o)
 {
 	if (o == NULL || inodes_detach(fs->inodes, o->nodeid) == NULL)
 		return;
+	if (o->staged != NULL)
+		event_fini(&o->ended);
 	lock_fini(&o->lock);
 	object_put(o->object);
+	staged_unref(o->staged);
 	free(o);
 }
 
@@ -96,6 +99,7 @@ void handle_put(struct fs *fs, struct handle *h)
 	opened_put(fs, h->opened);
 	if (h->dir) {
 		listing_unref(h->listing);
+		text_fini(&h->written);
 		lock_fini(&h->lock);
 	}
 	free(h);
@@ -109,8 +113,8 @@ static void open_fini(struct rq *rq)
 	free(o);
 }
 
-/* The kernel does not have this open after all. */
-static void open_undo(struct fs *fs, uint64_t fh)
+/* The kernel does not have this open (any more). */
+void open_undo(struct fs *fs, uint64_t fh)
 {
 	struct handle *h = handles_remove(fs->handles, fh);
 
@@ -158,11 +162,10 @@ static void open_reply(struct open_rq *o, struct cache_file *file)
 }
 
 /*
- * The version is gone: forget what is known of the name, and have the next
- * open of this inode look it up again. In this order, so that no lookup
- * between the two finds the old version still good.
+ * Have the next open of this inode look it up again, too. In this order, so
+ * that no lookup between the two finds the old version still good.
  */
-static void version_gone(struct fs *fs, uint64_t nodeid, struct str key)
+void version_gone(struct fs *fs, uint64_t nodeid, struct str key)
 {
 	struct inode_attr a;
 
@@ -238,7 +241,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r;
 
 	if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC)) {
-		reply_err(req, -EROFS);
+		op_open_write(req, ino, fi);
 		return;
 	}
 	o = calloc(1, sizeof(*o));
@@ -257,6 +260,11 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		r = inodes_key(fs->inodes, ino, o->key, &o->n);
 	if (r == 0)
 		r = opened_get(fs, ino, key_of(o), &o->st, &o->opened);
+	/* Its last writer left just now: o->st may be from before. */
+	if (r == 0 && a.writing && o->opened->staged == NULL) {
+		opened_put(fs, o->opened);
+		r = -ESTALE;
+	}
 	if (r < 0) {
 		free(o);
 		reply_err(req, r);
@@ -264,8 +272,10 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	o->direct = (fi->flags & O_DIRECT) != 0;
 	rq_init(&o->rq, fs, req, open_fini);
-	if (o->direct || fs->conf.consistency == CONSISTENCY_STRICT ||
-	    (o->st.flags & UFS_ARCHIVED)) {
+	if (o->opened->staged != NULL) {
+		open_ready(&o->ready, 0, NULL); /* it is being written */
+	} else if (o->direct || fs->conf.consistency == CONSISTENCY_STRICT ||
+		   (o->st.flags & UFS_ARCHIVED)) {
 		rq_run(&o->rq, open_ask_run);
 	} else {
 		open_get_ready(o);
@@ -331,6 +341,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		handle_put(fs, h);
 		return;
 	}
+	if (h->opened->staged != NULL) {
+		written_read(req, fs, h, MIN(size, MIB(4)), (uint64_t)off);
+		return;
+	}
 	r = calloc(1, sizeof(*r));
 	if (r == NULL) {
 		reply_err(req, -ENOMEM);
@@ -345,13 +359,4 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	object_read(h->opened->object, &r->read);
 	rq_set_withdraw(&r->rq, read_withdraw);
 	rq_wait(&r->rq);
-}
-
-void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct fs *fs = fuse_req_userdata(req);
-
-	(void)ino;
-	open_undo(fs, fi->fh);
-	reply_err(req, 0);
 }

@@ -31,6 +31,35 @@ struct lookup {
 	size_t n;
 };
 
+/* Of one that is being written, take size and mtime from what was. */
+static void attr_now(struct fs *fs, struct inode_attr *a)
+{
+	struct staged_state s;
+	struct opened *o;
+
+	if (!a->writing)
+		return;
+	o = inodes_attach(fs->inodes, a->nodeid, NULL);
+	if (o != NULL && o->staged != NULL) {
+		staged_get(o->staged, &s);
+		a->size = s.size;
+		a->mtime = s.mtime;
+	} else {
+		/* Its last writer has just left: it is what that made. */
+		(void)inodes_get(fs->inodes, a->nodeid, a, NULL);
+	}
+	opened_put(fs, o);
+}
+
+int fs_attr(struct fs *fs, uint64_t nodeid, struct inode_attr *out)
+{
+	int r = inodes_get(fs->inodes, nodeid, out, NULL);
+
+	if (r == 0)
+		attr_now(fs, out);
+	return r;
+}
+
 double fs_timeout(int64_t until)
 {
 	int64_t now;
@@ -61,15 +90,25 @@ void fs_stat(struct fs *fs, const struct inode_attr *a, struct stat *st)
 	st->st_atim = st->st_ctim = st->st_mtim;
 }
 
+/* What is looked up while a directory moves may be as it was before. */
+static double believed(struct fs *fs, int64_t until)
+{
+	return trees_any(&fs->trees) ? 0.0 : fs_timeout(until);
+}
+
 void fs_entry(struct fs *fs, const struct inode_attr *a, int64_t until,
 	      struct fuse_entry_param *e)
 {
+	struct inode_attr now = *a;
+
+	attr_now(fs, &now);
 	memset(e, 0, sizeof(*e));
 	e->ino = a->nodeid;
 	e->generation = a->nodeid >> 32;
-	e->entry_timeout = fs_timeout(until);
-	e->attr_timeout = ATTR_SECONDS;
-	fs_stat(fs, a, &e->attr);
+	/* What is being written may be another's as soon as it is closed. */
+	e->entry_timeout = now.writing ? 0.0 : believed(fs, until);
+	e->attr_timeout = now.writing ? 0.0 : ATTR_SECONDS;
+	fs_stat(fs, &now, &e->attr);
 }
 
 /* The answer to a lookup of which walk_step() said r. */
@@ -87,7 +126,7 @@ static void answer(struct fs *fs, fuse_req_t req, uint64_t parent, int r,
 		 * to ask each time, which memory answers (S7).
 		 */
 		if (parent != INODE_ROOT)
-			e.entry_timeout = fs_timeout(w->until);
+			e.entry_timeout = believed(fs, w->until);
 		if (e.entry_timeout > 0)
 			fuse_reply_entry(req, &e);
 		else
@@ -125,6 +164,25 @@ static void lookup_run(struct rq *rq)
 	rq_unref(rq);
 }
 
+/* A file that is being written is what its name means. */
+static bool answer_writing(struct fs *fs, fuse_req_t req, uint64_t parent,
+			   const char *name)
+{
+	struct fuse_entry_param e;
+	struct inode_attr a;
+	struct name_key nk;
+
+	if (fs->conf.staging == NULL || name_to_key(str_of(name), &nk) < 0 ||
+	    (nk.kind != NAME_PLAIN && nk.kind != NAME_TWIN) ||
+	    !inodes_writing(fs->inodes, parent, (struct str){ nk.comp, nk.n },
+			    &a))
+		return false;
+	fs_entry(fs, &a, 0, &e);
+	if (fuse_reply_entry(req, &e) != 0)
+		inodes_forget(fs->inodes, a.nodeid, 1);
+	return true;
+}
+
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fuse_req_userdata(req);
@@ -132,8 +190,15 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct lookup *l;
 	struct walk w;
 	size_t n, len = strlen(name);
-	int r = inodes_key(fs->inodes, parent, key, &n);
+	int r;
 
+	if (len > NAME_LEN_MAX) {
+		reply_err(req, -ENAMETOOLONG); /* the kernel lets 1023 pass */
+		return;
+	}
+	if (answer_writing(fs, req, parent, name))
+		return;
+	r = inodes_key(fs->inodes, parent, key, &n);
 	if (r == 0)
 		r = walk_step_fast(fs->meta, (struct str){ key, n },
 				   (struct str){ name, len }, &w);
@@ -184,7 +249,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fuse_req_userdata(req);
 	struct inode_attr a;
 	struct stat st;
-	int r = inodes_get(fs->inodes, ino, &a, NULL);
+	int r = fs_attr(fs, ino, &a);
 
 	(void)fi;
 	if (r < 0) {
@@ -193,5 +258,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	fs_stat(fs, &a, &st);
 	fuse_reply_attr(req, &st,
-			ino == INODE_ROOT ? ROOT_SECONDS : ATTR_SECONDS);
+			a.writing           ? 0.0
+			: ino == INODE_ROOT ? ROOT_SECONDS
+					    : ATTR_SECONDS);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * op_xattr.c - what getfattr shows of a file (S23), and statfs
+ * op_xattr.c - what getfattr shows of a file (S23)
  *
  *	user.tarn.etag		the version as the store says it
  *	user.tarn.version	the version as tarn names it (also weak ones)
  *	user.tarn.storage_class
  *	user.tarn.cached	bytes of it on this host
+ *	user.tarn.commit	how far it is on its way to the store
+ *	user.tarn.owner		the worker that owns its first segment
  *
  * Other namespaces are not supported, and said to be so: `ls -l` asks each
  * file for security.selinux and its ACL, but stops at the first EOPNOTSUPP
@@ -14,18 +16,24 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/statvfs.h>
 
+#include "cache/staging.h"
 #include "fuse/fs_impl.h"
 
 #define PREFIX "user.tarn."
 
+enum name { ETAG, VERSION, STORAGE_CLASS, CACHED, COMMIT, OWNER };
+
 static const char *const names[] = {
-	PREFIX "etag",
-	PREFIX "version",
-	PREFIX "storage_class",
-	PREFIX "cached",
+	[ETAG] = PREFIX "etag",
+	[VERSION] = PREFIX "version",
+	[STORAGE_CLASS] = PREFIX "storage_class",
+	[CACHED] = PREFIX "cached",
+	[COMMIT] = PREFIX "commit",
+	[OWNER] = PREFIX "owner",
 };
+
+#define VALUE_MAX 512
 
 struct cached_rq {
 	struct rq rq;
@@ -95,36 +103,111 @@ static int cached_start(struct fs *fs, fuse_req_t req, fuse_ino_t ino,
 	return 0;
 }
 
+/* How far what was written is on its way to the store. */
+static int commit_words(struct fs *fs, uint64_t ino, char *buf, size_t size)
+{
+	struct opened *o = inodes_attach(fs->inodes, ino, NULL);
+	struct staged_state s = { 0 };
+	char key[UFS_KEY_MAX + 1];
+	size_t n;
+	int r;
+
+	if (o != NULL && o->staged != NULL)
+		staged_get(o->staged, &s);
+	opened_put(fs, o);
+	r = inodes_key(fs->inodes, ino, key, &n);
+	if (r < 0)
+		return r;
+	/* Of one that is closed its name tells. */
+	if (s.err == 0 && !s.dirty && fs->conf.staging != NULL)
+		s.err =
+		    staging_failed(fs->conf.staging, (struct str){ key, n });
+	if (s.err < 0)
+		snprintf(buf, size, "failed: %s", strerror(-s.err));
+	else
+		snprintf(buf, size, "%s",
+			 s.dirty && (s.committing || s.acked) ? "committing"
+			 : s.dirty                            ? "dirty"
+							      : "committed");
+	return 0;
+}
+
+static int owner_words(struct fs *fs, uint64_t ino, char *buf, size_t size)
+{
+	char key[UFS_KEY_MAX + 1];
+	size_t n;
+	int r = inodes_key(fs->inodes, ino, key, &n);
+
+	if (r < 0)
+		return r;
+	if (fs->conf.owner == NULL ||
+	    !fs->conf.owner(fs->conf.workers, (struct str){ key, n }, buf,
+			    size))
+		return -ENODATA;
+	return 0;
+}
+
+/* Has a file of this version the attribute? A new one has no version yet. */
+static bool has(const struct fs *fs, size_t i, const struct ufs_stat *st)
+{
+	switch (i) {
+	case ETAG:
+		return st->version[0] != '\0' && !(st->flags & UFS_WEAK);
+	case VERSION:
+	case STORAGE_CLASS:
+	case CACHED:
+		return st->version[0] != '\0';
+	case OWNER:
+		return fs->conf.owner != NULL;
+	default:
+		return true;
+	}
+}
+
+/* One that is had; not CACHED. */
+static int value_of(struct fs *fs, uint64_t ino, size_t i,
+		    const struct ufs_stat *st, char *buf, size_t size)
+{
+	switch (i) {
+	case COMMIT:
+		return commit_words(fs, ino, buf, size);
+	case OWNER:
+		return owner_words(fs, ino, buf, size);
+	case STORAGE_CLASS:
+		snprintf(buf, size, "%s",
+			 st->storage_class[0] ? st->storage_class : "STANDARD");
+		return 0;
+	default:
+		snprintf(buf, size, "%s", st->version);
+		return 0;
+	}
+}
+
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct fs *fs = fuse_req_userdata(req);
-	const char *value = NULL;
+	char value[VALUE_MAX];
 	struct inode_attr a;
 	struct ufs_stat st;
+	size_t i = 0;
 	int r = inodes_get(fs->inodes, ino, &a, &st);
 
+	while (i < ARRAY_SIZE(names) && strcmp(name, names[i]) != 0)
+		i++;
 	if (strncmp(name, "user.", 5) != 0)
 		r = -EOPNOTSUPP;
-	else if (r == 0 && a.type == INODE_DIR)
+	else if (r == 0 && (a.type == INODE_DIR || i == ARRAY_SIZE(names) ||
+			    !has(fs, i, &st)))
 		r = -ENODATA;
-	if (r < 0) {
-		reply_err(req, r);
-		return;
-	}
-	if (strcmp(name, names[3]) == 0) {
+	if (r == 0 && i == CACHED) {
 		r = cached_start(fs, req, ino, &st, size);
-		if (r < 0)
-			reply_err(req, r);
-		return;
+		if (r == 0)
+			return;
 	}
-	if (strcmp(name, names[0]) == 0 && !(st.flags & UFS_WEAK))
-		value = st.version;
-	else if (strcmp(name, names[1]) == 0)
-		value = st.version;
-	else if (strcmp(name, names[2]) == 0)
-		value = st.storage_class[0] ? st.storage_class : "STANDARD";
-	if (value == NULL)
-		reply_err(req, -ENODATA);
+	if (r == 0)
+		r = value_of(fs, ino, i, &st, value, sizeof(value));
+	if (r < 0)
+		reply_err(req, r);
 	else
 		reply_value(req, value, strlen(value), size);
 }
@@ -134,7 +217,7 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	struct fs *fs = fuse_req_userdata(req);
 	struct inode_attr a;
 	struct ufs_stat st;
-	char list[128];
+	char list[192];
 	size_t n = 0;
 	int r = inodes_get(fs->inodes, ino, &a, &st);
 
@@ -145,28 +228,10 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		size_t len = strlen(names[i]) + 1;
 
-		if (a.type == INODE_DIR || (i == 0 && (st.flags & UFS_WEAK)))
+		if (a.type == INODE_DIR || !has(fs, i, &st))
 			continue;
 		memcpy(list + n, names[i], len);
 		n += len;
 	}
 	reply_value(req, list, n, size);
-}
-
-/* A bucket has no size: much room, so that nobody finds it full. */
-void op_statfs(fuse_req_t req, fuse_ino_t ino)
-{
-	struct statvfs st = {
-		.f_bsize = 4096,
-		.f_frsize = 4096,
-		.f_blocks = UINT64_C(1) << 40,
-		.f_bfree = UINT64_C(1) << 40,
-		.f_bavail = UINT64_C(1) << 40,
-		.f_files = UINT64_C(1) << 40,
-		.f_ffree = UINT64_C(1) << 40,
-		.f_namemax = NAME_LEN_MAX,
-	};
-
-	(void)ino;
-	fuse_reply_statfs(req, &st);
 }

@@ -126,10 +126,10 @@ int options_set(struct options *o, const char *name, const char *value,
 	char q[80];
 	int i, r;
 
-	if (strcmp(name, "rw") == 0)
-		return option_refuse(
-		    why, "rw: this version of tarn mounts read only; "
-			 "write ro in its place");
+	if (strcmp(name, "rw") == 0 && value == NULL) {
+		name = "ro";
+		value = "off";
+	}
 	i = find(name);
 	if (i < 0)
 		return unknown(name, why);
@@ -140,10 +140,6 @@ int options_set(struct options *o, const char *name, const char *value,
 	r = option_check(row, value, &c, why);
 	if (r < 0)
 		return r;
-	if (i == OPT_RO && c.number == 0)
-		return option_refuse(why,
-				     "ro=off: this version of tarn mounts read "
-				     "only; leave it out");
 	if (v->text != NULL && v->source == source &&
 	    source != OPTION_DEFAULT && strcmp(v->text, c.text) != 0)
 		return option_refuse(
@@ -263,7 +259,7 @@ int options_env(struct options *o, char *const *env, char why[static WHY_MAX])
 				c = (char)(c - 'A' + 'a');
 			name[i] = c;
 		}
-		if (find(name) < 0 && strcmp(name, "rw") != 0) {
+		if (find(name) < 0) {
 			unsigned d = UINT32_MAX;
 
 			for (size_t i = 0; i < OPT_COUNT; i++)

@@ -25,8 +25,8 @@
  */
 #define OPTIONS(X)                                                             \
 	X(RO, "ro", FLAG, "on", NULL, NULL, 0, 0,                              \
-	  "read only: no write ever reaches the store; the only way of this "  \
-	  "version")                                                           \
+	  "read only: no write ever reaches the store; rw or ro=off: what is " \
+	  "written becomes objects")                                           \
 	X(ENDPOINT, "endpoint", URL, NULL, "the AWS endpoint of the region",   \
 	  "URL", 0, 0, "an S3-compatible server, http:// or https://")         \
 	X(REGION, "region", TEXT, NULL, "found by asking", "NAME", 0, 0,       \
@@ -82,6 +82,24 @@
 	  3600000, "after this long without progress a transfer is resumed")   \
 	X(BANDWIDTH_DOWN, "bandwidth-down", SIZE, NULL, "none", "SIZE",        \
 	  64 << 10, INT64_MAX, "bytes a second from the store, at most")       \
+	X(BANDWIDTH_UP, "bandwidth-up", SIZE, NULL, "none", "SIZE", 64 << 10,  \
+	  INT64_MAX, "bytes a second to the store, at most")                   \
+	X(COMMIT_TIMEOUT, "commit-timeout", TIME, "60s", NULL, "TIME", 100,    \
+	  3600000, "for a write to the store that gets no byte further")       \
+	X(COMMIT, "commit", CHOICE, "sync", NULL, "sync/writeback", 0, 0,      \
+	  "what a close waits for: the store, or staging-dir; see "            \
+	  "tarn-semantics(7)")                                                 \
+	X(CONFLICT, "conflict", CHOICE, "fail", NULL, "fail/last-wins", 0, 0,  \
+	  "what becomes of a file that another changed since it was opened")   \
+	X(STAGING_DIR, "staging-dir", FILE, NULL,                              \
+	  "tarn in the user's state directory; root: /var/lib/tarn", "DIR", 0, \
+	  0, "where written files are until the store has them")               \
+	X(PART_SIZE, "part-size", SIZE, NULL, "8M, and grows", "SIZE",         \
+	  5 << 20, INT64_C(5) << 30,                                           \
+	  "size of the parts that a large file is sent in")                    \
+	X(RENAME_DIR_LIMIT, "rename-dir-limit", NUMBER, "10000", NULL,         \
+	  "NUMBER", 0, 100000,                                                 \
+	  "the most objects of a directory that is renamed")                   \
 	X(UID, "uid", UID, NULL, "the mounter", "NUMBER or NAME", 0, 0,        \
 	  "owner of all files")                                                \
 	X(GID, "gid", GID, NULL, "the mounter's group", "NUMBER or NAME", 0,   \
@@ -92,12 +110,25 @@
 	  "permissions of directories")                                        \
 	X(ALLOW_OTHER, "allow-other", FLAG, NULL, "on for root, else off",     \
 	  NULL, 0, 0, "let other users in, as the permissions say")            \
+	X(IGNORE_PERMS, "ignore-perms", FLAG, "off", NULL, NULL, 0, 0,         \
+	  "chmod and chown do nothing and succeed")                            \
+	X(WORKERS, "workers", WORKERS, NULL, "none",                           \
+	  "HOST:PORT[+HOST:PORT...]/dns://NAME:PORT/etcd://HOST:PORT/PREFIX",  \
+	  0, 0, "the ring of workers that are asked before the store")         \
+	X(SERVE, "serve", ADDRESS, NULL, "off", "HOST:PORT", 0, 0,             \
+	  "a mount: be one of the workers, with this mount's cache")           \
+	X(TLS_CERT, "tls-cert", FILE, NULL, "none", "FILE", 0, 0,              \
+	  "certificate by which workers and mounts know this one, PEM")        \
+	X(TLS_KEY, "tls-key", FILE, NULL, "none", "FILE", 0, 0,                \
+	  "its key, PEM, mode 0600")                                           \
+	X(TLS_CA, "tls-ca", FILE, NULL, "none", "FILE", 0, 0,                  \
+	  "who signs the certificates of workers and mounts, PEM")             \
 	X(LISTEN, "listen", ADDRESS, "127.0.0.1:7070", NULL, "HOST:PORT", 0,   \
 	  0, "worker: where it serves; port 0: one that is free")              \
 	X(ADVERTISE, "advertise", ADDRESS, NULL, "listen", "HOST:PORT", 0, 0,  \
-	  "worker: how others reach it")                                       \
+	  "how others reach this worker")                                      \
 	X(WEIGHT, "weight", SIZE, NULL, "cache-size", "SIZE", 1,               \
-	  INT64_C(1) << 60, "worker: its share, compared with the others'")    \
+	  INT64_C(1) << 60, "a worker's share, compared with the others'")     \
 	X(CLUSTER_KEY_FILE, "cluster-key-file", FILE, NULL, "none", "FILE", 0, \
 	  0,                                                                   \
 	  "the ring's shared secret, one line, mode 0600: the SigV4 secret "   \
@@ -128,6 +159,7 @@ enum option_kind {
 	OPTION_LOG,
 	OPTION_ADDRESS,
 	OPTION_CONSISTENCY,
+	OPTION_WORKERS,
 };
 
 struct option_row {

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "ring/members.h"
 
 int option_refuse(char why[static WHY_MAX], const char *fmt, ...)
 {
@@ -128,6 +129,15 @@ static bool is_address(const char *v)
 		if (*p <= ' ' || *p > '~' || *p == '/' || *p == '@')
 			return false;
 	return port <= UINT16_MAX;
+}
+
+static int check_workers(const char *v, char why[static WHY_MAX])
+{
+	char words[256];
+
+	if (members_check(v, words) == 0)
+		return 0;
+	return option_refuse(why, "%s", words);
 }
 
 static int parse_count(const char *v, int base, int64_t *out)
@@ -302,6 +312,8 @@ int option_check(const struct option_row *row, const char *v,
 		return 0;
 	case OPTION_DIRS:
 		return check_dirs(v, why);
+	case OPTION_WORKERS:
+		return check_workers(v, why);
 	case OPTION_SIZE:
 	case OPTION_SHARE:
 		return check_size(row, v, c, why);

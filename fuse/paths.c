@@ -201,6 +201,14 @@ static int spell(struct fs *fs, const char *path, char *key, size_t *n,
 	return 0;
 }
 
+int fs_spell(struct fs *fs, const char *path, char *key, size_t *n)
+{
+	uint64_t parent;
+	struct str last;
+
+	return spell(fs, path, key, n, &parent, &last);
+}
+
 /* A name and, where that is its own, the one beside a directory. */
 static void drop_absent(struct fs *fs, uint64_t parent, struct str name)
 {

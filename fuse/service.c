@@ -12,38 +12,22 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "cache/cache.h"
+#include "cache/staging.h"
 #include "fuse/control.h"
 #include "fuse/fs.h"
+#include "fuse/history.h"
 #include "fuse/limits.h"
 #include "fuse/mount.h"
 #include "fuse/signals.h"
+#include "fuse/source.h"
+#include "fuse/start.h"
 #include "fuse/status.h"
+#include "fuse/worker.h"
+#include "fuse/workers.h"
 #include "ufs/ufs.h"
 
-static int check_source(const char *source, char why[static WHY_MAX])
-{
-	const char *rest = strstr(source, "://");
-	size_t scheme = rest != NULL ? (size_t)(rest - source) : 0;
-
-	if (rest == NULL) {
-		snprintf(why, WHY_MAX,
-			 "%.200s is no source; write s3://BUCKET/PREFIX or "
-			 "file:///DIRECTORY",
-			 source);
-		return -EINVAL;
-	}
-	rest += 3;
-	if (strncmp(source, "s3", scheme) == 0 && scheme == 2 &&
-	    memchr(rest, '@', strcspn(rest, "/")) != NULL) {
-		/* Not quoted: it may hold keys. */
-		snprintf(why, WHY_MAX,
-			 "s3://...: keys do not belong in a source; put them "
-			 "into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "
-			 "the shared credentials file");
-		return -EINVAL;
-	}
-	return 0;
-}
+/* What was begun for others is answered, if it can be in this time. */
+#define DRAIN (10 * NSEC_PER_SEC)
 
 /* An absolute path through symlinks, of a directory that may be dead. */
 static int resolve_dir(const char *where, char **out)
@@ -122,231 +106,12 @@ static int check_dir(const char *where, char **dir, char why[static WHY_MAX])
 	return 0;
 }
 
-int service_check_source(const char *source, char **out,
-			 char why[static WHY_MAX])
-{
-	size_t n = strlen(source);
-	int r = check_source(source, why);
-
-	if (r < 0)
-		return r;
-	*out = strdup(source);
-	if (*out == NULL)
-		return -ENOMEM;
-	while (n > 1 && source[n - 1] == '/' && source[n - 2] != '/' &&
-	       source[n - 2] != ':')
-		(*out)[--n] = '\0';
-	return 0;
-}
-
 int service_check(const char *source, const char *where, char **out_source,
 		  char **dir, char why[static WHY_MAX])
 {
-	int r = service_check_source(source, out_source, why);
+	int r = source_check(source, out_source, why);
 
 	return r < 0 ? r : check_dir(where, dir, why);
-}
-
-/* Make the parents of the default cache directory. */
-static void make_parents(const char *dir)
-{
-	AUTO_FREE char *path = strdup(dir);
-	char *slash = path;
-
-	while (slash != NULL && (slash = strchr(slash + 1, '/')) != NULL) {
-		*slash = '\0';
-		(void)mkdir(path, 0700); /* cache_new() says what is wrong */
-		*slash = '/';
-	}
-}
-
-static int default_cache_dir(struct options *o, bool make,
-			     char why[static WHY_MAX])
-{
-	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	AUTO_FREE char *dir = NULL;
-	int r;
-
-	if (options_is_set(o, OPT_CACHE_DIR))
-		return 0;
-	if (geteuid() == 0)
-		r = asprintf(&dir, "/var/cache/tarn");
-	else if (xdg != NULL && *xdg == '/')
-		r = asprintf(&dir, "%s/tarn", xdg);
-	else if (home != NULL && *home == '/')
-		r = asprintf(&dir, "%s/.cache/tarn", home);
-	else {
-		snprintf(why, WHY_MAX,
-			 "there is no HOME to keep the cache "
-			 "in; say where with cache-dir=");
-		return -EINVAL;
-	}
-	if (r < 0)
-		return -ENOMEM;
-	if (make)
-		make_parents(dir);
-	return options_default(o, OPT_CACHE_DIR, dir, 0);
-}
-
-int service_defaults(struct options *o, bool make, char why[static WHY_MAX])
-{
-	uint64_t memory = limits_memory_default();
-	char text[64];
-	int r = default_cache_dir(o, make, why);
-
-	if (r < 0)
-		return r;
-	snprintf(text, sizeof(text), "%" PRIu64, memory);
-	r = options_default(o, OPT_MEMORY, text, (int64_t)memory);
-	snprintf(text, sizeof(text), "%u", (unsigned)getuid());
-	if (r == 0)
-		r = options_default(o, OPT_UID, text, getuid());
-	snprintf(text, sizeof(text), "%u", (unsigned)getgid());
-	if (r == 0)
-		r = options_default(o, OPT_GID, text, getgid());
-	if (r == 0)
-		r = options_default(o, OPT_ALLOW_OTHER,
-				    geteuid() == 0 ? "on" : "off",
-				    geteuid() == 0);
-	return r;
-}
-
-int service_source(const struct options *o, const char *source,
-		   struct cancel *cancel, struct ufs **out,
-		   char why[static WHY_MAX])
-{
-	char words[256] = "";
-	struct ufs_conf conf = {
-		.url = source,
-		.endpoint = options_text(o, OPT_ENDPOINT),
-		.region = options_text(o, OPT_REGION),
-		.profile = options_text(o, OPT_PROFILE),
-		.ca_bundle = options_text(o, OPT_CA_BUNDLE),
-		.store_id = options_text(o, OPT_STORE_ID),
-		.anonymous = options_number(o, OPT_ANONYMOUS),
-		.requester_pays = options_number(o, OPT_REQUESTER_PAYS),
-		.path_style =
-		    (enum ufs_path_style)options_number(o, OPT_PATH_STYLE),
-		.max_connections =
-		    (unsigned)options_number(o, OPT_MAX_CONNECTIONS),
-		.memory = (size_t)options_number(o, OPT_MEMORY),
-		.metadata_timeout = options_number(o, OPT_METADATA_TIMEOUT),
-		.read_timeout = options_number(o, OPT_READ_TIMEOUT),
-		.stall_timeout = options_number(o, OPT_STALL_TIMEOUT),
-		.bandwidth_down =
-		    (uint64_t)options_number(o, OPT_BANDWIDTH_DOWN),
-		.cancel = cancel,
-	};
-	int r = ufs_open(&conf, out, words);
-
-	if (r == -ECANCELED)
-		snprintf(why, WHY_MAX, "interrupted; nothing is mounted");
-	else if (r < 0)
-		snprintf(why, WHY_MAX, "%.200s: %s", source,
-			 words[0] != '\0' ? words : strerror(-r));
-	return r;
-}
-
-static int first_entry(void *arg, const struct ufs_entry *e)
-{
-	bool *seen = arg;
-
-	(void)e;
-	*seen = true;
-	return 0;
-}
-
-const char *service_fix(const char *source, int err, const char *words)
-{
-	if (strncmp(source, "s3:", 3) != 0)
-		return err == -EACCES ? "let this user read the directory"
-				      : "check that the directory is there";
-	if (strstr(words, "NoSuchBucket") != NULL)
-		return "check the bucket's name and endpoint=";
-	if (strstr(words, "InvalidAccessKeyId") != NULL ||
-	    strstr(words, "SignatureDoesNotMatch") != NULL)
-		return "check the keys in AWS_ACCESS_KEY_ID and "
-		       "AWS_SECRET_ACCESS_KEY or the profile";
-	if (strstr(words, "ExpiredToken") != NULL ||
-	    strstr(words, "InvalidToken") != NULL ||
-	    strstr(words, "credentials have expired") != NULL)
-		return "renew the keys: these have expired or were revoked";
-	if (err == -EACCES && strcasestr(words, "credential") != NULL)
-		return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name "
-		       "a profile=, or use anonymous for a public bucket";
-	if (err == -EACCES)
-		return "give these keys the right to list the bucket "
-		       "(s3:ListBucket), or check profile= and region=";
-	if (err == -EHOSTUNREACH || err == -ETIMEDOUT)
-		return "check endpoint= and the network";
-	if (err == -ENOENT)
-		return "check the bucket's name";
-	return "check endpoint= and the bucket's name";
-}
-
-int service_ask(const char *source, struct ufs *u, bool *empty,
-		struct cancel *cancel, char why[static WHY_MAX])
-{
-	struct ufs_list q = { .prefix = STR_EMPTY,
-			      .after = STR_EMPTY,
-			      .max = 1 };
-	bool seen = false;
-	AUTO_FREE char *token = NULL;
-	const char *words;
-	int r = u->ops->list(u, &q, &token, first_entry, &seen, cancel);
-
-	*empty = !seen;
-	if (r >= 0)
-		return 0;
-	words = ufs_last_error();
-	if (r == -ECANCELED)
-		snprintf(why, WHY_MAX, "interrupted; nothing is mounted");
-	else
-		snprintf(why, WHY_MAX, "%.150s: %s; %s", source,
-			 *words != '\0' ? words : strerror(-r),
-			 service_fix(source, r, words));
-	return r;
-}
-
-int service_cache(const struct options *o, struct ufs *u,
-		  const struct service_cache *how, struct cache **out,
-		  char why[static WHY_MAX])
-{
-	const struct option_value *size = &o->v[OPT_CACHE_SIZE];
-	AUTO_FREE char *dirs = strdup(options_text(o, OPT_CACHE_DIR));
-	char *rest = dirs, *dir, words[256] = "";
-	struct cache_conf conf = {
-		.ufs = u,
-		.size = size->percent ? 0 : (uint64_t)size->number,
-		.percent = size->percent ? (unsigned)size->number : 0,
-		.size_explicit = size->source != OPTION_DEFAULT,
-		.memory = (size_t)options_number(o, OPT_MEMORY) / how->share,
-		.negative_ttl = options_number(o, OPT_NEGATIVE_TTL),
-		.metadata_timeout = options_number(o, OPT_METADATA_TIMEOUT),
-		.read_timeout = options_number(o, OPT_READ_TIMEOUT),
-		.small_file = (uint64_t)options_number(o, OPT_SMALL_FILE),
-		.readahead =
-		    how->ahead ? (uint64_t)options_number(o, OPT_READAHEAD) : 0,
-		.prefetch = how->ahead &&
-			    strcmp(options_text(o, OPT_PREFETCH), "auto") == 0,
-		.max_connections =
-		    (unsigned)options_number(o, OPT_MAX_CONNECTIONS),
-	};
-	int r;
-
-	if (dirs == NULL)
-		return -ENOMEM;
-	conf.consistency = options_consistency(o, &conf.ttl);
-	if (conf.consistency == CONSISTENCY_STRICT)
-		conf.negative_ttl = 0;
-	if (size->number > 0)
-		while ((dir = strsep(&rest, ":")) != NULL)
-			conf.dirs[conf.ndirs++] = dir;
-	r = cache_new(&conf, out, words);
-	if (r < 0)
-		snprintf(why, WHY_MAX, "%s",
-			 words[0] != '\0' ? words : strerror(-r));
-	return r;
 }
 
 static int mount_fs(struct service *s, char why[static WHY_MAX])
@@ -356,10 +121,16 @@ static int mount_fs(struct service *s, char why[static WHY_MAX])
 	char words[256] = "";
 	struct fs_conf conf = {
 		.cache = s->cache,
+		.staging = s->staging,
 		.uid = (uid_t)options_number(o, OPT_UID),
 		.gid = (gid_t)options_number(o, OPT_GID),
 		.file_mode = (mode_t)options_number(o, OPT_FILE_MODE),
 		.dir_mode = (mode_t)options_number(o, OPT_DIR_MODE),
+		.writeback =
+		    strcmp(options_text(o, OPT_COMMIT), "writeback") == 0,
+		.ignore_perms = options_number(o, OPT_IGNORE_PERMS) != 0,
+		.rename_dir_limit =
+		    (size_t)options_number(o, OPT_RENAME_DIR_LIMIT),
 		.consistency = options_consistency(o, &ttl),
 		.small_file = (uint64_t)options_number(o, OPT_SMALL_FILE),
 		.inode_bytes =
@@ -373,7 +144,14 @@ static int mount_fs(struct service *s, char why[static WHY_MAX])
 		.suid = o->suid,
 		.dev = o->dev,
 	};
-	int r = fs_new(&conf, &s->fs);
+	int r;
+
+	if (s->workers != NULL) {
+		conf.owner = workers_owner;
+		conf.told = workers_told;
+		conf.workers = s->workers;
+	}
+	r = fs_new(&conf, &s->fs);
 
 	if (r < 0) {
 		snprintf(why, WHY_MAX, "cannot start: %s", strerror(-r));
@@ -404,39 +182,32 @@ static void on_end(void *arg)
 	struct service *s = arg;
 
 	log_info("tarn: told to end; unmounting %s", s->dir);
+	/* Who says it twice does not want to wait. */
+	if (atomic_fetch_add(&s->told, 1) > 0 && atomic_load(&s->settling)) {
+		log_warn(
+		    "tarn: commits are not waited for: what the store does "
+		    "not have yet is kept in %s",
+		    options_text(s->options, OPT_STAGING_DIR));
+		_exit(1);
+	}
 	service_stop(s);
-}
-
-void service_reload_level(const struct options *now, const char *config)
-{
-	extern char **environ;
-	enum log_level level;
-	struct options *o;
-	char why[WHY_MAX];
-	int r;
-
-	if (now->v[OPT_LOG_LEVEL].source == OPTION_FROM_COMMAND)
-		return;
-	if (options_new(&o) < 0)
-		return;
-	r = options_env(o, environ, why);
-	if (r == 0)
-		r = config != NULL ? options_file(o, config, why)
-				   : options_default_file(o, why);
-	if (r < 0)
-		log_warn("tarn: the options stay as they were: %s", why);
-	else if (log_level_parse(options_text(o, OPT_LOG_LEVEL), &level) == 0)
-		log_set_level(level);
-	options_free(o);
+	/* Until it is mounted open_all() may be at it. */
+	if (atomic_load(&s->mounted) != NULL && s->worker != NULL)
+		worker_told(s->worker);
 }
 
 static void on_reload(void *arg)
 {
 	struct service *s = arg;
 
-	service_reload_level(s->options, s->config);
-	if (atomic_load(&s->mounted) != NULL && s->ufs->ops->reload != NULL)
-		s->ufs->ops->reload(s->ufs);
+	start_reload_level(s->options, s->config);
+	/* Until then open_all() may be at it: what it opens is new anyway. */
+	if (atomic_load(&s->mounted) != NULL) {
+		if (s->store->ops->reload != NULL)
+			s->store->ops->reload(s->store);
+		if (s->worker != NULL)
+			worker_reload(s->worker);
+	}
 	log_info("tarn: read credentials and log level again");
 }
 
@@ -448,13 +219,56 @@ static void on_dump(void *arg)
 		status_log(s);
 }
 
+static void on_tick(void *arg)
+{
+	(void)arg;
+	history_take(clock_ns());
+}
+
+/*
+ * S15: a store that takes changes whatever they are bound to is named. T5: so
+ * is one that takes none at all from us, before somebody has written much. One
+ * of these may be said wrongly, where keys may write elsewhere below: it ends
+ * nothing.
+ */
+static void look_at_store(struct service *s)
+{
+	int err = 0;
+
+	/* A directory looks; and with last-wins nothing is bound. */
+	if (s->staging == NULL || s->store->ops->reach == NULL ||
+	    staging_last_wins(s->staging))
+		return;
+	s->conditions = trial_store(s->store, &s->stopping, &err);
+	s->refused = err == -EACCES;
+	if (s->conditions == TRIAL_IGNORED || s->conditions == TRIAL_REFUSED)
+		log_warn("tarn: %s: If-Match is %s by the store: %s", s->source,
+			 trial_word(s->conditions),
+			 s->conditions == TRIAL_IGNORED
+			     ? "of two writers of a file the last one wins, "
+			       "unnoticed"
+			     : "what is written cannot be committed but with "
+			       "conflict=last-wins");
+	else if (s->conditions == TRIAL_UNKNOWN)
+		log_info("tarn: %s: it is not known whether the store obeys "
+			 "If-Match: %s",
+			 s->source, strerror(-err));
+}
+
 static int open_all(struct service *s, char why[static WHY_MAX])
 {
-	static const struct service_cache how = { .share = 1, .ahead = true };
+	const bool serve = options_is_set(s->options, OPT_SERVE);
+	/* What is served is another's cache in the same directories. */
+	const struct source_use how = { .share = serve ? 2 : 1, .ahead = true };
 	struct signals_do what = {
-		.arg = s, .end = on_end, .reload = on_reload, .dump = on_dump
+		.arg = s,
+		.end = on_end,
+		.reload = on_reload,
+		.dump = on_dump,
+		.tick = on_tick,
+		.tick_ms = HISTORY_EVERY_MS,
 	};
-	int r = service_defaults(s->options, true, why);
+	int r = source_defaults(s->options, true, why);
 
 	/* First of all, as from here on others are waited for. */
 	if (r == 0) {
@@ -464,13 +278,26 @@ static int open_all(struct service *s, char why[static WHY_MAX])
 				 strerror(-r));
 	}
 	if (r == 0)
-		r = service_source(s->options, s->source, &s->stopping, &s->ufs,
-				   why);
-	if (r == 0)
-		r = service_ask(s->source, s->ufs, &s->empty, &s->stopping,
+		r = source_open(s->options, s->source, &s->stopping, &s->store,
 				why);
 	if (r == 0)
-		r = service_cache(s->options, s->ufs, &how, &s->cache, why);
+		r = source_ask(s->source, s->store, &s->empty, &s->stopping,
+			       why);
+	if (r == 0)
+		r = workers_open(s->options, s->source, s->store, &s->stopping,
+				 &s->workers, why);
+	if (r == 0)
+		r = source_cache(s->options,
+				 s->workers != NULL ? workers_ufs(s->workers)
+						    : s->store,
+				 &how, &s->cache, why);
+	if (r == 0)
+		r = source_staging(s->options, s->cache, &s->staging, why);
+	if (r == 0)
+		look_at_store(s);
+	if (r == 0 && serve)
+		r = worker_open_beside(s->options, s->source, &s->stopping,
+				       &s->worker, why);
 	if (r == 0)
 		r = mount_fs(s, why);
 	if (r == 0)
@@ -495,6 +322,7 @@ int service_open(struct options *o, const char *config, const char *source,
 	s->options = o;
 	s->config = config;
 	s->started = clock_ns();
+	history_take(s->started);
 	s->source = strdup(source);
 	s->dir = strdup(dir);
 	if (s->source != NULL && s->dir != NULL)
@@ -506,9 +334,28 @@ int service_open(struct options *o, const char *config, const char *source,
 	return r;
 }
 
+/* What was written goes to the store, while signals are still heard of. */
+static int settle(struct service *s)
+{
+	size_t kept;
+
+	if (s->staging == NULL)
+		return 0;
+	atomic_store(&s->settling, true);
+	fs_settle(s->fs);
+	kept = staging_settle(s->staging);
+	atomic_store(&s->settling, false);
+	if (kept == 0)
+		return 0;
+	log_err("tarn: %s: the store does not have what was written to %zu "
+		"files; it is kept in %s",
+		s->dir, kept, options_text(s->options, OPT_STAGING_DIR));
+	return -EIO;
+}
+
 int service_serve(struct service *s)
 {
-	int r;
+	int saved, r;
 
 	log_info("tarn: %s is mounted on %s", s->source, s->dir);
 	r = fs_serve(s->fs);
@@ -516,7 +363,12 @@ int service_serve(struct service *s)
 		log_err("tarn: %s: serving ended: %s", s->dir, strerror(-r));
 	else
 		log_info("tarn: %s is unmounted", s->dir);
-	return r;
+	/* The mount is no more; then, while signals are still heard of: */
+	control_stop(take_ptr(s->control));
+	saved = settle(s);
+	if (s->worker != NULL)
+		worker_drain(s->worker, DRAIN);
+	return r < 0 ? r : saved;
 }
 
 void service_close(struct service *s)
@@ -528,31 +380,15 @@ void service_close(struct service *s)
 	signals_stop(s->signals);
 	control_stop(s->control);
 	fs_free(s->fs);
+	worker_close(s->worker);
+	staging_free(s->staging);
 	if (s->cache != NULL)
 		cache_free(s->cache);
-	ufs_close(s->ufs);
+	workers_close(s->workers);
+	ufs_close(s->store);
 	free(s->source);
 	free(s->dir);
 	free(s);
-}
-
-void service_print_cache(struct cache *c, FILE *f)
-{
-	struct cache_disk_status d[CACHE_DIRS_MAX];
-	size_t n = cache_disks(c, d, ARRAY_SIZE(d));
-	char held[32], limit[32];
-
-	if (n == 0)
-		fprintf(f, "  cache        none on the SSD (cache-size=0)\n");
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(d[i].state, "off") == 0 && d[i].why[0] != '\0')
-			fprintf(f, "  cache        off: %s\n", d[i].why);
-		else
-			fprintf(
-			    f, "  cache        %s, %s of %s\n", d[i].dir,
-			    units_format_size(d[i].bytes, held, sizeof(held)),
-			    units_format_size(d[i].limit, limit,
-					      sizeof(limit)));
 }
 
 static const char *passthrough_words(const struct service *s, bool answers)
@@ -577,18 +413,37 @@ void service_print(const struct service *s, FILE *f, bool answers)
 	const struct options *o = s->options;
 	char words[256] = "", size[32];
 
-	if (s->ufs->ops->describe != NULL)
-		s->ufs->ops->describe(s->ufs, words, sizeof(words));
-	fprintf(f, "%s is mounted on %s, read only\n", s->source, s->dir);
+	if (s->store->ops->describe != NULL)
+		s->store->ops->describe(s->store, words, sizeof(words));
+	fprintf(f, "%s is mounted on %s%s\n", s->source, s->dir,
+		s->staging == NULL ? ", read only" : "");
 	if (words[0] != '\0')
 		fprintf(f, "  source       %s\n", words);
 	if (s->empty)
 		fprintf(f, "  note         nothing is there yet; check the "
 			   "prefix if that surprises\n");
-	service_print_cache(s->cache, f);
+	source_print_cache(s->cache, f);
+	if (s->staging != NULL)
+		fprintf(f, "  staging      %s, commit=%s\n",
+			options_text(o, OPT_STAGING_DIR),
+			options_text(o, OPT_COMMIT));
+	if (s->conditions == TRIAL_IGNORED)
+		fprintf(f, "  note         the store ignores If-Match: of two "
+			   "writers of a file the last one wins, unnoticed\n");
+	if (s->conditions == TRIAL_REFUSED)
+		fprintf(f, "  note         the store refuses If-Match: nothing "
+			   "can be committed but with conflict=last-wins\n");
+	if (s->refused)
+		fprintf(f, "  note         these keys may not write directly "
+			   "below the source: if that is so everywhere, what "
+			   "is written fails when it is closed\n");
 	fprintf(f, "  memory       %s\n",
 		units_format_size((uint64_t)options_number(o, OPT_MEMORY), size,
 				  sizeof(size)));
+	workers_print(s->workers, f);
+	if (s->worker != NULL)
+		fprintf(f, "  serve        %s\n",
+			options_text(o, OPT_ADVERTISE));
 	fprintf(f, "  passthrough  %s\n", passthrough_words(s, answers));
 	fprintf(f, "  consistency  %s\n", options_text(o, OPT_CONSISTENCY));
 }

@@ -14,12 +14,15 @@
 #include "base/cancel.h"
 #include "fuse/cli.h"
 #include "fuse/options.h"
+#include "fuse/trial.h"
 
 struct cache;
 struct control;
 struct fs;
 struct signals;
 struct ufs;
+struct worker;
+struct workers;
 
 struct service {
 	/* set once at open */
@@ -29,12 +32,20 @@ struct service {
 	char *dir;               /* absolute */
 	int64_t started;         /* clock_ns() */
 	bool empty;              /* the source held nothing at the start */
+	/* Of a mount that writes: what the store does with conditions. */
+	enum trial_answer conditions;
+	bool refused; /* it would not take an object directly below it */
 
 	struct cancel stopping;       /* set by the first signal to end */
 	_Atomic(struct fs *) mounted; /* to be stopped by a signal */
+	atomic_uint told;             /* signals to end */
+	atomic_bool settling; /* unmounted, and commits are waited for */
 
-	struct ufs *ufs;
+	struct ufs *store;
+	struct workers *workers; /* in front of it; NULL: there are none */
 	struct cache *cache;
+	struct staging *staging; /* NULL: read only */
+	struct worker *worker; /* of serve=, with a cache of its own; or NULL */
 	struct fs *fs;
 	struct control *control;
 	struct signals *signals;
@@ -47,45 +58,6 @@ struct service {
  */
 int service_check(const char *source, const char *where, char **out_source,
 		  char **dir, char why[static WHY_MAX]);
-int service_check_source(const char *source, char **out,
-			 char why[static WHY_MAX]);
-
-/*
- * Work out what has no fixed default; make: the parents of the default cache
- * directory too. 0, or -errno and why.
- */
-int service_defaults(struct options *o, bool make, char why[static WHY_MAX]);
-
-/*
- * Open source as the options say; nothing is asked of it, but whoever has the
- * keys. 0, or -errno and why.
- */
-int service_source(const struct options *o, const char *source,
-		   struct cancel *cancel, struct ufs **out,
-		   char why[static WHY_MAX]);
-
-/* Does the source answer, and to us? *empty: it holds nothing. */
-int service_ask(const char *source, struct ufs *u, bool *empty,
-		struct cancel *cancel, char why[static WHY_MAX]);
-
-/* How a cache is used: by a mount, or as one of a worker's. */
-struct service_cache {
-	unsigned share; /* the memory is shared out among so many */
-	bool ahead;     /* fetch what nobody has asked for yet */
-};
-
-int service_cache(const struct options *o, struct ufs *u,
-		  const struct service_cache *how, struct cache **out,
-		  char why[static WHY_MAX]);
-
-/* The lines that tell of a cache's directories. */
-void service_print_cache(struct cache *c, FILE *f);
-
-/* What SIGHUP does to the log level; config as in struct service. */
-void service_reload_level(const struct options *o, const char *config);
-
-/* What a person can do about what a source said. */
-const char *service_fix(const char *source, int err, const char *words);
 
 /*
  * Everything up to the mount itself; reads that come are answered when
@@ -96,7 +68,12 @@ int service_open(struct options *o, const char *config, const char *source,
 		 const char *dir, struct service **out,
 		 char why[static WHY_MAX]);
 
-/* Serve until unmounted or told to end: 0 or -errno. */
+/*
+ * Serve until unmounted or told to end, and bring to the store what was
+ * written. 0 or -errno; -EIO: some of it is not there, and is kept. Does not
+ * return when it is told twice to end and commits are still waited for: what
+ * they are about is kept as after a crash.
+ */
 int service_serve(struct service *s);
 
 /* End service_serve(); any thread. */

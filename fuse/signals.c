@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 
 #include "base/base.h"
+#include "base/clock.h"
 
 struct signals {
 	struct signals_do what;
@@ -63,14 +64,25 @@ static void *run(void *arg)
 	struct signals *s = arg;
 	struct pollfd p[2] = { { .fd = s->quit, .events = POLLIN },
 			       { .fd = s->sfd, .events = POLLIN } };
+	int64_t every = s->what.tick_ms * NSEC_PER_MSEC;
+	int64_t next = clock_ns() + every;
 
 	for (;;) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		int64_t left = MAX(next - clock_ns(), 0);
+		int n = poll(p, 2,
+			     s->what.tick != NULL ? (int)(left / NSEC_PER_MSEC)
+						  : -1);
+
+		if (n < 0 && errno != EINTR)
 			return NULL;
-		if (p[0].revents != 0)
+		if (n > 0 && p[0].revents != 0)
 			return NULL;
-		if (p[1].revents != 0)
+		if (n > 0 && p[1].revents != 0)
 			take_one(s);
+		if (s->what.tick != NULL && clock_ns() >= next) {
+			s->what.tick(s->what.arg);
+			next = clock_ns() + every;
+		}
 	}
 }
 

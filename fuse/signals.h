@@ -10,12 +10,17 @@
 
 struct signals;
 
-/* Runs on the signals' thread: SIGTERM and SIGINT, SIGHUP, SIGUSR1. */
+/*
+ * Runs on the signals' thread: SIGTERM and SIGINT, SIGHUP, SIGUSR1; and tick
+ * (NULL: nothing) once in so many ms, or a little later.
+ */
 struct signals_do {
 	void *arg;
 	void (*end)(void *arg);
 	void (*reload)(void *arg);
 	void (*dump)(void *arg);
+	void (*tick)(void *arg);
+	int tick_ms;
 };
 
 /* Block the four, ignore SIGPIPE: before any thread is made. */

@@ -142,3 +142,26 @@ void start_let_go_of_terminal(const struct options *o)
 	if (null > 2)
 		close(null);
 }
+
+void start_reload_level(const struct options *now, const char *config)
+{
+	extern char **environ;
+	enum log_level level;
+	struct options *o;
+	char why[WHY_MAX];
+	int r;
+
+	if (now->v[OPT_LOG_LEVEL].source == OPTION_FROM_COMMAND)
+		return;
+	if (options_new(&o) < 0)
+		return;
+	r = options_env(o, environ, why);
+	if (r == 0)
+		r = config != NULL ? options_file(o, config, why)
+				   : options_default_file(o, why);
+	if (r < 0)
+		log_warn("tarn: the options stay as they were: %s", why);
+	else if (log_level_parse(options_text(o, OPT_LOG_LEVEL), &level) == 0)
+		log_set_level(level);
+	options_free(o);
+}

@@ -16,6 +16,9 @@ int start_options(struct options *o, const char *config,
 /* Open the log that the options say; an exit code. */
 int start_log(struct options *o, bool foreground);
 
+/* What SIGHUP does to the log level; config: as given with -c, or NULL. */
+void start_reload_level(const struct options *o, const char *config);
+
 /* Keys in the environment are taken out of others' sight; an exit code. */
 int start_secrets(void);
 

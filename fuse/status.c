@@ -6,6 +6,7 @@
  * is priced by AWS's list price of requests in us-east-1: 0.40 USD a million
  * GET and HEAD, 5 USD a million LIST; transfers are not priced.
  */
+#include "fuse/json_text.h"
 #include "fuse/status.h"
 
 #include <inttypes.h>
@@ -13,36 +14,21 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
+#include "cache/hot.h"
+#include "cache/staging.h"
 #include "fuse/fs.h"
+#include "fuse/jobs.h"
 #include "fuse/limits.h"
 #include "fuse/status_impl.h"
+#include "fuse/workers.h"
 
 #define USD_GET 0.4e-6
 #define USD_LIST 5e-6
+#define HOT_MAX 10 /* files that are told of */
 
 static json_int_t count(enum stat_id s)
 {
 	return (json_int_t)stat_read(s);
-}
-
-json_t *status_text(const char *s)
-{
-	json_t *j = json_string(s);
-	char buf[4096];
-	size_t n = 0;
-
-	if (j != NULL)
-		return j;
-	for (; *s != '\0' && n + 5 <= sizeof(buf); s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c < 0x20 || c >= 0x7f)
-			n += (size_t)snprintf(buf + n, sizeof(buf) - n,
-					      "\\x%02x", c);
-		else
-			buf[n++] = (char)c;
-	}
-	return json_stringn(buf, n);
 }
 
 static json_t *scrub_json(const struct cache_disk_status *d)
@@ -63,7 +49,7 @@ static json_t *ssd_json(struct cache *c)
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(
 		    a, json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:o}",
-				 "dir", status_text(d[i].dir), "bytes",
+				 "dir", json_text(d[i].dir), "bytes",
 				 (json_int_t)d[i].bytes, "limit",
 				 (json_int_t)d[i].limit, "files",
 				 (json_int_t)d[i].files, "evicted_bytes",
@@ -79,11 +65,11 @@ static json_t *options_json(const struct options *o)
 
 	for (size_t i = 0; i < OPT_COUNT; i++)
 		if (o->v[i].text != NULL)
-			json_object_set_new(
-			    all, option_rows[i].name,
-			    json_pack("{s:o, s:o}", "value",
-				      status_text(o->v[i].text), "from",
-				      status_text(o->v[i].from)));
+			json_object_set_new(all, option_rows[i].name,
+					    json_pack("{s:o, s:o}", "value",
+						      json_text(o->v[i].text),
+						      "from",
+						      json_text(o->v[i].from)));
 	return all;
 }
 
@@ -121,6 +107,57 @@ static json_t *counters_json(void)
 	return all;
 }
 
+struct hot_file {
+	struct cache_hot hot;
+	const char *bucket;
+};
+
+static int by_heat(const void *a, const void *b)
+{
+	double x = ((const struct hot_file *)a)->hot.weight_s;
+	double y = ((const struct hot_file *)b)->hot.weight_s;
+
+	return (x < y) - (x > y);
+}
+
+static json_t *hot_json(const struct hot_file *f)
+{
+	json_t *j =
+	    json_pack("{s:o, s:I, s:I, s:f}", "key", json_text(f->hot.key),
+		      "bytes", (json_int_t)f->hot.bytes, "opens",
+		      (json_int_t)f->hot.opens, "per_s", f->hot.weight_s);
+
+	if (f->bucket != NULL)
+		json_object_set_new(j, "bucket", json_text(f->bucket));
+	return j;
+}
+
+json_t *status_hot(struct cache *const *caches, const char *const *buckets,
+		   size_t n)
+{
+	AUTO_FREE struct hot_file *all = calloc(n * HOT_MAX, sizeof(*all));
+	json_t *out = json_array();
+	size_t found = 0;
+
+	for (size_t i = 0; i < n && all != NULL; i++) {
+		struct cache_hot some[HOT_MAX];
+		size_t k = cache_hot(caches[i], some, HOT_MAX);
+
+		for (size_t m = 0; m < k; m++)
+			all[found++] = (struct hot_file){
+				some[m], buckets != NULL ? buckets[i] : NULL
+			};
+	}
+	if (found > 0)
+		qsort(all, found, sizeof(*all), by_heat);
+	for (size_t i = 0; i < found; i++) {
+		if (i < HOT_MAX)
+			json_array_append_new(out, hot_json(&all[i]));
+		free(all[i].hot.key);
+	}
+	return out;
+}
+
 /* All that is this process's own: buffers, metadata, stacks, heap. */
 static int64_t memory_used(void)
 {
@@ -144,7 +181,7 @@ json_t *status_common_json(const struct options *o, int64_t started,
 	json_object_set_new(
 	    m, "uptime_s", json_integer((clock_ns() - started) / NSEC_PER_SEC));
 	json_object_set_new(m, "consistency",
-			    status_text(options_text(o, OPT_CONSISTENCY)));
+			    json_text(options_text(o, OPT_CONSISTENCY)));
 	json_object_set_new(m, "reads",
 			    json_pack("{s:I, s:I, s:I, s:I, s:I}", "bytes",
 				      count(STAT_read_bytes),
@@ -163,8 +200,9 @@ json_t *status_common_json(const struct options *o, int64_t started,
 				      "read_bytes",
 				      count(STAT_prefetch_read_bytes)));
 	json_object_set_new(m, "ssd", ssd_json(c));
-	json_object_set_new(m, "ring",
-			    json_pack("{s:i, s:[]}", "epoch", 0, "workers"));
+	json_object_set_new(
+	    m, "ring",
+	    json_pack("{s:i, s:s, s:[]}", "epoch", 0, "view", "", "workers"));
 	json_object_set_new(
 	    m, "memory",
 	    json_pack("{s:I, s:I}", "used", (json_int_t)memory_used(), "limit",
@@ -177,7 +215,39 @@ json_t *status_common_json(const struct options *o, int64_t started,
 	return m;
 }
 
-static json_t *mount_json(const struct service *s)
+struct failures {
+	const struct service *service;
+	json_t *array;
+};
+
+static void add_failed(void *arg, const struct staging_failed *f)
+{
+	struct failures *to = arg;
+	AUTO_FREE char *path = fs_path_of(to->service->fs, f->key, false);
+
+	if (path != NULL)
+		json_array_append_new(to->array,
+				      json_pack("{s:o, s:s, s:I}", "path",
+						json_text(path), "error",
+						strerror(-f->err), "bytes",
+						(json_int_t)f->bytes));
+}
+
+static json_t *commits_json(const struct service *s)
+{
+	struct failures failed = { .service = s, .array = json_array() };
+	const struct ufs *u = cache_ufs(s->cache);
+
+	if (s->staging != NULL)
+		staging_each_failed(s->staging, add_failed, &failed);
+	return json_pack("{s:I, s:I, s:o, s:s, s:o, s:o}", "pending",
+			 count(STAT_commits_pending), "done",
+			 count(STAT_commits_done), "failed", failed.array,
+			 "conditions", trial_word(s->conditions), "store",
+			 json_text(u->store), "prefix", json_text(u->prefix));
+}
+
+static json_t *mount_json(const struct service *s, struct jobs *jobs)
 {
 	json_t *m = status_common_json(s->options, s->started, s->cache);
 	bool pass = fs_passthrough(s->fs);
@@ -188,21 +258,28 @@ static json_t *mount_json(const struct service *s)
 			    json_integer(count(STAT_inode_bytes)));
 	json_object_set_new(share, "inodes_limit",
 			    json_integer((json_int_t)limits_inodes(memory)));
-	json_object_set_new(m, "dir", status_text(s->dir));
-	json_object_set_new(m, "source", status_text(s->source));
+	json_object_set_new(m, "ring", workers_json(s->workers));
+	json_object_set_new(m, "commits", commits_json(s));
+	json_object_set_new(m, "dir", json_text(s->dir));
+	json_object_set_new(m, "source", json_text(s->source));
 	json_object_set_new(m, "passthrough", json_boolean(pass));
 	json_object_set_new(m, "inodes", json_integer(count(STAT_inodes)));
+	json_object_set_new(m, "hot", status_hot(&s->cache, NULL, 1));
+	json_object_set_new(m, "jobs", jobs_list(jobs));
 	return m;
 }
 
-json_t *status_json(const struct service *s)
+json_t *status_json(const struct service *s, struct jobs *jobs)
 {
 	return json_pack("{s:s, s:[o]}", "version", TARN_VERSION, "mounts",
-			 mount_json(s));
+			 mount_json(s, jobs));
 }
 
-void status_put_label(FILE *f, const char *v)
+void status_put_label(FILE *f, const char *text)
 {
+	json_t *j = json_text(text); /* UTF-8, or none is read */
+	const char *v = j != NULL ? json_string_value(j) : "";
+
 	for (; *v != '\0'; v++) {
 		if (*v == '\n')
 			fputs("\\n", f);
@@ -211,6 +288,7 @@ void status_put_label(FILE *f, const char *v)
 		else
 			fputc(*v, f);
 	}
+	json_decref(j);
 }
 
 static void disk_metrics(struct cache *c, FILE *f)
@@ -242,13 +320,15 @@ void status_all_metrics(struct cache *c, FILE *f)
 {
 	for (int i = 0; i < STAT_COUNT; i++) {
 		enum stat_id st = (enum stat_id)i;
+		bool counter = stat_kind(st) == STAT_COUNTER;
+		char name[64];
 
-		fprintf(f,
-			"# HELP tarn_%s %s\n# TYPE tarn_%s %s\ntarn_%s %" PRId64
-			"\n",
-			stat_name(st), stat_help(st), stat_name(st),
-			stat_kind(st) == STAT_COUNTER ? "counter" : "gauge",
-			stat_name(st), stat_read(st));
+		/* As Prometheus wants counters to be called. */
+		snprintf(name, sizeof(name), "tarn_%s%s", stat_name(st),
+			 counter ? "_total" : "");
+		fprintf(f, "# HELP %s %s\n# TYPE %s %s\n%s %" PRId64 "\n", name,
+			stat_help(st), name, counter ? "counter" : "gauge",
+			name, stat_read(st));
 	}
 	disk_metrics(c, f);
 }
@@ -270,6 +350,7 @@ char *status_metrics(const struct service *s)
 	status_put_label(f, s->dir);
 	fputs("\"} 1\n", f);
 	status_all_metrics(s->cache, f);
+	workers_metrics(workers_members(s->workers), f);
 	if (fclose(f) != 0) {
 		free(out);
 		return NULL;

@@ -9,11 +9,10 @@
 
 #include "fuse/service.h"
 
-/* The answer to /-/status, a new reference, or NULL. */
-json_t *status_json(const struct service *s);
+struct jobs;
 
-/* A JSON string of any bytes: what is not UTF-8 becomes \xNN. */
-json_t *status_text(const char *s);
+/* The answer to /-/status, a new reference, or NULL. */
+json_t *status_json(const struct service *s, struct jobs *jobs);
 
 /* Prometheus text on the heap, or NULL. */
 char *status_metrics(const struct service *s);

@@ -2,14 +2,31 @@
 /*
  * status_worker.c - what a worker tells of itself: JSON, metrics, the log
  */
+#include "fuse/json_text.h"
 #include "fuse/status_worker.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "fuse/status.h"
 #include "fuse/status_impl.h"
+#include "fuse/worker_control.h"
+#include "fuse/workers.h"
 
-json_t *status_worker_json(const struct worker *w)
+static json_t *hot(const struct worker *w)
+{
+	AUTO_FREE struct cache **caches = calloc(w->nsources, sizeof(*caches));
+	AUTO_FREE const char **buckets = calloc(w->nsources, sizeof(*buckets));
+
+	if (caches == NULL || buckets == NULL)
+		return json_array();
+	for (size_t i = 0; i < w->nsources; i++) {
+		caches[i] = w->sources[i].cache;
+		buckets[i] = w->sources[i].bucket;
+	}
+	return status_hot(caches, buckets, w->nsources);
+}
+
+json_t *status_worker_json(struct worker *w)
 {
 	json_t *j =
 	    status_common_json(w->options, w->started, w->sources[0].cache);
@@ -19,16 +36,19 @@ json_t *status_worker_json(const struct worker *w)
 		json_array_append_new(
 		    sources,
 		    json_pack("{s:o, s:o}", "source",
-			      status_text(w->sources[i].source), "bucket",
-			      status_text(w->sources[i].bucket)));
-	json_object_set_new(j, "source", status_text(w->sources[0].source));
+			      json_text(w->sources[i].source), "bucket",
+			      json_text(w->sources[i].bucket)));
+	/* Names are for those who may read the files. */
+	if (w->secret == NULL)
+		json_object_set_new(j, "hot", hot(w));
+	json_object_set_new(j, "ring", workers_listed(worker_members(w)));
+	json_object_set_new(j, "source", json_text(w->sources[0].source));
 	json_object_set_new(j, "sources", sources);
 	json_object_set_new(j, "passthrough", json_false());
-	json_object_set_new(j, "listen",
-			    status_text(server_address(w->server)));
-	json_object_set_new(
-	    j, "advertise",
-	    status_text(options_text(w->options, OPT_ADVERTISE)));
+	json_object_set_new(j, "listen", json_text(server_address(w->server)));
+	json_object_set_new(j, "advertise",
+			    json_text(options_text(w->options, OPT_ADVERTISE)));
+	json_object_set_new(j, "jobs", worker_control_jobs(w->control));
 	json_object_set_new(j, "requests", /* that are being answered */
 			    json_integer(server_active(w->server)));
 	return json_pack("{s:s, s:o}", "version", TARN_VERSION, "worker", j);
@@ -51,6 +71,7 @@ char *status_worker_metrics(const struct worker *w)
 		fputs("\"} 1\n", f);
 	}
 	status_all_metrics(w->sources[0].cache, f);
+	workers_metrics(w->members, f);
 	if (fclose(f) != 0) {
 		free(out);
 		return NULL;

@@ -10,7 +10,7 @@
 #include "fuse/worker.h"
 
 /* The answer to /-/status, a new reference, or NULL. */
-json_t *status_worker_json(const struct worker *w);
+json_t *status_worker_json(struct worker *w);
 
 /* Prometheus text on the heap, or NULL. */
 char *status_worker_metrics(const struct worker *w);

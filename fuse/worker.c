@@ -8,91 +8,29 @@
 #include "fuse/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/units.h"
-#include "fuse/service.h"
+#include "fuse/cluster.h"
+#include "fuse/history.h"
+#include "fuse/options_check.h"
+#include "fuse/page.h"
 #include "fuse/signals.h"
+#include "fuse/source.h"
+#include "fuse/start.h"
 #include "fuse/status_worker.h"
-#include "ring/auth.h"
+#include "fuse/worker_control.h"
+#include "fuse/workers.h"
+#include "ring/members.h"
 #include "ufs/ufs.h"
 
 /* What was begun is answered, if it can be in this time. */
 #define DRAIN (60 * NSEC_PER_SEC)
 
-/*
- * The name under which a source is served, on the heap: the bucket's, of
- * file:// the last component of its path or the store-id. NULL: out of memory.
- */
-static char *bucket_of(const char *source, const char *store_id)
-{
-	const char *rest = strstr(source, "://");
-	const char *slash;
-
-	rest = rest != NULL ? rest + 3 : source;
-	if (strncmp(source, "file:", 5) != 0)
-		return str_dup((struct str){ rest, strcspn(rest, "/") });
-	if (store_id != NULL)
-		return strdup(store_id);
-	slash = strrchr(rest, '/');
-	return strdup(slash != NULL ? slash + 1 : rest);
-}
-
-/*
- * The cluster's key out of its file: one line, of mode 0600 and this user's.
- * *out is wiped by its owner. 0, or -errno and a sentence in why.
- */
-static int read_key(const char *path, char **out, char why[static WHY_MAX])
-{
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	char line[AUTH_SECRET_MAX + 3] = "";
-	struct stat st;
-	ssize_t n;
-	int r = 0;
-
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		r = -errno;
-		snprintf(why, WHY_MAX, "cluster-key-file=%.200s: %s", path,
-			 strerror(-r));
-		return r;
-	}
-	if (!S_ISREG(st.st_mode) || (st.st_mode & 0177) != 0 ||
-	    (st.st_uid != geteuid() && st.st_uid != 0)) {
-		snprintf(why, WHY_MAX,
-			 "cluster-key-file=%.200s: it must be a file of yours "
-			 "that nobody else can read: chmod 600",
-			 path);
-		return -EPERM;
-	}
-	n = read(fd, line, sizeof(line) - 1);
-	if (n > 0 && line[n - 1] == '\n')
-		line[--n] = '\0';
-	if (n > 0 && line[n - 1] == '\r')
-		line[--n] = '\0';
-	for (ssize_t i = 0; i < n; i++)
-		if (line[i] <= ' ' || line[i] > '~')
-			n = 0;
-	if (n < AUTH_SECRET_MIN || n > AUTH_SECRET_MAX) {
-		snprintf(why, WHY_MAX,
-			 "cluster-key-file=%.200s: it must hold one line of "
-			 "%d to %d printable characters without spaces, as "
-			 "`openssl rand -hex 32` prints",
-			 path, AUTH_SECRET_MIN, AUTH_SECRET_MAX);
-		r = -EINVAL;
-	} else {
-		*out = strdup(line);
-		r = *out != NULL ? 0 : -ENOMEM;
-	}
-	explicit_bzero(line, sizeof(line));
-	return r;
-}
-
-static void told_to_end(struct worker *w)
+void worker_told(struct worker *w)
 {
 	lock_take(&w->lock);
 	/* Who says it twice does not want to wait. */
@@ -108,33 +46,60 @@ static void on_end(void *arg)
 	struct worker *w = arg;
 
 	log_info("tarn: told to end");
-	told_to_end(w);
-	cancel_set(&w->stopping);
+	worker_told(w);
+	cancel_set(w->stopping);
+}
+
+void worker_reload(struct worker *w)
+{
+	lock_take(&w->lock);
+	for (size_t i = 0; i < w->nsources && w->server != NULL; i++)
+		if (w->sources[i].ufs->ops->reload != NULL)
+			w->sources[i].ufs->ops->reload(w->sources[i].ufs);
+	lock_drop(&w->lock);
 }
 
 static void on_reload(void *arg)
 {
 	struct worker *w = arg;
 
-	service_reload_level(w->options, w->config);
-	lock_take(&w->lock);
-	for (size_t i = 0; i < w->nsources && w->server != NULL; i++)
-		if (w->sources[i].ufs->ops->reload != NULL)
-			w->sources[i].ufs->ops->reload(w->sources[i].ufs);
-	lock_drop(&w->lock);
+	start_reload_level(w->options, w->config);
+	worker_reload(w);
 	log_info("tarn: read credentials and log level again");
 }
 
-static void on_dump(void *arg)
+static bool is_serving(struct worker *w)
 {
-	struct worker *w = arg;
 	bool serving;
 
 	lock_take(&w->lock);
 	serving = w->server != NULL;
 	lock_drop(&w->lock);
-	if (serving)
+	return serving;
+}
+
+static void on_dump(void *arg)
+{
+	struct worker *w = arg;
+
+	if (is_serving(w))
 		status_worker_log(w);
+}
+
+static void on_tick(void *arg)
+{
+	(void)arg;
+	history_take(clock_ns());
+}
+
+struct members *worker_members(struct worker *w)
+{
+	struct members *m;
+
+	lock_take(&w->lock);
+	m = w->members;
+	lock_drop(&w->lock);
+	return m;
 }
 
 static int page_health(struct worker *w, struct server_page *out)
@@ -144,7 +109,7 @@ static int page_health(struct worker *w, struct server_page *out)
 	for (size_t i = 0; i < w->nsources; i++) {
 		struct worker_source *s = &w->sources[i];
 
-		if (health_ask(&s->health, s->ufs, &w->stopping, words) == 0)
+		if (health_ask(&s->health, s->ufs, w->stopping, words) == 0)
 			continue;
 		out->status = 503;
 		if (asprintf(&out->text, "%s: the store does not answer: %s\n",
@@ -156,43 +121,73 @@ static int page_health(struct worker *w, struct server_page *out)
 	return out->text != NULL ? 0 : -ENOMEM;
 }
 
+static int page_json(json_t *j, struct server_page *out)
+{
+	out->type = "application/json";
+	out->text = j != NULL ? json_dumps(j, JSON_INDENT(1)) : NULL;
+	json_decref(j);
+	return out->text != NULL ? 0 : -ENOMEM;
+}
+
+static int page_text(const char *type, char *text, struct server_page *out)
+{
+	out->type = type;
+	out->text = text;
+	return text != NULL ? 0 : -ENOMEM;
+}
+
+static int get_page(struct worker *w, const char *path, struct server_page *out)
+{
+	if (strcmp(path, "/-/health") == 0)
+		return page_health(w, out);
+	if (strcmp(path, "/-/") == 0)
+		return page_text("text/html; charset=utf-8",
+				 page_document(&out->policy), out);
+	if (strcmp(path, "/-/metrics") == 0)
+		return page_text("text/plain; version=0.0.4; charset=utf-8",
+				 status_worker_metrics(w), out);
+	if (strcmp(path, "/-/history") == 0)
+		return page_text("application/json", history_text(clock_ns()),
+				 out);
+	if (strcmp(path, "/-/status") == 0)
+		return page_json(status_worker_json(w), out);
+	if (strcmp(path, "/-/ring") == 0)
+		return page_json(workers_listed(worker_members(w)), out);
+	return -ENOENT;
+}
+
 /* What there is below /-/. */
 static int page(void *arg, const char *method, const char *path,
 		struct str body, struct server_page *out)
 {
 	struct worker *w = arg;
+	int r;
 
-	(void)body;
-	if (strcmp(path, "/-/health") != 0 && strcmp(path, "/-/metrics") != 0 &&
-	    strcmp(path, "/-/status") != 0)
-		return -ENOENT;
-	if (strcmp(method, "POST") == 0)
-		return -EOPNOTSUPP;
-	if (strcmp(path, "/-/health") == 0)
-		return page_health(w, out);
-	if (strcmp(path, "/-/metrics") == 0) {
-		out->type = "text/plain; version=0.0.4; charset=utf-8";
-		out->text = status_worker_metrics(w);
-	} else {
-		json_t *j = status_worker_json(w);
-
-		out->type = "application/json";
-		out->text = j != NULL ? json_dumps(j, JSON_INDENT(1)) : NULL;
-		json_decref(j);
+	/* The first request may be here before server_start() has returned. */
+	if (!is_serving(w))
+		return -EAGAIN;
+	if (worker_control_has(path))
+		return worker_control_page(w->control, method, path, body, out);
+	r = get_page(w, path, out);
+	if (r == 0 && strcmp(method, "POST") == 0) {
+		free(take_ptr(out->text));
+		r = -EOPNOTSUPP;
 	}
-	return out->text != NULL ? 0 : -ENOMEM;
+	return r;
 }
 
 static int open_source(struct worker *w, const char *source,
 		       struct worker_source *s, char why[static WHY_MAX])
 {
 	const char *id = options_text(w->options, OPT_STORE_ID);
-	struct service_cache how = { .share = (unsigned)w->nsources };
-	int r = service_check_source(source, &s->source, why);
+	/* Beside a mount the other half of the memory is the mount's. */
+	struct source_use how = { .share =
+				      w->beside ? 2 : (unsigned)w->nsources };
+	int r = source_check(source, &s->source, why);
 
 	if (r < 0)
 		return r;
-	s->bucket = bucket_of(s->source, id);
+	s->bucket = cluster_bucket(s->source, id);
 	if (s->bucket == NULL)
 		return -ENOMEM;
 	if (s->bucket[0] == '\0' || strcmp(s->bucket, "-") == 0 ||
@@ -211,12 +206,11 @@ static int open_source(struct worker *w, const char *source,
 				 o->source, s->source, s->bucket);
 			return -EINVAL;
 		}
-	r = service_source(w->options, s->source, &w->stopping, &s->ufs, why);
+	r = source_open(w->options, s->source, w->stopping, &s->ufs, why);
 	if (r == 0)
-		r = service_ask(s->source, s->ufs, &s->empty, &w->stopping,
-				why);
+		r = source_ask(s->source, s->ufs, &s->empty, w->stopping, why);
 	if (r == 0)
-		r = service_cache(w->options, s->ufs, &how, &s->cache, why);
+		r = source_cache(w->options, s->ufs, &how, &s->cache, why);
 	return r;
 }
 
@@ -239,9 +233,11 @@ static int start_server(struct worker *w, char why[static WHY_MAX])
 {
 	AUTO_FREE struct server_source *sources =
 	    calloc(w->nsources, sizeof(*sources));
+	enum option listen = w->beside ? OPT_SERVE : OPT_LISTEN;
 	struct server_conf conf = {
-		.listen = options_text(w->options, OPT_LISTEN),
-		.secret = w->secret,
+		.option = option_rows[listen].name,
+		.listen = options_text(w->options, listen),
+		.access = { w->secret, cluster_tls(w->options) },
 		.sources = sources,
 		.nsources = w->nsources,
 		.memory = (size_t)options_number(w->options, OPT_MEMORY) / 8,
@@ -262,24 +258,70 @@ static int start_server(struct worker *w, char why[static WHY_MAX])
 		snprintf(why, WHY_MAX, "%s", words);
 		return r;
 	}
+	r = options_default(w->options, OPT_ADVERTISE, server_address(server),
+			    0);
+	/* From here on there is something to tell below /-/: see page(). */
 	lock_take(&w->lock);
 	w->server = server;
 	lock_drop(&w->lock);
-	return options_default(w->options, OPT_ADVERTISE,
-			       server_address(server), 0);
+	return r;
+}
+
+/* Requests are answered by now: they see all of it, or nothing. */
+static int open_members(struct worker *w, char why[static WHY_MAX])
+{
+	struct members *m;
+	int r = workers_members_begin(w->options, &m, why);
+
+	if (r < 0)
+		return r;
+	lock_take(&w->lock);
+	w->members = m;
+	lock_drop(&w->lock);
+	return 0;
+}
+
+/* Be in the list that mounts read, if it is made by those that are in it. */
+static int join(struct worker *w, char why[static WHY_MAX])
+{
+	const char *name = options_text(w->options, OPT_ADVERTISE);
+	const char *list = options_text(w->options, OPT_WORKERS);
+
+	if (list == NULL || strncmp(list, "etcd://", 7) != 0)
+		return 0;
+	if (strncmp(name, "0.0.0.0:", 8) == 0 || strncmp(name, "[::]:", 5) == 0)
+		return option_refuse(
+		    why,
+		    "advertise=%.100s leads nowhere; give the address by "
+		    "which others reach this worker",
+		    name);
+	return workers_join(w->options, name,
+			    (uint64_t)options_number(w->options, OPT_WEIGHT),
+			    &w->join, why);
+}
+
+static int start_signals(struct worker *w)
+{
+	struct signals_do what = {
+		.arg = w,
+		.end = on_end,
+		.reload = on_reload,
+		.dump = on_dump,
+		.tick = on_tick,
+		.tick_ms = HISTORY_EVERY_MS,
+	};
+
+	return w->beside ? 0 : signals_start(&what, &w->signals);
 }
 
 static int open_all(struct worker *w, char *const *sources,
 		    char why[static WHY_MAX])
 {
-	struct signals_do what = {
-		.arg = w, .end = on_end, .reload = on_reload, .dump = on_dump
-	};
 	const char *key = options_text(w->options, OPT_CLUSTER_KEY_FILE);
-	int r = service_defaults(w->options, true, why);
+	int r = source_defaults(w->options, true, why);
 
 	if (r == 0 && key != NULL)
-		r = read_key(key, &w->secret, why);
+		r = cluster_key_read(key, &w->secret, why);
 	if (r == 0 && w->nsources > 1 &&
 	    options_is_set(w->options, OPT_STORE_ID)) {
 		snprintf(why, WHY_MAX,
@@ -288,22 +330,30 @@ static int open_all(struct worker *w, char *const *sources,
 		r = -EINVAL;
 	}
 	if (r == 0)
-		r = signals_start(&what, &w->signals);
+		r = start_signals(w);
 	for (size_t i = 0; i < w->nsources && r == 0; i++)
 		r = open_source(w, sources[i], &w->sources[i], why);
 	if (r == 0)
 		r = default_weight(w);
 	if (r == 0)
+		r = worker_control_start(w, &w->control);
+	if (r == 0)
 		r = start_server(w, why);
-	if (r == 0 && cancelled(&w->stopping)) {
+	/* Not waited for: the first worker of a ring is in no list. */
+	if (r == 0 && options_is_set(w->options, OPT_WORKERS))
+		r = open_members(w, why);
+	if (r == 0)
+		r = join(w, why);
+	if (r == 0 && cancelled(w->stopping)) {
 		snprintf(why, WHY_MAX, "interrupted; nothing is served");
 		r = -ECANCELED;
 	}
 	return r;
 }
 
-int worker_open(struct options *o, const char *config, char *const *sources,
-		size_t n, struct worker **out, char why[static WHY_MAX])
+static int open_worker(struct options *o, const char *config,
+		       char *const *sources, size_t n, struct cancel *beside,
+		       struct worker **out, char why[static WHY_MAX])
 {
 	struct worker *w = calloc(1, sizeof(*w));
 	int r = -ENOMEM;
@@ -313,7 +363,11 @@ int worker_open(struct options *o, const char *config, char *const *sources,
 		return -ENOMEM;
 	w->options = o;
 	w->config = config;
+	w->beside = beside != NULL;
+	w->stopping = beside != NULL ? beside : &w->own;
 	w->started = clock_ns();
+	if (!w->beside)
+		history_take(w->started);
 	lock_init(&w->lock, RANK_CONTROL);
 	event_init(&w->end);
 	w->sources = calloc(n, sizeof(*w->sources));
@@ -330,6 +384,26 @@ int worker_open(struct options *o, const char *config, char *const *sources,
 	return r;
 }
 
+int worker_open(struct options *o, const char *config, char *const *sources,
+		size_t n, struct worker **out, char why[static WHY_MAX])
+{
+	return open_worker(o, config, sources, n, NULL, out, why);
+}
+
+int worker_open_beside(struct options *o, const char *source,
+		       struct cancel *stopping, struct worker **out,
+		       char why[static WHY_MAX])
+{
+	AUTO_FREE char *copy = strdup(source);
+	int r = -ENOMEM;
+
+	if (copy != NULL)
+		r = open_worker(o, NULL, &copy, 1, stopping, out, why);
+	if (r == 0)
+		log_info("tarn: serving on %s", server_address((*out)->server));
+	return r;
+}
+
 void worker_serve(struct worker *w)
 {
 	log_info("tarn: serving on %s", server_address(w->server));
@@ -337,7 +411,13 @@ void worker_serve(struct worker *w)
 	while (!w->told)
 		event_wait(&w->end, &w->lock);
 	lock_drop(&w->lock);
-	server_drain(w->server, clock_ns() + DRAIN);
+	worker_drain(w, DRAIN);
+}
+
+void worker_drain(struct worker *w, int64_t most)
+{
+	members_leave(take_ptr(w->join));
+	server_drain(w->server, clock_ns() + most);
 	log_info("tarn: %s is served no more", server_address(w->server));
 }
 
@@ -345,10 +425,13 @@ void worker_close(struct worker *w)
 {
 	if (w == NULL)
 		return;
-	cancel_set(&w->stopping);
+	cancel_set(w->stopping);
 	/* The signals' thread uses what is below. */
 	signals_stop(w->signals);
+	members_leave(w->join);
 	server_stop(w->server);
+	members_close(w->members);
+	worker_control_stop(w->control);
 	for (size_t i = 0; i < w->nsources; i++) {
 		struct worker_source *s = &w->sources[i];
 
@@ -360,9 +443,7 @@ void worker_close(struct worker *w)
 		free(s->bucket);
 	}
 	free(w->sources);
-	if (w->secret != NULL)
-		explicit_bzero(w->secret, strlen(w->secret));
-	free(w->secret);
+	cluster_key_free(w->secret);
 	event_fini(&w->end);
 	lock_fini(&w->lock);
 	free(w);
@@ -379,7 +460,8 @@ void worker_print(const struct worker *w, FILE *f)
 		words[0] = '\0';
 		if (s->ufs->ops->describe != NULL)
 			s->ufs->ops->describe(s->ufs, words, sizeof(words));
-		fprintf(f, "%s is served as http://%s/%s\n", s->source,
+		fprintf(f, "%s is served as %s://%s/%s\n", s->source,
+			options_is_set(o, OPT_TLS_CERT) ? "https" : "http",
 			server_address(w->server), s->bucket);
 		if (words[0] != '\0')
 			fprintf(f, "  source       %s\n", words);
@@ -387,7 +469,7 @@ void worker_print(const struct worker *w, FILE *f)
 			fprintf(f, "  note         nothing is there yet; check "
 				   "the prefix if that surprises\n");
 	}
-	service_print_cache(w->sources[0].cache, f);
+	source_print_cache(w->sources[0].cache, f);
 	fprintf(f, "  memory       %s\n",
 		units_format_size((uint64_t)options_number(o, OPT_MEMORY), size,
 				  sizeof(size)));
@@ -398,6 +480,8 @@ void worker_print(const struct worker *w, FILE *f)
 				  sizeof(size)));
 	fprintf(f, "  requests     %s\n",
 		w->secret != NULL ? "signed with the cluster's key"
-				  : "of this host, unsigned");
+		: options_is_set(o, OPT_TLS_CA)
+		    ? "of who has a certificate of tls-ca"
+		    : "of this host, unsigned");
 	fprintf(f, "  consistency  %s\n", options_text(o, OPT_CONSISTENCY));
 }

@@ -151,14 +151,14 @@ static int read_tls(struct etcd *e, const struct members_conf *conf,
 
 	/* A certificate and its key come from one place. */
 	if (cert == NULL && key == NULL) {
-		cert = conf->tls_cert;
-		key = conf->tls_key;
+		cert = conf->tls.cert;
+		key = conf->tls.key;
 	}
 	if ((cert == NULL) != (key == NULL))
 		return ufs_why(why, -EINVAL,
 			       "etcd: a certificate needs its key, and a key "
 			       "its certificate");
-	r = copy(ca != NULL ? ca : conf->tls_ca, &e->ca);
+	r = copy(ca != NULL ? ca : conf->tls.ca, &e->ca);
 	if (r == 0)
 		r = copy(cert, &e->cert);
 	if (r == 0)

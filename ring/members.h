@@ -26,6 +26,7 @@
 
 #include "base/base.h"
 #include "base/cancel.h"
+#include "ring/access.h"
 #include "ring/ring.h"
 
 #define MEMBERS_NAME_MAX 264 /* "host:port", brackets and the NUL */
@@ -44,7 +45,7 @@ struct members_conf {
 	 * is ETCD_USERNAME with ETCD_PASSWORD or (a file's path)
 	 * ETCD_PASSWORD_FILE, else what ETCDCTL_USER and ETCDCTL_PASSWORD say.
 	 */
-	const char *tls_ca, *tls_cert, *tls_key;
+	struct ring_tls tls;
 
 	/*
 	 * In ns; 0: 10 s between two questions, give or take a tenth. Where a

@@ -28,7 +28,11 @@
 #include "ufs/encode.h"
 
 #define RETRY_NS NSEC_PER_SEC
-#define LOOK_EVERY 10 /* times that the lease was kept alive */
+/*
+ * Times that the lease was kept alive: 10 s, so that a value which was taken
+ * away is back before others have read a list without it three times.
+ */
+#define LOOK_EVERY 3
 #define LEAVE_NS (2 * NSEC_PER_SEC)
 
 struct members_join {

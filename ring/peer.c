@@ -34,12 +34,6 @@ static int64_t or_default(int64_t ns, int64_t usual)
 	return ns > 0 ? ns : usual;
 }
 
-static bool copy(char **out, const char *s)
-{
-	*out = s != NULL ? strdup(s) : NULL;
-	return s == NULL || *out != NULL;
-}
-
 int peers_new(const struct peers_conf *conf, struct peers **out)
 {
 	struct peers *p;
@@ -58,17 +52,12 @@ int peers_new(const struct peers_conf *conf, struct peers **out)
 		.slow = or_default(conf->times.slow, SLOW_NS),
 		.slow_fill = or_default(conf->times.slow_fill, SLOW_FILL_NS),
 	};
-	p->tls = conf->tls_ca != NULL || conf->tls_cert != NULL ||
-		 conf->tls_key != NULL;
-	if (!copy(&p->secret, conf->secret) ||
-	    !copy(&p->tls_ca, conf->tls_ca) ||
-	    !copy(&p->tls_cert, conf->tls_cert) ||
-	    !copy(&p->tls_key, conf->tls_key)) {
+	r = ring_access_copy(&conf->access, &p->conf.access);
+	if (r < 0)
 		peers_free(p);
-		return -ENOMEM;
-	}
-	*out = p;
-	return 0;
+	else
+		*out = p;
+	return r;
 }
 
 /* The transfer is over, or is not wanted any more. */
@@ -110,12 +99,7 @@ void peers_free(struct peers *p)
 		p->free = s->next;
 		session_free(s);
 	}
-	if (p->secret != NULL)
-		explicit_bzero(p->secret, strlen(p->secret));
-	free(p->secret);
-	free(p->tls_ca);
-	free(p->tls_cert);
-	free(p->tls_key);
+	ring_access_free(&p->conf.access);
 	sigv4_key_fini(&p->key);
 	lock_fini(&p->lock);
 	free(p);
@@ -229,17 +213,9 @@ static int slot_open(struct peer_slot *s)
 	s->curl = curl_easy_init();
 	if (s->curl == NULL)
 		return -ENOMEM;
-	if (!http_curl_policy(s->curl, p->tls))
+	if (ring_access_curl(&p->conf.access, s->curl) < 0)
 		return -ENOMEM;
 	SET(CURLOPT_BUFFERSIZE, BUFFER_BYTES);
-	if (p->tls_ca != NULL)
-		SET(CURLOPT_CAINFO, p->tls_ca);
-	if (p->tls_cert != NULL)
-		SET(CURLOPT_SSLCERT, p->tls_cert);
-	if (p->tls_key != NULL)
-		SET(CURLOPT_SSLKEY, p->tls_key);
-	SET(CURLOPT_NOPROXY, "*");   /* a proxy is for the way to the store */
-	SET(CURLOPT_PATH_AS_IS, 1L); /* "a/../b" is a key like any other */
 	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_CONNECTTIMEOUT_MS,
@@ -256,32 +232,6 @@ static void path_of(const struct peer_call *c, struct text *path)
 	text_adds(path, "/");
 	text_add_encoded(path, str_of(c->prefix), true);
 	text_add_encoded(path, c->key, true);
-}
-
-static void sign_header(struct sigv4_request *r, const char *name,
-			const char *value)
-{
-	r->headers[r->nheaders++] =
-	    (struct sigv4_pair){ str_of(name), str_of(value) };
-}
-
-static int sign(struct peers *p, const struct peer_call *c,
-		struct sigv4_request *r, struct text *headers)
-{
-	char date[17];
-	int err;
-
-	sigv4_date(clock_wall_ns() + c->skew, date);
-	sign_header(r, "x-amz-content-sha256", r->body_hash);
-	sign_header(r, "x-amz-date", date);
-	text_adds(headers, "Authorization: ");
-	err = sigv4_sign(&p->key, r, WIRE_ACCESS_KEY, p->secret, WIRE_REGION,
-			 "s3", date, headers);
-	text_addf(headers,
-		  "\nx-amz-content-sha256: %s\n"
-		  "x-amz-date: %s\n",
-		  r->body_hash, date);
-	return err;
 }
 
 static void add_conditions(const struct peer_call *c, struct text *headers)
@@ -308,7 +258,7 @@ static int make(struct peers *p, const struct peer_call *c, struct text *url,
 		.nquery = c->nquery,
 		.body_hash = SIGV4_EMPTY_BODY,
 	};
-	int err = 0;
+	int err;
 
 	path_of(c, &path);
 	if (path.failed) {
@@ -318,8 +268,8 @@ static int make(struct peers *p, const struct peer_call *c, struct text *url,
 	r.path = (struct str){ path.p, path.n };
 	for (size_t i = 0; i < c->nquery; i++)
 		r.query[i] = c->query[i];
-	text_addf(url, "%s://%s%s", p->tls ? "https" : "http", c->worker,
-		  path.p);
+	text_addf(url, "%s://%s%s", ring_access_scheme(&p->conf.access),
+		  c->worker, path.p);
 	if (c->nquery > 0) {
 		text_adds(url, "?");
 		sigv4_query(&r, url);
@@ -328,13 +278,12 @@ static int make(struct peers *p, const struct peer_call *c, struct text *url,
 		  "Host: %s\n" WIRE_H_PROTOCOL ": " WIRE_PROTOCOL
 		  "\n" WIRE_H_STORE ": %s\n" WIRE_H_HOP ": 1\n",
 		  c->worker, c->store);
-	sign_header(&r, "host", c->worker);
-	sign_header(&r, WIRE_H_HOP, "1");
-	sign_header(&r, WIRE_H_PROTOCOL, WIRE_PROTOCOL);
-	sign_header(&r, WIRE_H_STORE, c->store);
+	ring_access_header(&r, "host", c->worker);
+	ring_access_header(&r, WIRE_H_HOP, "1");
+	ring_access_header(&r, WIRE_H_PROTOCOL, WIRE_PROTOCOL);
+	ring_access_header(&r, WIRE_H_STORE, c->store);
 	add_conditions(c, headers);
-	if (p->secret != NULL)
-		err = sign(p, c, &r, headers);
+	err = ring_access_sign(&p->conf.access, &p->key, &r, c->skew, headers);
 	text_fini(&path);
 	return err == 0 && (url->failed || headers->failed) ? -ENOMEM : err;
 }
@@ -388,6 +337,7 @@ static void call_reset(struct peer_call *c)
 	c->filling = c->has_date = false;
 	c->spread = 0;
 	c->got = 0;
+	c->age = 0;
 	c->date = 0;
 	c->page = NULL;
 }

@@ -16,6 +16,7 @@
 #define RING_PEER_H
 
 #include "base/base.h"
+#include "ring/access.h"
 #include "ring/wire.h"
 #include "ufs/sigv4.h"
 #include "ufs/ufs.h"
@@ -35,9 +36,7 @@ struct peer_times {
 };
 
 struct peers_conf {
-	const char *secret; /* the cluster's key; NULL: do not sign */
-	/* PEM files for mutual TLS; with any of them https is spoken. */
-	const char *tls_ca, *tls_cert, *tls_key;
+	struct ring_access access;
 	struct peer_times times;
 };
 
@@ -49,9 +48,14 @@ enum peer_kind { PEER_GET, PEER_HEAD, PEER_LIST };
 
 enum peer_end {
 	PEER_UNDERWAY,
-	PEER_GOOD,    /* all came and was right */
-	PEER_ABSENT,  /* 404, 410, 412, 416: the store knows */
-	PEER_REFUSED, /* it is well, but cannot help: any other status */
+	PEER_GOOD,   /* all came and was right */
+	PEER_ABSENT, /* 404, 410, 412, 416: the store knows */
+	/*
+	 * It is well, but cannot help: any other status, 421 (it serves another
+	 * store, or less of the bucket) and 508 (we asked in a circle) among
+	 * them.
+	 */
+	PEER_REFUSED,
 	PEER_FAILED,  /* no connection, reset, too slow, 500, 503 */
 	PEER_WRONG,   /* what it answered cannot be */
 	PEER_FOREIGN, /* it speaks another protocol */
@@ -95,6 +99,7 @@ struct peer_call {
 	unsigned spread;    /* x-tarn-spread, 0 = not said */
 	uint64_t got;       /* bytes handed to give() */
 	struct ufs_stat st; /* of GET and HEAD */
+	int64_t age;        /* of what it says, ns */
 	bool has_date;
 	int64_t date; /* the worker's clock less ours, ns, to a second */
 

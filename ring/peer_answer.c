@@ -20,6 +20,8 @@
 #include "ufs/http_head.h"
 #include "ufs/ufs_impl.h"
 
+#define AGE_MAX_S INT32_MAX
+
 /* The first of these counts. */
 static void PRINTF_LIKE(3, 4)
     peer_end(struct peer_slot *s, enum peer_end end, const char *fmt, ...)
@@ -175,7 +177,11 @@ static bool head_right(struct peer_slot *s)
 	return true;
 }
 
-/* The status says that there is nothing here for us. */
+/*
+ * The status says that there is nothing here for us. What would be believed
+ * of a worker is no word of one without its protocol: of the server that has
+ * the address of a worker which is gone, say.
+ */
 static void note_status(struct peer_slot *s)
 {
 	struct peer_call *c = s->call;
@@ -186,21 +192,24 @@ static void note_status(struct peer_slot *s)
 	case 410:
 	case 412:
 	case 416:
-		end = PEER_ABSENT;
+		end = header(s, WIRE_H_PROTOCOL) != NULL ? PEER_ABSENT
+							 : PEER_FOREIGN;
 		break;
-	/* It is too busy or ill, asks in a circle, has another store. */
+	/* It is too busy or ill. */
 	case 401:
-	case 421:
 	case 429:
 	case 500:
 	case 503:
-	case 508:
 		end = PEER_FAILED;
 		break;
 	default:
 		break;
 	}
-	peer_end(s, end, "it answered %d", c->status);
+	if (end == PEER_FOREIGN)
+		peer_end(s, end, "it answered %d, as no worker does",
+			 c->status);
+	else
+		peer_end(s, end, "it answered %d", c->status);
 }
 
 /* The head of the answer is complete. False: end the transfer. */
@@ -208,6 +217,7 @@ static bool head_complete(struct peer_slot *s)
 {
 	struct peer_call *c = s->call;
 	const char *protocol = header(s, WIRE_H_PROTOCOL), *v;
+	uint64_t age;
 	int64_t seconds;
 	long status = 0;
 	int r;
@@ -231,6 +241,10 @@ static bool head_complete(struct peer_slot *s)
 		c->has_date = true;
 		c->date = seconds * NSEC_PER_SEC - clock_wall_ns();
 	}
+	v = header(s, "age");
+	c->age = v != NULL && http_head_number(&v, &age)
+		     ? (int64_t)MIN(age, AGE_MAX_S) * NSEC_PER_SEC
+		     : 0;
 	s->success = status == 200 || (status == 206 && c->kind == PEER_GET);
 	if ((s->success || protocol != NULL) &&
 	    (protocol == NULL || strcmp(protocol, WIRE_PROTOCOL) != 0)) {
@@ -304,7 +318,7 @@ static int give_page(void *arg, const void *page, size_t n)
 	struct peer_slot *s = arg;
 	struct peer_call *c = s->call;
 
-	stat_add(STAT_peer_bytes, (int64_t)n);
+	stat_add(STAT_peer_bytes_in, (int64_t)n);
 	c->got += n;
 	c->err = c->give(c->arg, page, n);
 	return c->err;

@@ -54,10 +54,8 @@ struct peer_session {
 
 struct peers {
 	/* set once at new */
-	struct peers_conf conf;
-	char *secret, *tls_ca, *tls_cert, *tls_key;
-	bool tls;
-	struct sigv4_key key; /* has a lock of its own */
+	struct peers_conf conf; /* its texts are copies */
+	struct sigv4_key key;   /* has a lock of its own */
 	/* under lock */
 	struct lock lock;
 	struct peer_session *free; /* the one used last is the first */

@@ -274,6 +274,17 @@ bool request_etag_matches(struct str value, const char *version)
 	return false;
 }
 
+bool request_only_cached(const struct request *r)
+{
+	const struct str *value = request_header(r, "cache-control");
+	struct str rest = value != NULL ? *value : STR_EMPTY;
+
+	while (rest.n > 0)
+		if (name_is(trimmed(cut(&rest, ',')), "only-if-cached"))
+			return true;
+	return false;
+}
+
 int64_t request_max_age(const struct request *r)
 {
 	const struct str *value = request_header(r, "cache-control");

@@ -63,6 +63,9 @@ bool request_etag_matches(struct str value, const char *version);
 /* max-age=N or no-cache of Cache-Control, in seconds; -1: none. */
 int64_t request_max_age(const struct request *r);
 
+/* only-if-cached of Cache-Control: the store is not to be asked. */
+bool request_only_cached(const struct request *r);
+
 /* All of s as a decimal number without sign; false: it is none below 2^63. */
 bool request_number(struct str s, uint64_t *out);
 

@@ -3,7 +3,7 @@
  * server.c - listening, starting, draining, ending
  *
  * The number of connections keeps to what descriptors there are, so that
- * accept() never fails for want of one and never spins.
+ * accept() hardly ever fails for want of one (server_accept.c).
  */
 #include "ring/server_impl.h"
 
@@ -21,9 +21,8 @@
 #define THREADS_MAX 16
 #define POOL_MAX 32
 #define CONNECTIONS 4096
-#define PER_IP_SHARE 2            /* one address gets a half of them at most */
-#define CONNECTION_MEMORY KIB(32) /* headers, and room to write */
-#define STUCK_SECONDS 60          /* nothing moves */
+#define PER_IP_SHARE 2   /* one address gets a half of them at most */
+#define STUCK_SECONDS 60 /* nothing moves */
 #define DRAIN_LOOK (20 * NSEC_PER_MSEC)
 
 static bool is_loopback(const struct sockaddr *a)
@@ -73,11 +72,13 @@ static int bind_to(struct server *s, const struct addrinfo *a, int *out,
 	char host[256], port[16];
 	int on = 1;
 
-	if (s->conf.secret == NULL && !is_loopback(a->ai_addr)) {
+	if (s->conf.access.secret == NULL && s->tls.ca == NULL &&
+	    !is_loopback(a->ai_addr)) {
 		snprintf(why, 256,
-			 "listen=%.100s is no loopback address: give the "
-			 "cluster's key with cluster-key-file=",
-			 s->conf.listen);
+			 "%s=%.100s is no loopback address: give the "
+			 "cluster's key with cluster-key-file=, or tls-cert=, "
+			 "tls-key= and tls-ca=",
+			 s->conf.option, s->conf.listen);
 		return -EPERM;
 	}
 	if (fd < 0)
@@ -104,20 +105,20 @@ static int open_socket(struct server *s, int *out, char why[static 256])
 	int r;
 
 	if (split_address(s->conf.listen, host, port) < 0) {
-		snprintf(why, 256, "listen=%.100s: write HOST:PORT",
+		snprintf(why, 256, "%s=%.100s: write HOST:PORT", s->conf.option,
 			 s->conf.listen);
 		return -EINVAL;
 	}
 	r = getaddrinfo(host, port, &hints, &found);
 	if (r != 0) {
-		snprintf(why, 256, "listen=%.100s: %s", s->conf.listen,
-			 gai_strerror(r));
+		snprintf(why, 256, "%s=%.100s: %s", s->conf.option,
+			 s->conf.listen, gai_strerror(r));
 		return -EINVAL;
 	}
 	r = bind_to(s, found, out, why);
 	if (r < 0 && r != -EPERM)
-		snprintf(why, 256, "listen=%.100s: %s%s", s->conf.listen,
-			 strerror(-r),
+		snprintf(why, 256, "%s=%.100s: %s%s", s->conf.option,
+			 s->conf.listen, strerror(-r),
 			 r == -EADDRINUSE ? "; name another port" : "");
 	freeaddrinfo(found);
 	return r;
@@ -160,13 +161,25 @@ static void library_log(void *arg, const char *fmt, va_list ap)
 	log_debug(LOG_RING, "ring: http: %s", line);
 }
 
-static int start_daemon(struct server *s, int fd)
+static int start_daemon(struct server *s)
 {
 	unsigned n = threads(s), most = connections(s);
+	char versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+	bool tls = s->tls.cert != NULL;
+	struct MHD_OptionItem secure[] = {
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, s->tls.cert },
+		{ MHD_OPTION_HTTPS_MEM_KEY, 0, s->tls.key },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, versions },
+		{ s->tls.ca != NULL ? MHD_OPTION_HTTPS_MEM_TRUST
+				    : MHD_OPTION_END,
+		  0, s->tls.ca },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+	/* For each thread; the limit of all is kept in server_accept.c. */
+	unsigned never = (most + 1) * n;
 	struct MHD_OptionItem options[] = {
 		{ MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)library_log, NULL },
-		{ MHD_OPTION_LISTEN_SOCKET, fd, NULL },
-		{ MHD_OPTION_CONNECTION_LIMIT, (intptr_t)MAX(most, n), NULL },
+		{ MHD_OPTION_CONNECTION_LIMIT, (intptr_t)never, NULL },
 		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 		  (intptr_t)MAX(most / PER_IP_SHARE, 1), NULL },
 		{ MHD_OPTION_CONNECTION_TIMEOUT, STUCK_SECONDS, NULL },
@@ -181,16 +194,19 @@ static int start_daemon(struct server *s, int fd)
 #else
 		{ MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL },
 #endif
+		{ MHD_OPTION_ARRAY, 0, tls ? secure : secure + 4 },
 		{ n > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
 		  (intptr_t)n, NULL },
 		{ MHD_OPTION_END, 0, NULL },
 	};
 
-	s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD |
-					 MHD_ALLOW_SUSPEND_RESUME |
-					 MHD_USE_ITC | MHD_USE_ERROR_LOG,
-				     0, NULL, NULL, exchange_handle, s,
-				     MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+	s->connections_max = most;
+	s->daemon = MHD_start_daemon(
+	    MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET |
+		MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0) |
+		MHD_USE_ITC | MHD_USE_ERROR_LOG,
+	    0, NULL, NULL, exchange_handle, s, MHD_OPTION_ARRAY, options,
+	    MHD_OPTION_END);
 	return s->daemon != NULL ? 0 : -EIO;
 }
 
@@ -224,29 +240,44 @@ int server_start(const struct server_conf *conf, struct server **out,
 	if (s == NULL)
 		return -ENOMEM;
 	s->conf = *conf;
+	if (s->conf.option == NULL)
+		s->conf.option = "listen";
+	s->listening = s->accept_end = -1;
 	lock_init(&s->lock, RANK_CONTROL);
 	event_init(&s->changed);
-	auth_init(&s->auth, conf->secret);
+	auth_init(&s->auth, conf->access.secret);
 	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 		id = (uint64_t)clock_wall_ns();
 	atomic_init(&s->request_ids, id);
 	s->streams_max = MAX(conf->memory / STREAM_ROOM, 16);
-	r = copy_sources(s, conf);
+	s->clocks_max = threads(s);
+	s->clocks = calloc(s->clocks_max, sizeof(*s->clocks));
+	r = s->clocks != NULL ? heat_new(threads(s), clock_ns(), &s->heat)
+			      : -ENOMEM;
+	if (r == 0)
+		r = copy_sources(s, conf);
+	if (r == 0)
+		r = server_tls_read(&conf->access.tls, &s->tls, why);
 	if (r == 0)
 		r = open_socket(s, &fd, why);
 	if (r == 0)
 		r = pool_new("worker", POOL_MAX, &s->pool);
 	if (r == 0)
+		r = pool_new("worker-ssd", POOL_MAX, &s->near);
+	if (r == 0)
 		r = conn_watch_start(s);
 	if (r == 0)
-		r = start_daemon(s, fd);
+		r = early_start(s);
+	if (r == 0)
+		r = start_daemon(s);
+	if (r == 0)
+		r = accept_start(s, take_fd(&fd));
 	if (r < 0) {
 		if (why[0] == '\0')
 			snprintf(why, 256, "cannot serve: %s", strerror(-r));
 		server_stop(s);
 		return r;
 	}
-	take_fd(&fd); /* the daemon closes it */
 	*out = s;
 	return 0;
 }
@@ -269,12 +300,9 @@ void server_hurry(struct server *s)
 void server_drain(struct server *s, int64_t deadline)
 {
 	struct timespec look = { .tv_nsec = DRAIN_LOOK };
-	int fd;
 
 	atomic_store(&s->draining, true);
-	fd = MHD_quiesce_daemon(s->daemon);
-	if (fd >= 0)
-		close(fd);
+	accept_stop(s);
 	while (server_active(s) > 0 && clock_ns() < deadline &&
 	       !atomic_load(&s->hurry))
 		nanosleep(&look, NULL);
@@ -304,12 +332,18 @@ void server_stop(struct server *s)
 		end_all(s);
 		MHD_stop_daemon(s->daemon);
 	}
+	accept_stop(s);
 	conn_watch_stop(s);
+	early_stop(s);
 	pool_stop(s->pool);
+	pool_stop(s->near);
 	for (size_t i = 0; i < s->nsources; i++)
 		free(s->sources[i].bucket);
 	free(s->sources);
+	free(s->clocks);
+	heat_free(s->heat);
 	auth_fini(&s->auth);
+	server_tls_free(&s->tls);
 	event_fini(&s->changed);
 	lock_fini(&s->lock);
 	free(s);

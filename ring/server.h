@@ -17,6 +17,8 @@
 
 #include "base/base.h"
 #include "cache/cache.h"
+#include "ring/access.h"
+#include "ring/heat.h"
 
 struct server;
 
@@ -29,21 +31,29 @@ struct server_source {
 struct server_page {
 	unsigned status;
 	const char *type; /* a literal */
-	char *text;       /* heap; the server frees it */
+	/* Content-Security-Policy, or NULL; stays for good */
+	const char *policy;
+	char *text; /* heap; the server frees it */
 };
 
 struct server_conf {
+	const char *option; /* that says where to listen, for messages */
 	const char *listen; /* "host:port"; port 0: the kernel picks one */
-	const char *secret; /* the cluster's key, or NULL; borrowed */
+	/*
+	 * The texts are borrowed, the files read at the start. With a
+	 * certificate and its key it is https that is served; with tls.ca only
+	 * to who has a certificate that was signed by it.
+	 */
+	struct ring_access access;
 	const struct server_source *sources; /* copied */
 	size_t nsources;
 	unsigned threads;         /* that serve; 0: as many as processors */
 	unsigned max_connections; /* 0: 4096, or what descriptors allow */
 	size_t memory;            /* for the bodies that are being sent */
 	/*
-	 * Answer to a path below /-/; may block. body: of a POST, whose
-	 * signature was checked. 0, or -ENOENT: there is no such path;
-	 * -EOPNOTSUPP: not by this method.
+	 * Answer to a path below /-/; may block. body: of a POST. The
+	 * signature was checked of a POST, and below /-/load/. 0, or
+	 * -ENOENT: there is no such path; -EOPNOTSUPP: not by this method.
 	 */
 	int (*page)(void *arg, const char *method, const char *path,
 		    struct str body, struct server_page *out);
@@ -51,17 +61,26 @@ struct server_conf {
 };
 
 /*
- * Listen and serve. -EPERM: the address is no loopback one and there is no
- * secret. why says what to mend.
+ * Listen and serve. -EPERM: the address is no loopback one and there is neither
+ * a secret nor tls.ca. why says what to mend.
  */
 int server_start(const struct server_conf *conf, struct server **out,
 		 char why[static 256]);
+
+/*
+ * Can the files of one who asks workers be used (NULL: not given)? 0, or -errno
+ * and why.
+ */
+int server_tls_check(const struct ring_tls *files, char why[static 256]);
 
 /* Where it listens, "127.0.0.1:7070"; borrowed. */
 const char *server_address(const struct server *s);
 
 /* Requests that are being answered now. */
 unsigned server_active(const struct server *s);
+
+/* The segments that mounts read most, the hottest first; returns how many. */
+size_t server_hot(struct server *s, struct server_hot *out, size_t max);
 
 /*
  * Take no new connections; wait until what was begun is answered, at most

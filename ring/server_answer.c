@@ -70,6 +70,16 @@ void xml_add(struct text *t, struct str s)
 	}
 }
 
+/* Up to the next second, so that nothing seems younger than it is. */
+void answer_age(struct exchange *x)
+{
+	int64_t now = clock_ns(), age = INT32_MAX; /* RFC 9111, 1.2.2 */
+
+	if (x->taken > now - age * NSEC_PER_SEC)
+		age = (now - x->taken + NSEC_PER_SEC - 1) / NSEC_PER_SEC;
+	answer_header(x, "Age", "%" PRId64, MAX(age, 0));
+}
+
 void answer_header(struct exchange *x, const char *name, const char *fmt, ...)
 {
 	char value[WIRE_PAGES_TEXT + 256];
@@ -162,6 +172,11 @@ void answer_errno(struct exchange *x, int err)
 	case -ESTALE:
 		answer_error(x, 412, "PreconditionFailed",
 			     "This version of the object is gone.");
+		return;
+	case -ENODATA:
+		answer_error(x, 504, "NotHeld",
+			     "This is not here, and the store was not to be "
+			     "asked.");
 		return;
 	case -EOPNOTSUPP:
 		answer_error(x, 501, "NotImplemented",

@@ -30,7 +30,8 @@ void *exchange_line(void *arg, const char *target, struct MHD_Connection *c)
 	x->target = strdup(target);
 	x->id = atomic_fetch_add(&s->request_ids, 1);
 	atomic_init(&x->wake, WAKE_NONE);
-	conn_line(s, x->socket);
+	load_thread(s);
+	conn_line(x->socket);
 	return x;
 }
 
@@ -72,11 +73,22 @@ static void job_run(struct job *job)
 	x->run(x);
 }
 
-void exchange_later(struct exchange *x, void (*run)(struct exchange *x))
+static void submit(struct exchange *x, struct pool *pool,
+		   void (*run)(struct exchange *x))
 {
 	x->run = run;
 	x->job.run = job_run;
-	pool_submit(x->server->pool, &x->job, POOL_DEMAND);
+	pool_submit(pool, &x->job, POOL_DEMAND);
+}
+
+void exchange_later(struct exchange *x, void (*run)(struct exchange *x))
+{
+	submit(x, x->server->pool, run);
+}
+
+void exchange_near(struct exchange *x, void (*run)(struct exchange *x))
+{
+	submit(x, x->server->near, run);
 }
 
 static enum MHD_Result add_header(void *arg, enum MHD_ValueKind kind,
@@ -113,6 +125,8 @@ static bool read_request(struct exchange *x, const char *method,
 		status = 431;
 	} else if (strcmp(version, "HTTP/1.1") != 0 &&
 		   strcmp(version, "HTTP/1.0") != 0) {
+		status = 400;
+	} else if (!lines_right(version, r)) {
 		status = 400;
 	} else {
 		status = request_parse(r);
@@ -158,8 +172,12 @@ static void run_page(struct exchange *x)
 	else
 		answer_text(x, p.status, p.type, p.text,
 			    p.text != NULL ? strlen(p.text) : 0);
-	if (x->response != NULL)
-		answer_header(x, "Cache-Control", "no-store");
+	answer_header(x, "Cache-Control", "no-store");
+	answer_header(x, "X-Content-Type-Options", "nosniff");
+	if (p.policy != NULL) {
+		answer_header(x, "Content-Security-Policy", "%s", p.policy);
+		answer_header(x, "Referrer-Policy", "no-referrer");
+	}
 	exchange_wake(x);
 }
 
@@ -228,9 +246,11 @@ static void route_s3(struct exchange *x)
 		return;
 	}
 	x->tarn = protocol != NULL && str_eq(*protocol, str_of(WIRE_PROTOCOL));
+	x->held_only = request_only_cached(r);
 	x->source = source_of(x->server, r->bucket);
 	if (x->source == NULL)
-		answer_error(x, 404, "NoSuchBucket",
+		/* A mount must not take this for the bucket's word. */
+		answer_error(x, x->tarn ? 421 : 404, "NoSuchBucket",
 			     "This worker does not serve this bucket.");
 	else if (too_far(r))
 		answer_error(x, 508, "LoopDetected",
@@ -247,6 +267,12 @@ static void route_s3(struct exchange *x)
 		object_begin(x);
 	else
 		list_begin(x);
+}
+
+/* What is below /-/load/ names what failed: only for who may read it. */
+static bool tells_of_objects(struct str page)
+{
+	return page.n > 5 && memcmp(page.p, "load/", 5) == 0;
 }
 
 /* All has come: who asks, and for what? */
@@ -271,7 +297,7 @@ static void begin(struct exchange *x)
 		return;
 	}
 	r->body = (struct str){ x->body, x->body_n };
-	if (!page || post)
+	if (!page || post || tells_of_objects(r->key))
 		wrong = auth_check(&s->auth, r, clock_wall_ns(), post);
 	if (post && s->auth.secret == NULL && request_header(r, "origin"))
 		wrong = "AccessDenied"; /* a page in somebody's browser */
@@ -281,7 +307,7 @@ static void begin(struct exchange *x)
 			     "key, or not now.");
 		exchange_wake(x);
 	} else if (page) {
-		exchange_later(x, run_page);
+		exchange_near(x, run_page);
 	} else {
 		route_s3(x);
 	}
@@ -300,27 +326,55 @@ static enum MHD_Result queue(struct exchange *x)
 	return r;
 }
 
+/* Who sends it is not known before all of it is here. False: no room. */
+static bool body_take(struct exchange *x)
+{
+	size_t n = (size_t)x->request.length;
+
+	if (atomic_fetch_add(&x->server->bodies, n) + n <= SERVER_BODIES_MAX)
+		x->body = malloc(n);
+	if (x->body == NULL)
+		atomic_fetch_sub(&x->server->bodies, n);
+	else
+		x->body_max = n;
+	return x->body != NULL;
+}
+
+static void body_give(struct exchange *x)
+{
+	atomic_fetch_sub(&x->server->bodies, x->body_max);
+	free(x->body);
+}
+
 /* The headers have come. */
 static enum MHD_Result first(struct exchange *x, const char *method,
 			     const char *version)
 {
 	struct request *r = &x->request;
-	bool no_body;
+	bool no_body, post;
 
 	x->begun = true;
 	atomic_fetch_add(&x->server->active, 1);
-	conn_begun(x->server, x->socket);
+	conn_begun(x->socket);
 	if (x->target == NULL)
 		return MHD_NO;
 	if (!read_request(x, method, version))
 		return queue(x);
 	no_body = x->head || strcmp(method, "GET") == 0;
-	if (no_body && r->length > 0)
+	post = strcmp(method, "POST") == 0;
+	if (!server_tls_knows(x->server, x->socket, x->conn))
+		answer_error(x, 403, "AccessDenied",
+			     "A certificate that tls-ca has signed is needed.");
+	else if (no_body && r->length > 0)
 		answer_error(x, 400, "InvalidRequest", "No body is read here.");
 	else if (r->length > SERVER_BODY_MAX)
 		/* It is not read; the connection ends with this answer. */
-		answer_error(x, strcmp(method, "POST") == 0 ? 413 : 405,
-			     "MethodNotAllowed", "A worker serves reads only.");
+		answer_error(x, post ? 413 : 405, "MethodNotAllowed",
+			     "A worker serves reads only.");
+	else if (post && r->length > 0 && !body_take(x))
+		answer_errno(x, -ENOMEM);
+	else if (r->length > 0)
+		conn_body(x->socket);
 	if (x->response != NULL) {
 		answer_header(x, "Connection", "close");
 		return queue(x);
@@ -328,19 +382,16 @@ static enum MHD_Result first(struct exchange *x, const char *method,
 	return MHD_YES;
 }
 
+/* What is sent with other methods than POST is not looked at. */
 static enum MHD_Result add_body(struct exchange *x, const char *data,
 				size_t *size)
 {
-	if (*size > SERVER_BODY_MAX - x->body_n)
+	if (x->body != NULL && *size > x->body_max - x->body_n)
 		return MHD_NO;
-	if (x->body == NULL) {
-		x->body_max = (size_t)x->request.length;
-		x->body = malloc(x->body_max + 1);
+	if (x->body != NULL) {
+		memcpy(x->body + x->body_n, data, *size);
+		x->body_n += *size;
 	}
-	if (x->body == NULL || *size > x->body_max - x->body_n)
-		return MHD_NO;
-	memcpy(x->body + x->body_n, data, *size);
-	x->body_n += *size;
 	*size = 0;
 	return MHD_YES;
 }
@@ -360,6 +411,7 @@ enum MHD_Result exchange_handle(void *arg, struct MHD_Connection *c,
 	if (*size > 0)
 		return add_body(x, data, size);
 	if (x->response == NULL && atomic_load(&x->wake) == WAKE_NONE) {
+		conn_begun(x->socket);
 		begin(x);
 		if (atomic_load(&x->wake) != WAKE_DONE) {
 			exchange_suspend(x);
@@ -375,19 +427,20 @@ void exchange_completed(void *arg, struct MHD_Connection *c, void **state,
 	struct server *s = arg;
 	struct exchange *x = *state;
 
-	(void)c, (void)why;
+	(void)c;
 	*state = NULL;
 	if (x == NULL)
 		return;
 	exchange_leave(x); /* the client may have gone meanwhile */
+	load_end(x, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	stream_end(x);
 	object_put(x->object);
 	if (x->response != NULL)
 		MHD_destroy_response(x->response);
-	conn_answered(s, x->socket);
+	conn_answered(x->socket);
 	request_fini(&x->request);
 	free(x->target);
-	free(x->body);
+	body_give(x);
 	if (x->begun)
 		atomic_fetch_sub(&s->active, 1);
 	free(x);

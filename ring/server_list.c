@@ -188,8 +188,7 @@ static void answer_page(struct page *p)
 		return;
 	}
 	answer_text(x, 200, "application/xml", t.p, t.n);
-	answer_header(x, "Age", "%" PRId64,
-		      MAX((clock_ns() - x->taken) / NSEC_PER_SEC, 0));
+	answer_age(x);
 }
 
 static int listed(void *arg, uint64_t number, const struct listing_entry *e)
@@ -215,7 +214,11 @@ static int listed(void *arg, uint64_t number, const struct listing_entry *e)
 	return 0;
 }
 
-/* An empty marker is no entry of the listing, but it is a key of the bucket. */
+/*
+ * An empty marker is no entry of the listing, but it is a key of the bucket.
+ * What the listing does not tell of it the store is asked for; a key of which
+ * nothing is known is left out.
+ */
 static int no_marker(void *arg, uint64_t number, const struct listing_entry *e)
 {
 	bool *none = arg;
@@ -227,7 +230,8 @@ static int no_marker(void *arg, uint64_t number, const struct listing_entry *e)
 
 static int put_marker(struct page *p, struct listing *l)
 {
-	struct ufs_stat st = { .version = "d41d8cd98f00b204e9800998ecf8427e" };
+	struct meta *m = cache_meta(p->x->source->cache);
+	struct ufs_stat st;
 	bool none = true;
 	int r;
 
@@ -235,7 +239,9 @@ static int put_marker(struct page *p, struct listing *l)
 	    p->dir.n == 0 || !listing_marker(l))
 		return 0;
 	r = listing_each(l, 0, no_marker, &none);
-	if (r >= 0 && none)
+	if (r >= 0 && none &&
+	    (listing_marker_stat(l, &st) ||
+	     meta_stat_now(m, p->dir, &st, &p->x->server->stopping) == 0))
 		put(p, p->dir, STR_EMPTY, false, &st);
 	return MIN(r, 0);
 }
@@ -301,10 +307,14 @@ static int from_cache(struct page *p)
 {
 	struct meta *m = cache_meta(p->x->source->cache);
 	int64_t max_age = request_max_age(&p->x->request);
+	int64_t since = INT64_MIN;
 	struct listing *l;
 	int r;
 
-	r = meta_list(m, p->dir, &l, &p->x->server->stopping);
+	/* Behind the first page it is the same listing's turn. */
+	if (max_age >= 0 && p->v2 && p->token.n == 0)
+		since = clock_ns() - max_age * NSEC_PER_SEC;
+	r = meta_list_since(m, p->dir, since, &l, &p->x->server->stopping);
 	if (r == -ENOENT) {
 		p->x->taken = clock_ns();
 		return 0;
@@ -312,11 +322,7 @@ static int from_cache(struct page *p)
 	if (r < 0)
 		return r;
 	p->x->taken = listing_taken(l);
-	if (max_age >= 0 && p->v2 && p->token.n == 0 &&
-	    clock_ns() - p->x->taken > max_age * NSEC_PER_SEC)
-		r = -EAGAIN;
-	else
-		r = from_listing(p, l);
+	r = from_listing(p, l);
 	listing_unref(l);
 	return r;
 }
@@ -433,7 +439,7 @@ static int fill_page(struct page *p)
 		}
 	}
 	r = from_cache(p);
-	if (r == -EAGAIN || r == -EIO || r == -E2BIG) {
+	if (r == -EIO || r == -E2BIG) {
 		text_clear(&p->contents);
 		text_clear(&p->prefixes);
 		text_clear(&p->next);
@@ -456,7 +462,9 @@ static struct str parameter(const struct exchange *x, const char *name)
 static void refuse(struct exchange *x, unsigned status, const char *message)
 {
 	answer_error(x, status,
-		     status == 501 ? "NotImplemented" : "InvalidArgument",
+		     status == 501   ? "NotImplemented"
+		     : status == 421 ? "WrongPrefix"
+				     : "InvalidArgument",
 		     message);
 }
 
@@ -465,6 +473,7 @@ static void run_list(struct exchange *x)
 	struct str delimiter = parameter(x, "delimiter");
 	struct str encoding = parameter(x, "encoding-type");
 	const struct str *max = request_query(&x->request, "max-keys");
+	struct str own = str_of(x->source->ufs->prefix);
 	struct page p = {
 		.x = x,
 		.v2 = str_eq(parameter(x, "list-type"), str_of("2")),
@@ -486,6 +495,8 @@ static void run_list(struct exchange *x)
 		refuse(x, 400, "Invalid Encoding Method specified in Request");
 	else if (max != NULL && !request_number(*max, &p.max))
 		refuse(x, 400, "Provided max-keys not an integer");
+	else if (x->tarn && !str_starts(p.prefix, own))
+		refuse(x, 421, "This worker serves a part of the bucket only.");
 	if (x->response == NULL) {
 		p.max = MIN(p.max, KEYS_MAX);
 		r = fill_page(&p);

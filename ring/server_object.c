@@ -5,8 +5,9 @@
  * What the object is comes from the cache's metadata, as fresh as the request
  * wants it (Cache-Control: max-age). A version that If-Match names is right at
  * any age: versions do not change. One that differs from it is looked at again
- * before 412 is said. Then its bytes go out of the file where they all are
- * there and verified; else piece by piece (server_stream.c).
+ * before 412 is said. Who wants only what is here (only-if-cached) gets it by
+ * what was last known of it, or 504. Then its bytes go out of the file where
+ * they all are there and verified; else piece by piece (server_stream.c).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -28,11 +29,13 @@ static void split(struct str key, struct str *dir, struct str *name)
 	name->n = key.n - dir->n;
 }
 
+/* By its name: "*" is any. */
 static bool wants_version(const struct exchange *x, const char *version)
 {
 	const struct str *match = request_header(&x->request, "if-match");
 
-	return match != NULL && request_etag_matches(*match, version);
+	return match != NULL && memchr(match->p, '*', match->n) == NULL &&
+	       request_etag_matches(*match, version);
 }
 
 /* May what was learnt at taken be said now? */
@@ -132,6 +135,27 @@ static void run_look(struct exchange *x)
 		found(x, false);
 }
 
+/* By what is known without the store. */
+static void run_recall(struct exchange *x)
+{
+	struct meta *m = cache_meta(x->source->cache);
+	struct meta_answer a = { 0 };
+	struct str dir, name;
+	int r = -EAGAIN;
+
+	split(x->key, &dir, &name);
+	if (name.n > 0)
+		r = meta_recall(m, dir, name, &a);
+	if (r < 0 || (!wants_version(x, a.st.version) &&
+		      (a.until <= clock_ns() || !fresh_enough(x, a.taken)))) {
+		fail(x, -ENODATA);
+		return;
+	}
+	x->st = a.st;
+	x->taken = a.taken;
+	found(x, false);
+}
+
 void object_begin(struct exchange *x)
 {
 	struct str prefix = str_of(x->source->ufs->prefix);
@@ -157,7 +181,9 @@ void object_begin(struct exchange *x)
 		return;
 	}
 	r = look(x, true);
-	if (r == -EAGAIN)
+	if (r < 0 && x->held_only)
+		exchange_near(x, run_recall);
+	else if (r == -EAGAIN)
 		exchange_later(x, run_look);
 	else if (r < 0)
 		fail(x, r);
@@ -218,8 +244,7 @@ static void add_headers(struct exchange *x)
 	answer_header(x, "ETag", "\"%s\"", x->st.version);
 	answer_header(x, "Last-Modified", "%s", date);
 	answer_header(x, "Accept-Ranges", "bytes");
-	answer_header(x, "Age", "%" PRId64,
-		      MAX((clock_ns() - x->taken) / NSEC_PER_SEC, 0));
+	answer_age(x);
 }
 
 void object_answer(struct exchange *x, struct MHD_Response *response)
@@ -278,7 +303,9 @@ static void found(struct exchange *x, bool nowait)
 	int status = preconditions(x);
 
 	if (status == -EAGAIN) {
-		if (nowait)
+		if (x->held_only)
+			fail(x, -ENODATA);
+		else if (nowait)
 			exchange_later(x, run_ask);
 		else
 			run_ask(x);
@@ -344,6 +371,9 @@ static void send_file(struct exchange *x, const struct object_span *s)
 		wire_pages_write(&x->pages, words);
 		answer_header(x, WIRE_H_PAGES, "%s", words);
 	}
+	load_header(x);
+	load_begin(x);
+	conn_cork(x->socket);
 	exchange_wake(x);
 }
 
@@ -357,6 +387,7 @@ static void opened(struct object_open *open, int err, struct cache_file *file)
 	struct exchange *x = container_of(open, struct exchange, open);
 
 	(void)file; /* looked for again: with its checksums, and held */
+	early_end(x);
 	x->opened = true;
 	if (err == -ESTALE && !x->fresh)
 		object_again(x);
@@ -368,7 +399,9 @@ static void opened(struct object_open *open, int err, struct cache_file *file)
 
 /*
  * Out of the file; or get it ready; or piece by piece. To get ready means to
- * fetch all of a small object, and to verify what is on the SSD.
+ * fetch all of a small object, and to verify what is on the SSD; a mount gets
+ * its headers when that takes long. Who wants only what is here has it read,
+ * and verified, as it is sent.
  */
 static void serve(struct exchange *x, bool nowait)
 {
@@ -379,10 +412,17 @@ static void serve(struct exchange *x, bool nowait)
 
 	if (r == 0) {
 		send_file(x, &span);
-	} else if (r == -EAGAIN) {
-		exchange_later(x, run_serve);
+	} else if (r == -EAGAIN || (x->held_only && nowait)) {
+		exchange_near(x, run_serve);
+	} else if (x->held_only) {
+		if (object_held(x->object, x->off, x->len))
+			stream_begin(x);
+		else
+			fail(x, -ENODATA);
 	} else if (!x->opened) {
 		x->open.done = opened;
+		if (object_for_tarn(x))
+			early_begin(x);
 		object_open(x->object, &x->open);
 	} else {
 		stream_begin(x);

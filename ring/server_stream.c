@@ -72,7 +72,7 @@ static void go_ahead(struct exchange *x)
 	uint64_t until = MIN(s->end, s->next + AHEAD);
 
 	/* Half of it at a time. */
-	if (until > s->ahead &&
+	if (!x->held_only && until > s->ahead &&
 	    (until == s->end || until - s->ahead >= AHEAD / 2)) {
 		object_ahead(x->object, s->ahead, until - s->ahead);
 		s->ahead = until;
@@ -87,6 +87,7 @@ static void read_next(struct exchange *x,
 
 	x->read.off = s->next;
 	x->read.len = (size_t)MIN(s->end - s->next, (uint64_t)STREAM_BYTES);
+	x->read.held_only = x->held_only;
 	x->read.done = done;
 	object_read(x->object, &x->read);
 }
@@ -154,6 +155,7 @@ static void answer_stream(struct exchange *x)
 							   x, NULL));
 	if (s->framed)
 		answer_header(x, WIRE_H_FRAMED, "1");
+	load_header(x);
 	exchange_wake(x);
 }
 
@@ -191,7 +193,8 @@ void stream_begin(struct exchange *x)
 	s->next = s->ahead = x->off;
 	s->end = x->off + x->len;
 	s->framed = object_for_tarn(x);
-	if (s->framed) {
+	/* Nothing is on its way to who wants only what is here. */
+	if (s->framed && !x->held_only) {
 		answer_stream(x);
 		return;
 	}

@@ -5,9 +5,11 @@
 #include "ring/tier.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "ring/tier_impl.h"
+#include "ufs/ufs_impl.h"
 
 #define HEDGE_NS (500 * NSEC_PER_MSEC)
 #define HEDGE_LIST_NS (2 * NSEC_PER_SEC)
@@ -18,6 +20,7 @@ static int tier_stat_now(struct ufs *u, struct str key, struct ufs_stat *out,
 {
 	struct ufs *store = tier_of(u)->store;
 
+	ufs_set_age(0);
 	return store->ops->stat(store, key, out, cancel);
 }
 
@@ -42,6 +45,13 @@ static int tier_reach(struct ufs *u, struct ufs_reach *out)
 	return store->ops->reach(store, out);
 }
 
+static void tier_made(struct ufs *u, struct str key)
+{
+	struct tier *t = tier_of(u);
+
+	t->conf.made(t->conf.made_arg, key);
+}
+
 static void destroy(struct tier *t)
 {
 	pool_stop(t->helpers);
@@ -53,6 +63,11 @@ static void destroy(struct tier *t)
 	free(t->ufs.prefix);
 	free(t->ufs.access);
 	free(t);
+}
+
+static struct ufs *tier_store(struct ufs *u)
+{
+	return tier_of(u)->store;
 }
 
 static void tier_close(struct ufs *u)
@@ -76,6 +91,9 @@ static void set_ops(struct tier *t)
 		.list = tier_list,
 		.list_side_by_side = store->list_side_by_side,
 		.get = tier_get,
+		.changed = tier_changed,
+		.made = t->conf.made != NULL ? tier_made : NULL,
+		.store = tier_store,
 		.describe = store->describe != NULL ? tier_describe : NULL,
 		.reload = store->reload != NULL ? tier_reload : NULL,
 		.reach = store->reach != NULL ? tier_reach : NULL,
@@ -149,9 +167,13 @@ json_t *tier_status(struct ufs *u)
 	struct tier *t = tier_of(u);
 	json_t *workers = json_array(), *one;
 	struct tier_view v = { 0 };
+	char view[17] = "";
 	size_t n;
 
 	t->conf.view(t->conf.view_arg, &v);
+	if (v.now != NULL)
+		snprintf(view, sizeof(view), "%016jx",
+			 (uintmax_t)ring_view(v.now));
 	n = v.now != NULL ? ring_workers(v.now) : 0;
 	for (size_t i = 0; workers != NULL && i < n; i++) {
 		one = status_of(t, v.now, (uint32_t)i);
@@ -164,6 +186,6 @@ json_t *tier_status(struct ufs *u)
 	ring_unref(v.before);
 	if (workers == NULL)
 		return NULL;
-	return json_pack("{s:I, s:o}", "epoch", (json_int_t)v.epoch, "workers",
-			 workers);
+	return json_pack("{s:I, s:s, s:o}", "epoch", (json_int_t)v.epoch,
+			 "view", view, "workers", workers);
 }

@@ -58,6 +58,9 @@ struct tier_conf {
 	 * while must ask for that much less: the ages add up.
 	 */
 	int64_t max_age;
+	/* Optional: ufs_ops' made(), for who tells the workers. */
+	void (*made)(void *arg, struct str key);
+	void *made_arg;
 	int64_t hedge;      /* until the first byte, ns; 0: 500 ms */
 	int64_t hedge_list; /* of a listing; 0: 2 s */
 };
@@ -66,8 +69,9 @@ struct tier_conf {
 int tier_open(const struct tier_conf *conf, struct ufs **out);
 
 /*
- * {"epoch": 1, "workers": [{"name", "state", "weight", "hit_bytes",
- * "errors"}]} as the status has it. NULL: out of memory. u is a tier.
+ * {"epoch": 1, "view": "0123456789abcdef", "workers": [{"name", "state",
+ * "weight", "hit_bytes", "errors"}]} as the status has it. view: ring_view(),
+ * or "" while there are none. NULL: out of memory. u is a tier.
  */
 json_t *tier_status(struct ufs *u);
 

@@ -36,14 +36,30 @@ static int store_head(void *arg, const struct ufs_stat *st)
 	return r;
 }
 
-static int give(void *arg, const void *bytes, size_t len)
+static int give_from(struct getting *g, bool worker, const void *bytes,
+		     size_t len)
 {
-	struct getting *g = arg;
-	int r = g->sink->data(g->sink->arg, bytes, len);
+	int r;
 
+	if (g->from_worker != worker) {
+		g->from_worker = worker;
+		if (g->sink->source != NULL)
+			g->sink->source(g->sink->arg, worker);
+	}
+	r = g->sink->data(g->sink->arg, bytes, len);
 	if (r == 0)
 		g->given += len;
 	return r;
+}
+
+static int store_give(void *arg, const void *bytes, size_t len)
+{
+	return give_from(arg, false, bytes, len);
+}
+
+static int peer_give(void *arg, const void *bytes, size_t len)
+{
+	return give_from(arg, true, bytes, len);
 }
 
 static int again(void *arg)
@@ -56,7 +72,7 @@ static int again(void *arg)
 
 const struct ufs_sink getting_sink = {
 	.head = store_head,
-	.data = give,
+	.data = store_give,
 	.again = again,
 };
 
@@ -146,7 +162,7 @@ static enum race_end race_piece(struct getting *g, struct route *route,
 			  .len = end - at },
 		.hedge = g->t->conf.hedge,
 		.head = peer_head,
-		.give = give,
+		.give = peer_give,
 		.arg = g,
 	};
 	enum race_end how = race_run(&race);

@@ -22,6 +22,7 @@
 
 #define TIER_WORKER_BUCKETS 256
 #define TIER_SPREAD_SLOTS 256
+#define TIER_CHANGES 64
 
 /* What is known of a worker. All of it under the tier's lock. */
 struct worker {
@@ -31,13 +32,20 @@ struct worker {
 	uint64_t hit_bytes, errors, good;
 	int64_t skew;    /* of its clock, ns */
 	int64_t said_at; /* when its refusals were last logged */
-	char name[];     /* set once */
+	bool said_elsewhere, said_foreign; /* what is logged once */
+	char name[];                       /* set once */
 };
 
 struct spread {
 	uint64_t hash;
 	unsigned n; /* replicas that share it */
 	int64_t until;
+};
+
+/* When a directory was found to be older in what is told of it. */
+struct change {
+	uint64_t hash;
+	int64_t at; /* clock_ns(); 0: none */
 };
 
 struct tier {
@@ -56,6 +64,9 @@ struct tier {
 	uint64_t swept; /* view of the ring when it was last swept */
 	struct spread spread[TIER_SPREAD_SLOTS];
 	struct bucket turns;
+	struct change change[TIER_CHANGES];
+
+	atomic_int_fast64_t changed; /* what all is told of must be newer */
 };
 
 static inline struct tier *tier_of(struct ufs *u)
@@ -208,6 +219,7 @@ struct getting {
 	uint64_t given; /* of it, to the sink */
 	uint64_t size;  /* of the object; UINT64_MAX: not known yet */
 	bool has_head;
+	bool from_worker; /* as the sink was told */
 };
 
 /* The sink of a store that goes on with a get; its arg is the getting. */
@@ -229,5 +241,6 @@ int tier_stat(struct ufs *u, struct str key, struct ufs_stat *out,
 	      struct cancel *cancel);
 int tier_list(struct ufs *u, const struct ufs_list *q, char **token,
 	      ufs_entry_cb *cb, void *arg, struct cancel *cancel);
+void tier_changed(struct ufs *u, struct str key, bool tree);
 
 #endif

@@ -11,33 +11,16 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <xxhash.h>
 
 #include "base/clock.h"
 #include "base/stats.h"
 #include "ring/tier_impl.h"
 #include "ufs/ufs_impl.h"
 
-static void race_init(struct race *race, struct tier *t, struct route *route,
-		      enum peer_kind kind, struct cancel *cancel)
+static uint64_t hash_of(struct str dir)
 {
-	memset(race, 0, sizeof(*race));
-	race->t = t;
-	race->route = route;
-	race->cancel = cancel;
-	race->model.kind = race->what.kind = kind;
-	race->model.store = t->ufs.store;
-	race->model.bucket = t->bucket;
-	race->model.prefix = t->ufs.prefix;
-	race->model.max_age = t->conf.max_age;
-	race->hedge = kind == PEER_LIST ? t->conf.hedge_list : t->conf.hedge;
-}
-
-/* Before the store is asked in place of workers. */
-static int fall_back(struct tier *t, const struct route *route,
-		     struct cancel *cancel)
-{
-	stat_inc(STAT_peer_fallbacks);
-	return route->ill ? tier_turn(t, cancel) : 0;
+	return XXH3_64bits(dir.p, dir.n);
 }
 
 /* The directory of a key: up to the slash before its last byte. */
@@ -50,23 +33,99 @@ static struct str dir_of(struct str key)
 	return key;
 }
 
+void tier_changed(struct ufs *u, struct str key, bool tree)
+{
+	struct tier *t = tier_of(u);
+	int64_t now = clock_ns();
+	uint64_t hash = hash_of(dir_of(key));
+	struct change *c = &t->change[hash % TIER_CHANGES];
+
+	if (tree) {
+		atomic_store(&t->changed, now);
+		return;
+	}
+	lock_take(&t->lock);
+	/* Who has to make room counts for all. */
+	if (c->at != 0 && c->hash != hash)
+		atomic_store(&t->changed, MAX(atomic_load(&t->changed), c->at));
+	*c = (struct change){ hash, now };
+	lock_drop(&t->lock);
+}
+
+/* How old what is told of a directory may be, ns; below 0: any age. */
+static int64_t max_age(struct tier *t, struct str dir)
+{
+	uint64_t hash = hash_of(dir);
+	const struct change *c = &t->change[hash % TIER_CHANGES];
+	int64_t since = atomic_load(&t->changed), age = t->conf.max_age;
+
+	lock_take(&t->lock);
+	if (c->hash == hash)
+		since = MAX(since, c->at);
+	lock_drop(&t->lock);
+	if (since == 0)
+		return age;
+	since = clock_ns() - since;
+	return age < 0 ? since : MIN(age, since);
+}
+
+static void race_init(struct race *race, struct tier *t, struct route *route,
+		      enum peer_kind kind, struct cancel *cancel)
+{
+	memset(race, 0, sizeof(*race));
+	race->t = t;
+	race->route = route;
+	race->cancel = cancel;
+	race->model.kind = race->what.kind = kind;
+	race->model.store = t->ufs.store;
+	race->model.bucket = t->bucket;
+	race->model.prefix = t->ufs.prefix;
+	race->hedge = kind == PEER_LIST ? t->conf.hedge_list : t->conf.hedge;
+}
+
+/*
+ * More than was asked for? A worker tells its age up to the next second, and
+ * has counted the time that it took to find the answer.
+ */
+static bool too_old(const struct peer_call *c)
+{
+	int64_t took = clock_ns() - c->begun;
+
+	return c->max_age >= 0 && c->age - NSEC_PER_SEC - took > c->max_age;
+}
+
+/* Before the store is asked in place of workers. */
+static int fall_back(struct tier *t, const struct route *route,
+		     struct cancel *cancel)
+{
+	stat_inc(STAT_peer_fallbacks);
+	return route->ill ? tier_turn(t, cancel) : 0;
+}
+
 int tier_stat(struct ufs *u, struct str key, struct ufs_stat *out,
 	      struct cancel *cancel)
 {
 	struct tier *t = tier_of(u);
 	struct route route;
+	enum race_end how;
 	struct race race;
 	int r;
 
+	ufs_set_age(0);
 	if (t->conf.max_age == 0 || key.n == 0 || key.n > UFS_KEY_MAX)
 		return t->store->ops->stat(t->store, key, out, cancel);
 	route_dir(t, dir_of(key), &route);
 	race_init(&race, t, &route, PEER_HEAD, cancel);
+	race.model.max_age = max_age(t, dir_of(key));
 	race.model.key = race.what.key = key;
 	race.what.st = out;
-	switch (race_run(&race)) {
+	how = race_run(&race);
+	if (how == RACE_PEER && too_old(&race.won->call))
+		how = RACE_NOBODY;
+	switch (how) {
 	case RACE_PEER:
 		*out = race.won->call.st;
+		ufs_set_age(race.won->call.age);
 		r = 0;
 		break;
 	case RACE_NOBODY:
@@ -185,14 +244,15 @@ enum verdict { PAGE_RIGHT, PAGE_USELESS, PAGE_WRONG };
 
 /*
  * Is the page what was asked for? Keys below the prefix, of one level unless
- * deep, behind the last one. One without any that is not the last, and what
- * has no strong version, the store is asked for.
+ * deep, behind the last one. Of one without any, and of what has no strong
+ * version, the store is asked: a worker's word for what is absent is not taken
+ * (nor is its 404).
  */
 static enum verdict judge(const struct s3_page *page, struct str prefix,
 			  struct str last, bool deep)
 {
 	if (page->n == 0)
-		return page->token == NULL ? PAGE_RIGHT : PAGE_USELESS;
+		return PAGE_USELESS;
 	for (size_t i = 0; i < page->n; i++) {
 		const struct s3_page_entry *e = &page->entry[i];
 		struct str key = { page->keys + e->at, e->n };
@@ -324,9 +384,14 @@ static int race_list(struct race *race, const struct query *y,
 	switch (race_run(race)) {
 	case RACE_PEER:
 		v = judge_page(race->t, l->q, race->won->call.page, y, last);
-		if (v == PAGE_RIGHT)
+		/* The pages behind the first are as old as that by now. */
+		if (v == PAGE_RIGHT && last.n == 0 && too_old(&race->won->call))
+			v = PAGE_USELESS;
+		if (v == PAGE_RIGHT) {
+			ufs_set_age(race->won->call.age);
 			return take_page(race->t, race->won, l->after, token,
 					 l->cb, l->arg);
+		}
 		if (v == PAGE_WRONG)
 			race_wrong(race, "not the listing asked for");
 		break;
@@ -360,6 +425,7 @@ static int list_ring(struct tier *t, const struct ufs_list *q,
 	else
 		route_dir(t, q->prefix, &route);
 	race_init(&race, t, &route, PEER_LIST, cancel);
+	race.model.max_age = max_age(t, q->prefix);
 	race.what.l = &l;
 	if (query_make(t, q, at->theirs, &y)) {
 		race.model.query = y.pair;
@@ -384,6 +450,7 @@ int tier_list(struct ufs *u, const struct ufs_list *q, char **token,
 	struct at at;
 	int r;
 
+	ufs_set_age(0);
 	if (q->max == 0 || q->max > 1000)
 		return -EINVAL;
 	r = token_read(*token, &at);

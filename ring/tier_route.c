@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/stats.h"
+#include "ring/place.h"
 #include "ring/tier_impl.h"
 #include "ufs/ufs_impl.h"
 
@@ -17,24 +18,6 @@
 #define META_ASKS 2
 #define SPREAD_NS (10 * NSEC_PER_SEC)
 #define TURN_MOST (10 * NSEC_PER_SEC)
-
-/* prefix and key in one. */
-struct whole_key {
-	char p[2 * UFS_KEY_MAX + 2];
-	size_t n;
-};
-
-static void whole_of(const struct tier *t, struct str key,
-		     struct whole_key *out)
-{
-	size_t n = MIN(strlen(t->ufs.prefix), UFS_KEY_MAX);
-	size_t k = MIN(key.n, UFS_KEY_MAX + 1);
-
-	memcpy(out->p, t->ufs.prefix, n);
-	if (k > 0)
-		memcpy(out->p + n, key.p, k);
-	out->n = n + k;
-}
 
 static void add(struct route *r, const char *name)
 {
@@ -71,11 +54,17 @@ static unsigned spread_of(struct tier *t, uint64_t hash)
 void route_learn(struct route *r, unsigned spread)
 {
 	struct spread *s = &r->t->spread[r->hash % TIER_SPREAD_SLOTS];
+	int64_t now = clock_ns();
 
 	if (spread < 2)
 		return;
 	lock_take(&r->t->lock);
-	*s = (struct spread){ r->hash, spread, clock_ns() + SPREAD_NS };
+	/*
+	 * A replica that is busy as well knows of its own part only, and an
+	 * owner that takes it back has to say so until the time is over.
+	 */
+	if (s->hash != r->hash || now >= s->until || spread >= s->n)
+		*s = (struct spread){ r->hash, spread, now + SPREAD_NS };
 	lock_drop(&r->t->lock);
 }
 
@@ -126,25 +115,12 @@ static void make(struct tier *t, struct route *r, uint64_t hash, bool data)
 void route_data(struct tier *t, struct str key, uint64_t segment,
 		struct route *out)
 {
-	struct whole_key k;
-
-	whole_of(t, key, &k);
-	make(t, out,
-	     ring_hash_data(str_of(t->ufs.store), (struct str){ k.p, k.n },
-			    segment),
-	     true);
+	make(t, out, place_data(&t->ufs, key, segment), true);
 }
 
 void route_dir(struct tier *t, struct str dir, struct route *out)
 {
-	struct whole_key k;
-
-	whole_of(t, dir, &k);
-	while (k.n > 0 && k.p[k.n - 1] != '/')
-		k.n--;
-	make(t, out,
-	     ring_hash_dir(str_of(t->ufs.store), (struct str){ k.p, k.n }),
-	     false);
+	make(t, out, place_dir(&t->ufs, dir), false);
 }
 
 void route_worker(struct tier *t, const char *name, struct route *out)

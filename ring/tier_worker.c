@@ -150,11 +150,29 @@ static bool says_locked(struct worker *w, const struct peer_call *c,
 	return true;
 }
 
+/* What is asked of it belongs elsewhere. That will stay so: once is enough. */
+static bool says_elsewhere_locked(struct worker *w, const struct peer_call *c)
+{
+	if ((c->status != 421 && c->status != 508) || w->said_elsewhere)
+		return false;
+	w->said_elsewhere = true;
+	return true;
+}
+
+/* Each minute a probe finds another protocol there, until it is replaced. */
+static bool says_foreign_locked(struct worker *w, const struct peer_call *c)
+{
+	bool said = w->said_foreign;
+
+	w->said_foreign = c->end == PEER_FOREIGN;
+	return c->end != PEER_FOREIGN || !said;
+}
+
 void worker_note(struct tier *t, struct worker *w, const struct peer_call *c,
 		 bool probe)
 {
 	bool rose = false, fell = false, wrong = false, skew = false;
-	bool refused = false, failed = false;
+	bool refused = false, failed = false, elsewhere = false;
 	int64_t now = clock_ns();
 
 	lock_take(&t->lock);
@@ -162,6 +180,7 @@ void worker_note(struct tier *t, struct worker *w, const struct peer_call *c,
 	switch (c->end) {
 	case PEER_GOOD:
 		w->good++;
+		w->said_foreign = false;
 		rose = breaker_good(&w->breaker, probe);
 		break;
 	case PEER_REFUSED:
@@ -171,6 +190,7 @@ void worker_note(struct tier *t, struct worker *w, const struct peer_call *c,
 		}
 		skew = learn_skew_locked(w, c);
 		refused = !skew && says_locked(w, c, now);
+		elsewhere = says_elsewhere_locked(w, c);
 		rose = breaker_good(&w->breaker, probe);
 		break;
 	case PEER_ABSENT:
@@ -184,7 +204,8 @@ void worker_note(struct tier *t, struct worker *w, const struct peer_call *c,
 	case PEER_WRONG:
 	case PEER_FOREIGN:
 		failed = true;
-		wrong = breaker_wrong(&w->breaker, probe, now);
+		wrong = breaker_wrong(&w->breaker, probe, now) &&
+			says_foreign_locked(w, c);
 		break;
 	case PEER_STOPPED:
 	case PEER_UNDERWAY:
@@ -208,6 +229,10 @@ void worker_note(struct tier *t, struct worker *w, const struct peer_call *c,
 		log_warn("ring: the clock of worker %s is %jd s from this "
 			 "host's",
 			 w->name, (intmax_t)(c->date / NSEC_PER_SEC));
+	if (elsewhere)
+		log_warn("ring: worker %s does not serve all that is asked of "
+			 "it here (%s): the next source is asked for that",
+			 w->name, c->words);
 	if (refused)
 		log_warn("ring: worker %s refuses what it is asked: %s",
 			 w->name, c->words);

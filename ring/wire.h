@@ -5,6 +5,7 @@
  * A mount asks a worker as any S3 client would:
  *
  *     GET /BUCKET/KEY        Range: bytes=FIRST-LAST, If-Match: "VERSION"
+ *                            Cache-Control: only-if-cached, or nothing
  *     HEAD /BUCKET/KEY       Cache-Control: max-age=SECONDS
  *     GET /BUCKET?list-type=2&prefix=...&start-after=...
  *
@@ -15,23 +16,37 @@
  *                          round this worker (or answers as to any S3 client)
  *   x-tarn-store: NAME     of the request: the store that is meant, as it is
  *                          named in caches. A worker that has another store
- *                          under this bucket's name answers 421.
+ *                          under this bucket's name answers 421; so it does
+ *                          (to a mount) for a bucket, and for keys and
+ *                          listings outside of the prefix, that it does not
+ *                          serve. 404 would be the store's word.
  *   x-tarn-hop: N          of the request: 1 from a mount, 2 from a worker to
  *                          its store. A worker answers 508 to 2 and more: it
  *                          never asks a worker.
  *   x-tarn-pages: ...      of the answer: checksums of the pages in the body
  *   x-tarn-framed: 1       of the answer: the body is framed
- *   x-tarn-spread: N       of the answer: this segment is hot, ask any of its
- *                          first N replicas for a while
+ *   x-tarn-spread: N       of the answer to a GET: this segment is more than
+ *                          this worker can send (heat.h), ask any of its
+ *                          first N replicas (2, 4, 8) for ten seconds; of
+ *                          two such answers the larger N counts
  *
  * A mount asks for ranges that begin at a page, end at one or at the object's
  * end, and are WIRE_RANGE_MAX long at most. When a worker has all pages of
  * one, their checksums are in x-tarn-pages: "SEED FIRST WORDS", SEED and FIRST
  * in hex, WORDS the base64 of one little-endian u64 a page. When it is still
- * filling them it answers at once and nobody hedges against it: the body is
+ * filling them it answers at once (of a small object, which it has in a moment
+ * as a rule, after 0.2 s) and nobody hedges against it: the body is
  * then framed, before each page stands its word (little-endian u64), made
  * with seed 0 and the page's number in the object; Content-Length counts
  * them. A word is extent_word() of cache/extent.h.
+ *
+ * Cache-Control: only-if-cached is for the worker that owned a segment before
+ * the ring changed. It answers with what it holds, all of the range, on its
+ * SSD or in memory, and else 504 at once: neither the bytes nor what the
+ * object is (its size) are asked of the store. A version that If-Match names is
+ * served however old what is known of the object is; without If-Match that must
+ * be as fresh as the worker's consistency (and max-age) want it. A listing does
+ * not heed it.
  *
  * The checksums catch accidents: a bit that flips, a file that is torn. A
  * worker has the cluster's key, so that one which lies on purpose is believed.

@@ -309,6 +309,28 @@ sim_put() { # KEY(percent-encoded) [QUERY] [FILE]
 		"$SIM/_sim/put?bucket=bucket&key=$1${2:+&$2}"
 }
 
+# sim_put_files PREFIX FIRST LAST SIZE STEP: of SIZE + number * STEP bytes,
+# their number being the seed.
+sim_put_files() {
+	sim_n=$2
+	while [ "$sim_n" -le "$3" ]; do
+		echo "url = \"$SIM/_sim/put?bucket=bucket&key=$1$sim_n&size=$(($4 + sim_n * $5))&seed=$sim_n\""
+		echo "data = \"\""
+		echo "output = \"$W/o\""
+		sim_n=$((sim_n + 1))
+	done >"$W/put"
+	curl -fsS --max-time 300 -K "$W/put"
+}
+
+# sim_sums PREFIX FIRST LAST: as sha256sum says them, by their last names.
+sim_sums() {
+	sim_n=$2
+	while [ "$sim_n" -le "$3" ]; do
+		echo "$(sim_sha "$1$sim_n")  ${1##*/}$sim_n"
+		sim_n=$((sim_n + 1))
+	done
+}
+
 sim_rule() { # JSON
 	sim rules "$1"
 }
@@ -429,6 +451,20 @@ s3() { # COMMAND...: see tests/python/s3.py
 	python3 "$HELPERS/s3.py" "$S3" bucket "$@"
 }
 
+# Somebody asks the store for KEY all the time, until stop_watch: each time it
+# is there, and one of these files. KEY:NEW: while it moves.
+start_watch() { # KEY FILE...
+	: >"$W/watched"
+	python3 "$HELPERS/watch.py" "$S3" bucket "$@" >"$W/watched" 2>&1 &
+	watcher=$!
+	wait_for 20 test -s "$W/watched"
+}
+
+stop_watch() {
+	kill -TERM "$watcher"
+	wait "$watcher" || fail "asked for it: $(tail -n 1 "$W/watched")"
+}
+
 # The store of STORE_KIND: sets SOURCE and STORE_OPTS for mount_tarn.
 start_store() {
 	case ${STORE_KIND:=objsim} in
@@ -491,20 +527,47 @@ store_count() { # OP [KEY-GLOB, objsim only]
 	esac
 }
 
+# An etcd of one node; sets ETCD (its HOST:PORT).
+start_etcd() {
+	need_command etcd
+	ETCD=127.0.0.1:$(free_port)
+	etcd_peers=http://127.0.0.1:$(free_port)
+	run_etcd
+}
+
+run_etcd() { # once more, where it was and on what it had; sets etcd_pid
+	# On other machines than amd64 it starts only when told so.
+	ETCD_UNSUPPORTED_ARCH=$(uname -m | sed 's/aarch64/arm64/') etcd \
+		--data-dir "$W/etcd" --listen-client-urls "http://$ETCD" \
+		--advertise-client-urls "http://$ETCD" \
+		--listen-peer-urls "$etcd_peers" \
+		--initial-advertise-peer-urls "$etcd_peers" \
+		--initial-cluster "default=$etcd_peers" \
+		>>"$W/etcd.log" 2>&1 8>&- 9>&- &
+	etcd_pid=$!
+	at_exit "kill $etcd_pid 2>$W/o"
+	wait_for 30 etcd_answers
+}
+
+etcd_answers() {
+	curl -fsS --max-time 5 "http://$ETCD/health" >"$W/o" 2>&1
+}
+
 # ---- mounts --------------------------------------------------------------
 
 # mount_tarn [-n NAME] [OPTION,...]: $SOURCE on $W/NAME (mnt), with the store's
-# options, this test's cache and a log of that name.
+# options, this test's cache and staging, and a log of that name.
 mount_tarn() {
 	mount_name=mnt
 	if [ "${1-}" = -n ]; then
 		mount_name=$2
 		shift 2
 	fi
-	mkdir -p "$W/$mount_name"
+	# Of a dead mount, which this one is to remove, mkdir knows nothing.
+	mkdir -p "$W/$mount_name" 2>"$W/o" || true
 	# shellcheck disable=SC2086 # TARN_WRAP is words
 	${TARN_WRAP-} "$TARN" mount "$SOURCE" "$W/$mount_name" \
-		-o "cache-dir=${CACHE_DIR:-$CACHE},log=$W/$mount_name.log,log-level=debug${STORE_OPTS:+,$STORE_OPTS}${1:+,$1}" \
+		-o "cache-dir=${CACHE_DIR:-$CACHE},staging-dir=${STAGING_DIR:-$W/staging},log=$W/$mount_name.log,log-level=debug${STORE_OPTS:+,$STORE_OPTS}${1:+,$1}" \
 		>"$W/$mount_name.out" 2>&1 8>&- 9>&- ||
 		fail "mount: $(cat "$W/$mount_name.out")"
 }
@@ -512,7 +575,8 @@ mount_tarn() {
 # ---- workers -------------------------------------------------------------
 
 # start_worker [-n NAME] [OPTION,...]: $SOURCE, served from the cache $W/NAME
-# (worker) to whoever has the key in $W/cluster.key. Sets WORKER (its URL).
+# (worker) to whoever has the key in $W/cluster.key, at WORKER_LISTEN or a port
+# that is free. Sets WORKER (its URL).
 start_worker() {
 	worker_name=worker
 	if [ "${1-}" = -n ]; then
@@ -521,16 +585,37 @@ start_worker() {
 	fi
 	mkdir -p "$W/$worker_name"
 	chmod 700 "$W/$worker_name"
-	if [ ! -e "$W/cluster.key" ]; then
-		(umask 077 && echo "$CLUSTER_KEY" >"$W/cluster.key")
-	fi
+	make_cluster_key
 	# shellcheck disable=SC2086 # TARN_WRAP is words
 	${TARN_WRAP-} "$TARN" worker "$SOURCE" \
-		-o "listen=127.0.0.1:0,cluster-key-file=$W/cluster.key,cache-dir=$W/$worker_name,log=$W/$worker_name.log,log-level=debug${STORE_OPTS:+,$STORE_OPTS}${1:+,$1}" \
+		-o "listen=${WORKER_LISTEN:-127.0.0.1:0},cluster-key-file=$W/cluster.key,cache-dir=$W/$worker_name,log=$W/$worker_name.log,log-level=debug${STORE_OPTS:+,$STORE_OPTS}${1:+,$1}" \
 		>"$W/$worker_name.out" 2>&1 8>&- 9>&- ||
 		fail "worker: $(cat "$W/$worker_name.out")"
 	WORKER=http://$(sed -n 's/^  listen *//p' "$W/$worker_name.out")
 	at_exit "stop_worker $worker_name"
+}
+
+# start_liar NAME WORKER-URL: a proxy before that worker, see
+# tests/python/liar.py. Sets LIAR (its host:port); `liar NAME MODE` says what it
+# does, `liar_count NAME` how many objects were asked of it.
+# shellcheck disable=SC2034 # LIAR is for the test
+start_liar() {
+	echo true >"$W/$1.mode"
+	: >"$W/$1.count"
+	python3 "$HELPERS/liar.py" "${2#http://}" "$W/$1.mode" "$W/$1.count" \
+		"$W/$1.port" >"$W/$1.log" 2>&1 8>&- 9>&- &
+	at_exit "kill $!"
+	wait_for 20 test -e "$W/$1.port"
+	LIAR=127.0.0.1:$(cat "$W/$1.port")
+}
+
+liar() { # NAME MODE
+	echo "$2" >"$W/liar.new"
+	mv "$W/liar.new" "$W/$1.mode"
+}
+
+liar_count() { # NAME
+	grep -c '^GET /bucket/' "$W/$1.count" || true
 }
 
 worker_status() { # PYTHON-EXPRESSION of w, the worker's status
@@ -541,11 +626,86 @@ worker_status() { # PYTHON-EXPRESSION of w, the worker's status
 
 worker_pid() { # [NAME]: found by its cache directory
 	for p in $(processes_here); do
-		if tr '\0' ' ' <"/proc/$p/cmdline" |
-			grep -q "worker.*cache-dir=$W/${1:-worker},"; then
+		if tr '\0\n' '  ' <"/proc/$p/cmdline" |
+			LC_ALL=C grep -qa "worker.*cache-dir=$W/${1:-worker},"; then
 			echo "$p"
 		fi
 	done
+}
+
+# A store that workers in other network namespaces can reach (own_network was
+# called): objsim, all of whose ways lead to 192.0.2.1.
+start_near_objsim() {
+	ip addr add 192.0.2.1/32 dev lo
+	run_objsim 0.0.0.0
+	SIM=http://192.0.2.1:$sim_port
+	sim 'bucket?name=bucket' ''
+	SOURCE=s3://bucket STORE_OPTS=endpoint=$SIM,path-style=on
+}
+
+# start_far_worker N [OPTION,...]: the worker wN in a network namespace of its
+# own, at 10.99.N.2:7070. Once more: in the one it had. Ends by kill -9.
+start_far_worker() {
+	far_n=$1
+	if [ ! -e "$W/net$far_n" ]; then
+		# It holds the namespace, and waits for who never comes. It names
+		# $W: should this shell be killed, others find it.
+		mkfifo "$W/net$far_n.in"
+		# shellcheck disable=SC2016 # its own
+		unshare --net sh -c 'echo $$ >"$0"; read -r _ <"$0.in"' \
+			"$W/net$far_n" 8>&- 9>&- &
+		wait_for 10 test -s "$W/net$far_n"
+		at_exit "kill -9 $(cat "$W/net$far_n")"
+		ip link add "near$far_n" type veth peer name far \
+			netns "$(cat "$W/net$far_n")" || skip "no veth"
+		ip addr add "10.99.$far_n.1/24" dev "near$far_n"
+		ip link set "near$far_n" up
+		in_far "$far_n" ip link set lo up
+		in_far "$far_n" ip addr add "10.99.$far_n.2/24" dev far
+		far_cable "$far_n" up
+	fi
+	WORKER_LISTEN=10.99.$far_n.2:7070 TARN_WRAP="nsenter --net -t $(cat "$W/net$far_n")" \
+		start_worker -n "w$far_n" "${2-}"
+	at_exit "kill_worker w$far_n"
+}
+
+in_far() { # N COMMAND...: in the network namespace of worker wN
+	far_pid=$(cat "$W/net$1")
+	shift
+	nsenter --net -t "$far_pid" "$@"
+}
+
+# Unplugged, neither side hears more than silence.
+far_cable() { # N up|down
+	in_far "$1" ip link set far "$2"
+	[ "$2" = down ] || in_far "$1" ip route replace default via "10.99.$1.1"
+}
+
+kill_worker() { # NAME: kill -9, and wait for its end
+	worker_gone=$(worker_pid "$1")
+	[ -n "$worker_gone" ] || return 0
+	kill -9 "$worker_gone"
+	wait_for 20 no_process "$worker_gone"
+}
+
+ring_state() { # MOUNT NAME: what that mount thinks of that worker
+	mount_stat "$W/$1" "[w['state'] for w in m['ring']['workers'] if w['name'] == '$2'][0]"
+}
+
+counter() { # MOUNT NAME
+	mount_stat "$W/$1" "m['counters']['$2']"
+}
+
+no_errors() { # MOUNT...: nothing that an operator has to look at was logged
+	for n in "$@"; do
+		! grep ' err ' "$W/$n.log" || fail "errors in the log of $n"
+	done
+}
+
+make_cluster_key() { # in $W/cluster.key
+	if [ ! -e "$W/cluster.key" ]; then
+		(umask 077 && echo "$CLUSTER_KEY" >"$W/cluster.key")
+	fi
 }
 
 stop_worker() { # [NAME]: SIGTERM, and wait for its end
@@ -569,6 +729,13 @@ worker_code() { # PATH [CURL-ARGUMENT...]: the answer's status
 	worker_curl "$@" -o "$W/answer" -w '%{http_code}'
 }
 
+worker_post() { # PATH BODY: the answer's status
+	curl -sS --max-time 60 --aws-sigv4 aws:amz:us-east-1:s3 \
+		--user "tarn:$CLUSTER_KEY" -o "$W/answer" -w '%{http_code}' \
+		-H "x-amz-content-sha256: $(printf '%s' "$2" | sha256sum | cut -d' ' -f1)" \
+		--data-binary "$2" "$WORKER$1"
+}
+
 # A Python that has these modules. Sets CLIENTS_PYTHON, or skips.
 need_clients() { # MODULE...
 	for CLIENTS_PYTHON in s3-clients-python python3; do
@@ -578,6 +745,40 @@ need_clients() { # MODULE...
 		fi
 	done
 	skip "no Python with $*"
+}
+
+# ---- the page at /-/ -----------------------------------------------------
+
+need_browser() {
+	python3 -c 'import sys
+sys.path.insert(0, sys.argv[1])
+import browser
+sys.exit(browser.program() is None)' "$HELPERS" || skip "no Chromium"
+}
+
+# A mount's socket, reached by TCP. Sets CONTROL (its URL).
+# shellcheck disable=SC2034 # CONTROL is for the test
+forward_control() { # NAME
+	control_port=$(free_port)
+	python3 "$HELPERS/forward.py" 127.0.0.1 "$control_port" \
+		"$(control_socket "$1")" "$W/forward.ready" 8>&- 9>&- &
+	at_exit "kill $!"
+	wait_for 20 test -e "$W/forward.ready"
+	CONTROL=http://127.0.0.1:$control_port
+}
+
+control_socket() { # [NAME]
+	find /run/tarn "$XDG_RUNTIME_DIR" \
+		-name "$(mount_pid "${1:-mnt}")-*.sock" 2>/dev/null || true
+}
+
+# See tests/python/page.py.
+check_page() { # URL READ STOP [SHOWS...]
+	page_url=$1
+	shift
+	mkdir -p "$W/page"
+	python3 "$HELPERS/page.py" "$page_url" "$W/page" "$@" \
+		2>"$W/page.err" 8>&- 9>&- || fail "$(tail -n 3 "$W/page.err")"
 }
 
 # What such a client (of clients.py) sees of the worker is the tree $W/src.
@@ -622,9 +823,7 @@ mount_pid() { # [NAME]
 
 # Have the SSD of mnt scrubbed.
 begin_scrub() {
-	scrub_socket=$(find /run/tarn "$XDG_RUNTIME_DIR" \
-		-name "$(mount_pid)-*.sock" 2>/dev/null || true)
-	curl -fsS --unix-socket "$scrub_socket" -d '{}' http://tarn/-/scrub \
+	curl -fsS --unix-socket "$(control_socket)" -d '{}' http://tarn/-/scrub \
 		>/dev/null
 }
 

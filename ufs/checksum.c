@@ -65,13 +65,27 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+bool checksum_read_md5(const char *s, unsigned char out[16])
+{
+	if (strlen(s) != 32)
+		return false;
+	for (size_t i = 0; i < 16; i++) {
+		int hi = hex(s[2 * i]), lo = hex(s[2 * i + 1]);
+
+		if (hi < 0 || lo < 0)
+			return false;
+		out[i] = (unsigned char)(hi * 16 + lo);
+	}
+	return true;
+}
+
 /*
  * "32 lower-case digits", as S3 writes an MD5, of an object that is not
- * encrypted with a key whose ETags are something else. That alone proves
- * nothing: the caller finds out whether this store's ETags are MD5s.
+ * encrypted with a key whose ETags are something else.
  */
-static bool etag_is_md5(const struct http_answer *a, unsigned char out[16])
+bool checksum_etag_md5(const struct http_answer *a, unsigned char out[16])
 {
+	char digits[33];
 	const char *etag = http_header(a, "etag");
 	const char *sse = http_header(a, "x-amz-server-side-encryption");
 
@@ -80,13 +94,29 @@ static bool etag_is_md5(const struct http_answer *a, unsigned char out[16])
 	    http_header(a, "x-amz-server-side-encryption-customer-algorithm") !=
 		NULL)
 		return false;
-	for (size_t i = 0; i < 16; i++) {
-		int hi = hex(etag[1 + 2 * i]), lo = hex(etag[2 + 2 * i]);
+	memcpy(digits, etag + 1, 32);
+	digits[32] = '\0';
+	return checksum_read_md5(digits, out);
+}
 
-		if (hi < 0 || lo < 0)
-			return false;
-		out[i] = (unsigned char)(hi * 16 + lo);
-	}
+void checksum_write_crc64(uint64_t crc, char out[static CHECKSUM_CRC64_TEXT])
+{
+	unsigned char bytes[8];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(crc >> 8 * (sizeof(bytes) - 1 - i));
+	EVP_EncodeBlock((unsigned char *)out, bytes, sizeof(bytes));
+}
+
+bool checksum_read_crc64(const char *s, uint64_t *crc)
+{
+	unsigned char bytes[8];
+
+	if (!decode(s, bytes, sizeof(bytes)))
+		return false;
+	*crc = 0;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		*crc = *crc << 8 | bytes[i];
 	return true;
 }
 
@@ -103,7 +133,7 @@ static const struct checksum_kind *choose(const struct http_answer *a,
 		    decode(v, want, kinds[i].n))
 			return &kinds[i];
 	}
-	return etag && etag_is_md5(a, want) ? &etag_kind : NULL;
+	return etag && checksum_etag_md5(a, want) ? &etag_kind : NULL;
 }
 
 int checksum_begin(struct checksum *c, const struct http_answer *a, bool etag)

@@ -36,6 +36,20 @@ void checksum_add(struct checksum *c, const void *p, size_t n);
 bool checksum_right(struct checksum *c);
 void checksum_fini(struct checksum *c);
 
+/*
+ * An ETag that looks like the MD5 of its object's bytes. That alone proves
+ * nothing: the caller finds out whether this store's ETags are MD5s.
+ */
+bool checksum_etag_md5(const struct http_answer *a, unsigned char out[16]);
+
+/* 32 lower-case hex digits and nothing else. */
+bool checksum_read_md5(const char *s, unsigned char out[16]);
+
+/* A CRC64NVME as headers and documents have it: base64 of its eight bytes. */
+#define CHECKSUM_CRC64_TEXT 13 /* with the NUL */
+void checksum_write_crc64(uint64_t crc, char out[static CHECKSUM_CRC64_TEXT]);
+bool checksum_read_crc64(const char *s, uint64_t *crc);
+
 /* "crc64nvme", for messages. */
 const char *checksum_name(const struct checksum *c);
 

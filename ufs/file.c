@@ -2,10 +2,11 @@
 /*
  * file.c - a local or NFS directory as the store
  *
- * A key is a path below the directory, bytes as they are. Symlinks and
- * whatever is neither a regular file nor a directory do not exist, and
- * openat2() keeps every path inside (RESOLVE_BENEATH); where the kernel or a
- * seccomp filter has no openat2, the path is walked with O_NOFOLLOW.
+ * A key is a path below the directory, bytes as they are. Symlinks, whatever
+ * is neither a regular file nor a directory, and the temporary files of those
+ * who write (file_temp.c) do not exist, and openat2() keeps every path inside
+ * (RESOLVE_BENEATH); where the kernel or a seccomp filter has no openat2, the
+ * path is walked with O_NOFOLLOW.
  *
  * The version of a file is its device, inode, size and ctime. The kernel's
  * clock ticks (at most 10 ms long), so a file changed twice within a tick
@@ -76,25 +77,34 @@ int file_errno(int err)
 	}
 }
 
-/* Neither empty, "." nor "..", nor longer than a name may be. */
-static bool component_ok(const char *p, size_t n)
+/* One part of a path: 0, or why it cannot be one. */
+static int part_check(const char *p, size_t n)
 {
-	return n > 0 && n <= NAME_MAX && !(n == 1 && p[0] == '.') &&
-	       !(n == 2 && p[0] == '.' && p[1] == '.');
+	if (n == 0 || (n == 1 && p[0] == '.') ||
+	    (n == 2 && p[0] == '.' && p[1] == '.'))
+		return -EINVAL;
+	if (n > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (str_starts((struct str){ p, n }, str_of(FILE_TEMP_PREFIX)))
+		return -EACCES;
+	return 0;
 }
 
-static bool key_ok(struct str key)
+int file_key_check(struct str key)
 {
-	if (key.n > UFS_KEY_MAX || memchr(key.p, '\0', key.n) != NULL)
-		return false;
-	for (size_t at = 0, n; at < key.n; at += n + 1) {
+	int r = 0;
+
+	if (key.n > UFS_KEY_MAX)
+		return -ENAMETOOLONG;
+	if (memchr(key.p, '\0', key.n) != NULL)
+		return -EINVAL;
+	for (size_t at = 0, n; at < key.n && r == 0; at += n + 1) {
 		const char *slash = memchr(key.p + at, '/', key.n - at);
 
 		n = slash != NULL ? (size_t)(slash - key.p) - at : key.n - at;
-		if (!component_ok(key.p + at, n))
-			return false;
+		r = part_check(key.p + at, n);
 	}
-	return true;
+	return r;
 }
 
 /* openat2() by hand; path is "" or relative and without empty components. */
@@ -102,6 +112,7 @@ static int walk(int rootfd, char *path, int flags)
 {
 	AUTO_CLOSE int dir = fcntl(rootfd, F_DUPFD_CLOEXEC, 0);
 	char *slash;
+	int fd;
 
 	if (dir < 0)
 		return -errno;
@@ -121,11 +132,11 @@ static int walk(int rootfd, char *path, int flags)
 	}
 	if (slash != NULL)
 		*slash = '\0';
-	dir = openat(dir, path, flags | O_NOFOLLOW);
-	return dir < 0 ? -errno : take_fd(&dir);
+	fd = openat(dir, path, flags | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
 }
 
-int file_open_key(struct file_store *f, struct str key, int flags)
+int file_open_raw(struct file_store *f, struct str key, int flags)
 {
 	struct open_how how = {
 		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
@@ -134,7 +145,7 @@ int file_open_key(struct file_store *f, struct str key, int flags)
 	char path[UFS_KEY_MAX + 1];
 	long fd;
 
-	if (!key_ok(key))
+	if (file_key_check(key) < 0)
 		return -ENOENT;
 	memcpy(path, key.p, key.n);
 	path[key.n] = '\0';
@@ -148,9 +159,15 @@ int file_open_key(struct file_store *f, struct str key, int flags)
 			break;
 	}
 	if (errno != ENOSYS && errno != EPERM)
-		return file_errno(errno);
-	fd = walk(f->rootfd, path, flags | O_CLOEXEC);
-	return fd < 0 ? file_errno((int)-fd) : (int)fd;
+		return -errno;
+	return walk(f->rootfd, path, flags | O_CLOEXEC);
+}
+
+int file_open_key(struct file_store *f, struct str key, int flags)
+{
+	int fd = file_open_raw(f, key, flags);
+
+	return fd < 0 ? file_errno(-fd) : fd;
 }
 
 bool file_stat_of(const struct stat *st, struct ufs_stat *out)
@@ -243,9 +260,8 @@ static bool may_be_written(int fd)
 	return false;
 }
 
-/* settle(), and no write that began before the ctime may still be going on. */
-static int settle_for_reading(struct file_store *f, int fd, struct stat *st,
-			      struct cancel *cancel)
+int file_settle(struct file_store *f, int fd, struct stat *st,
+		struct cancel *cancel)
 {
 	int64_t until;
 	struct stat before;
@@ -352,8 +368,7 @@ static int send(struct file_store *f, int fd, const char *version, uint64_t off,
 	return r;
 }
 
-/* Open for reading what is a regular file, and wait for nothing else. */
-static int open_regular(struct file_store *f, struct str key)
+int file_open_regular(struct file_store *f, struct str key)
 {
 	AUTO_CLOSE int fd = -1;
 	struct stat st;
@@ -376,7 +391,7 @@ static int file_get(struct ufs *u, struct str key, const char *want,
 		    struct cancel *cancel)
 {
 	struct file_store *f = of(u);
-	AUTO_CLOSE int fd = open_regular(f, key);
+	AUTO_CLOSE int fd = file_open_regular(f, key);
 	struct ufs_stat s;
 	struct stat st;
 	int r;
@@ -393,7 +408,7 @@ static int file_get(struct ufs *u, struct str key, const char *want,
 		return want != NULL ? -ESTALE : -ENOENT;
 	if (want != NULL && strcmp(s.version, want) != 0)
 		return -ESTALE;
-	r = settle_for_reading(f, fd, &st, cancel);
+	r = file_settle(f, fd, &st, cancel);
 	if (r < 0)
 		return ufs_fail(r, "%s: the file keeps changing", f->root);
 	if (!file_stat_of(&st, &s) ||
@@ -455,6 +470,7 @@ static const struct ufs_ops file_ops = {
 	.list = file_list,
 	.get = file_get,
 	.describe = file_describe,
+	.write = &file_write_ops,
 };
 
 int ufs_file_open(const struct ufs_conf *conf, struct ufs **out,

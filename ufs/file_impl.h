@@ -9,8 +9,12 @@
 
 #include "base/lock.h"
 #include "ufs/ufs_impl.h"
+#include "ufs/write.h"
 
 #define FILE_SNAPSHOTS 4
+
+/* Names that begin so are files being written: no key has such a part. */
+#define FILE_TEMP_PREFIX ".tarn-tmp-"
 
 struct snapshot; /* the sorted names of one directory */
 
@@ -36,6 +40,15 @@ struct file_store {
  */
 int file_open_key(struct file_store *f, struct str key, int flags);
 
+/* The same, with the error as the kernel gives it. */
+int file_open_raw(struct file_store *f, struct str key, int flags);
+
+/*
+ * Can this be a key here? -EINVAL: it is no path below the root.
+ * -ENAMETOOLONG. -EACCES: such names are kept for temporary files.
+ */
+int file_key_check(struct str key);
+
 /* An errno of a system call about a key, in terms of ufs.h. */
 int file_errno(int err);
 
@@ -46,8 +59,50 @@ bool file_stat_of(const struct stat *st, struct ufs_stat *out);
 int64_t file_settle_time(const struct file_store *f, const struct stat *st);
 int64_t file_young(const struct file_store *f, const struct stat *st);
 
+/*
+ * Wait until fd's ctime is final and no write that began before it may still
+ * be going on. *st: what fstat() says then. -ETIMEDOUT: it keeps changing.
+ */
+int file_settle(struct file_store *f, int fd, struct stat *st,
+		struct cancel *cancel);
+
+/*
+ * Open for reading what is a regular file, and wait for nothing else.
+ * -ENOENT for anything else.
+ */
+int file_open_regular(struct file_store *f, struct str key);
+
+/* The bytes of a key before the name of its last part. */
+static inline size_t file_dir_part(const char *key, size_t n)
+{
+	const char *slash = n == 0 ? NULL : memrchr(key, '/', n);
+
+	return slash == NULL ? 0 : (size_t)(slash - key) + 1;
+}
+
 int file_list(struct ufs *u, const struct ufs_list *q, char **token,
 	      ufs_entry_cb *cb, void *arg, struct cancel *cancel);
 void file_snapshot_unref(struct snapshot *s); /* NULL is allowed */
+
+extern const struct ufs_write_ops file_write_ops;
+
+/*
+ * A file that is being written beside the name that it is to get. It has no
+ * name itself where the file system can do that, so that a crash leaves
+ * nothing; else one that begins with FILE_TEMP_PREFIX, and a lock (flock) that
+ * tells it from what a dead process left.
+ */
+struct file_temp {
+	int dirfd;                                /* borrowed */
+	int fd;                                   /* to write to */
+	char name[sizeof(FILE_TEMP_PREFIX) + 16]; /* "": none */
+};
+
+int file_temp_make(int dirfd, struct file_temp *t);
+/* Give it its name; -EEXIST if that is taken and replace is not set. */
+int file_temp_rename(struct file_temp *t, const char *name, bool replace);
+void file_temp_drop(struct file_temp *t); /* removes it if it has no name */
+/* Remove what dead processes left in a directory. */
+void file_temp_sweep(int dirfd);
 
 #endif

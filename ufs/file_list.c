@@ -141,7 +141,9 @@ static int read_names(struct snapshot *s, DIR *d, size_t dirkey_n,
 		if (cancelled(cancel))
 			return -ECANCELED;
 		if (strcmp(e->d_name, ".") == 0 ||
-		    strcmp(e->d_name, "..") == 0 || n > NAME_MAX)
+		    strcmp(e->d_name, "..") == 0 || n > NAME_MAX ||
+		    str_starts((struct str){ e->d_name, n },
+			       str_of(FILE_TEMP_PREFIX)))
 			continue;
 		if (entry_kind(dirfd(d), e, &dir) < 0 ||
 		    dirkey_n + n + dir > UFS_KEY_MAX)
@@ -335,13 +337,6 @@ static int gather(struct gather *g, char *key, size_t n, struct str base,
 	return r;
 }
 
-static size_t dir_part(const char *key, size_t n)
-{
-	const char *slash = n == 0 ? NULL : memrchr(key, '/', n);
-
-	return slash == NULL ? 0 : (size_t)(slash - key) + 1;
-}
-
 /* Read attributes; young_only: again, of those whose ctime was not final. */
 static int attributes(struct gather *g, size_t n, bool young_only,
 		      int64_t *wait)
@@ -359,7 +354,7 @@ static int attributes(struct gather *g, size_t n, bool young_only,
 			continue;
 		if (cancelled(g->cancel))
 			return -ECANCELED;
-		d = dir_part(e->key, e->n);
+		d = file_dir_part(e->key, e->n);
 		if (dir.p == NULL || !str_eq(dir, (struct str){ e->key, d })) {
 			if (dirfd >= 0)
 				close(dirfd);
@@ -422,7 +417,7 @@ static int give_marker(struct gather *g, ufs_entry_cb *cb, void *arg)
 static int list_page(struct gather *g, char **token, ufs_entry_cb *cb,
 		     void *arg)
 {
-	size_t base = dir_part(g->q->prefix.p, g->q->prefix.n);
+	size_t base = file_dir_part(g->q->prefix.p, g->q->prefix.n);
 	char key[UFS_KEY_MAX];
 	AUTO_FREE char *next = NULL;
 	int64_t wait = 0;

@@ -8,6 +8,11 @@
  * one that each byte moves on. Tries that bring a fair piece of the body
  * start the backoff anew; those that bring a wrong answer are counted, so
  * that a store which is wrong each time is EIO soon.
+ *
+ * The deadline of a change stands still while bytes of a try go out or come
+ * in: what it bounds is the time without any. Each try sends all of the body
+ * again, so none starts the backoff anew: a store that takes the bytes and
+ * then refuses them is not sent them for ever.
  */
 #include "ufs/http.h"
 
@@ -23,7 +28,10 @@
 #define LEAST_LEFT_NS (20 * NSEC_PER_MSEC) /* for a try to be worth it */
 #define FAIR_PIECE KIB(64)
 #define WRONG_MAX 4
+#define QUEUE_TIMEOUTS 10
 #define AGAIN_MAX 4
+#define CONFLICTS_MAX 3
+#define DIGESTS_MAX 1
 #define SAY_EVERY (60 * NSEC_PER_SEC)
 
 const char *http_header(const struct http_answer *a, const char *name)
@@ -61,7 +69,8 @@ struct run {
 	int64_t deadline;
 	uint64_t total; /* of the object, once known */
 	unsigned tries; /* since the last fair piece, for the backoff */
-	unsigned wrong, again, stalls;
+	unsigned wrong, again, stalls, conflicts, digests;
+	bool reached; /* a try came as far as the store */
 	bool fresh;
 	bool resolve;   /* where the name led no connection came about */
 	bool elsewhere; /* known addresses were tried in its place */
@@ -70,7 +79,28 @@ struct run {
 	struct try_result result;
 };
 
-static bool table_retries(int status)
+/*
+ * This process has no descriptor for one more connection. It is none of the
+ * store's doing and costs it nothing: a connection that there is will do, as
+ * soon as its request has ended.
+ */
+static bool no_files(const struct try_result *t)
+{
+	return t->end == TRY_CONNECT && t->err == -ENFILE;
+}
+
+const char *http_method_name(enum http_method m)
+{
+	static const char *const names[] = {
+		[HTTP_GET] = "GET",       [HTTP_HEAD] = "HEAD",
+		[HTTP_PUT] = "PUT",       [HTTP_POST] = "POST",
+		[HTTP_DELETE] = "DELETE",
+	};
+
+	return names[m];
+}
+
+static bool table_retries(const struct http_op *op, int status)
 {
 	switch (status) {
 	case 408:
@@ -80,6 +110,8 @@ static bool table_retries(int status)
 	case 501:
 	case 505:
 		return false;
+	case 507: /* a store that is full stays so for long */
+		return !http_changes(op);
 	default:
 		return status >= 500;
 	}
@@ -90,16 +122,24 @@ static int table_errno(const struct http_op *op, int status)
 	switch (status) {
 	case 404:
 	case 410:
+		if (op->absent != 0)
+			return op->absent;
 		return op->versioned ? -ESTALE : -ENOENT;
+	case 409:
+		return http_changes(op) ? -EBUSY : -ETIMEDOUT;
+	case 413:
+		return http_changes(op) ? -EFBIG : -EIO;
 	case 401:
 	case 403:
 		return -EACCES;
+	case 507:
+		return http_changes(op) ? -ENOSPC : -ETIMEDOUT;
 	case 412:
-		return -ESTALE;
+		return op->if_absent ? -EEXIST : -ESTALE;
 	case 501:
 		return -EOPNOTSUPP;
 	default:
-		return table_retries(status) ? -ETIMEDOUT : -EIO;
+		return table_retries(op, status) ? -ETIMEDOUT : -EIO;
 	}
 }
 
@@ -158,11 +198,23 @@ static enum plan after_status(struct run *r, int *err)
 	case HTTP_UNSUPPORTED:
 		*err = -EOPNOTSUPP;
 		return PLAN_END;
+	case HTTP_DIGEST:
+		stat_inc(STAT_store_checksum_errors);
+		*err = -EIO;
+		return r->digests++ < DIGESTS_MAX ? PLAN_LATER : PLAN_END;
+	case HTTP_TOO_LARGE:
+		*err = -EFBIG;
+		return PLAN_END;
+	case HTTP_NO_UPLOAD:
+		*err = -ENOLINK;
+		return PLAN_END;
 	case HTTP_AS_TABLE:
 		break;
 	}
 	*err = table_errno(op, a->status);
-	return table_retries(a->status) ? PLAN_LATER : PLAN_END;
+	if (*err == -EBUSY && r->conflicts++ >= CONFLICTS_MAX)
+		return PLAN_END;
+	return table_retries(op, a->status) ? PLAN_LATER : PLAN_END;
 }
 
 static void say_tls(struct run *r)
@@ -199,6 +251,11 @@ static enum plan after_try(struct run *r, int *err)
 		break;
 	}
 	ufs_fail(0, "%s, from %s", t->words, r->op->where);
+	r->reached = r->reached || t->end != TRY_CONNECT;
+	if (no_files(t)) {
+		*err = -ENFILE;
+		return PLAN_LATER;
+	}
 	r->fresh = true;
 	switch (t->end) {
 	case TRY_WRONG:
@@ -214,7 +271,10 @@ static enum plan after_try(struct run *r, int *err)
 		*err = -EIO;
 		return PLAN_END;
 	case TRY_CONNECT:
-		*err = t->err == -ENFILE ? -ENFILE : -EHOSTUNREACH;
+		/* The deadline, in a connect that was as good as others. */
+		*err = r->reached && clock_ns() >= r->deadline - LEAST_LEFT_NS
+			   ? -ETIMEDOUT
+			   : -EHOSTUNREACH;
 		if (t->elsewhere && !r->elsewhere) {
 			say_no_name(r);
 			r->elsewhere = true;
@@ -254,7 +314,7 @@ static bool wait_to_retry(struct run *r, int *err)
 		return false;
 	s = ufs_sleep_until(now + MIN(wait, left / 2), r->op->cancel);
 	/* After a fair piece it is no retry but the rest. */
-	r->paid = r->tries > 0;
+	r->paid = r->tries > 0 && !no_files(&r->result);
 	if (s == 0 && r->paid)
 		s = limit_pay(&r->h->limit, now + left / 2, r->op->cancel);
 	if (s < 0)
@@ -267,10 +327,34 @@ static void say_debug(const struct run *r, int64_t begin)
 	const struct try_result *t = &r->result;
 
 	log_debug(LOG_UFS, "ufs: %s %s: %s%s%d, %ju ms",
-		  r->op->method == HTTP_HEAD ? "HEAD" : "GET", r->op->path,
+		  http_method_name(r->op->method), r->op->path,
 		  t->end == TRY_STATUS ? "" : t->words,
 		  t->end == TRY_STATUS ? "" : ", ", t->answer.status,
 		  (uintmax_t)((clock_ns() - begin) / NSEC_PER_MSEC));
+}
+
+/* It may have been carried out, though no answer said so. */
+static bool was_lost(const struct http_op *op, const struct try_result *t)
+{
+	if (http_changes(op) && t->resent)
+		return true;
+	switch (t->end) {
+	case TRY_STATUS:
+		/* Also what stands between us and the store says these. */
+		return http_changes(op) && t->sent && t->answer.status >= 500 &&
+		       t->answer.status != 501 && t->answer.status != 505 &&
+		       t->answer.status != 507;
+	case TRY_WRONG:
+	case TRY_USELESS:
+	case TRY_MALFORMED:
+	case TRY_BROKEN:
+	case TRY_MEMORY:
+	case TRY_CONNECT: /* once more, after it was sent; see http_body.c */
+	case TRY_TLS:
+		return http_changes(op) && t->sent;
+	default:
+		return false;
+	}
 }
 
 /* One request, and what to do then. */
@@ -285,15 +369,28 @@ static enum plan try_once(struct run *r, int *err)
 		.resolve = r->resolve,
 	};
 	struct http_handle *handle;
-	uint64_t before = op->got;
-	int64_t begin = clock_ns();
+	uint64_t before;
+	int64_t begin = clock_ns(), queue = r->deadline;
 	enum limit_load load = LOAD_UNKNOWN;
 	enum plan plan;
 
+	if (http_changes(op))
+		op->got = 0; /* of another answer */
+	before = op->got;
+	op->said = 0;
 	op->deadline = r->deadline;
+	/*
+	 * A part of a file waits for its turn as long as others are sent: that
+	 * is progress, if not its own.
+	 */
+	if (http_changes(op) && op->idle_timeout > 0)
+		queue = r->deadline + QUEUE_TIMEOUTS * op->idle_timeout;
 	*err =
 	    http_take(r->h, op->total_timeout > 0 ? LANE_METADATA : LANE_DATA,
-		      r->deadline, op->cancel, &handle);
+		      queue, op->cancel, &handle);
+	if (queue > r->deadline)
+		r->deadline += clock_ns() - begin;
+	limits.deadline = op->deadline = r->deadline;
 	if (*err < 0) {
 		ufs_fail(0, "no connection to %s was free", op->where);
 		return PLAN_END;
@@ -303,10 +400,17 @@ static enum plan try_once(struct run *r, int *err)
 	http_try_run(r->h, handle, op, &limits, &r->total, &r->result);
 	say_debug(r, begin);
 	r->fresh = r->resolve = r->busy = false;
-	if (op->got > before && op->idle_timeout > 0)
+	if (http_changes(op)) {
+		op->lost = op->lost || was_lost(op, &r->result);
+		if (op->idle_timeout > 0)
+			r->deadline += r->result.progress;
+	} else if (op->got > before && op->idle_timeout > 0) {
 		r->deadline = clock_ns() + op->idle_timeout;
-	r->tries++;
-	if (op->got > before && op->got - before >= FAIR_PIECE)
+	}
+	if (!no_files(&r->result))
+		r->tries++;
+	if (!http_changes(op) && op->got > before &&
+	    op->got - before >= FAIR_PIECE)
 		r->tries = r->wrong = r->stalls = 0;
 	plan = after_try(r, err); /* the answer lives in the handle */
 	/* It broke when there was nothing left to come. */
@@ -320,6 +424,7 @@ static enum plan try_once(struct run *r, int *err)
 	else if (r->result.end == TRY_DONE ||
 		 (r->result.end == TRY_STATUS && plan == PLAN_END))
 		load = LOAD_RIGHT; /* a 404 is a good answer, too */
+	handle->spent = no_files(&r->result);
 	http_put(r->h, handle, load, r->paid);
 	return plan;
 }
@@ -345,6 +450,22 @@ static void say_silent(struct http *h, const struct http_op *op, int err)
 		log_info("ufs: %s answers again", op->where);
 }
 
+/* The store's fault, or ours; the others are answers. */
+static bool is_failure(int err)
+{
+	switch (err) {
+	case 0:
+	case -ENOENT:
+	case -EEXIST:
+	case -ESTALE:
+	case -ENOLINK:
+	case -ECANCELED:
+		return false;
+	default:
+		return true;
+	}
+}
+
 int http_run(struct http *h, struct http_op *op)
 {
 	struct run r = {
@@ -359,6 +480,7 @@ int http_run(struct http *h, struct http_op *op)
 	int err;
 
 	op->got = 0;
+	op->lost = false;
 	op->code[0] = '\0';
 	for (;;) {
 		plan = try_once(&r, &err);
@@ -369,7 +491,7 @@ int http_run(struct http *h, struct http_op *op)
 			break;
 		stat_inc(STAT_store_retries);
 	}
-	if (err < 0 && err != -ENOENT && err != -ESTALE && err != -ECANCELED)
+	if (is_failure(err))
 		stat_inc(STAT_store_errors);
 	say_silent(h, op, err);
 	return err;

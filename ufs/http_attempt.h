@@ -39,6 +39,10 @@ struct attempt {
 	uint64_t given;
 	bool enough; /* the rest of a 200 for a range is not wanted */
 
+	/* the request's body */
+	uint64_t read_at;   /* up to where it was read */
+	uint64_t bytes_out; /* of it that went out */
+
 	/* the stall rule and the deadline */
 	bool connected;
 	int socket_errno; /* why no socket was made */
@@ -59,5 +63,17 @@ void attempt_fail(struct attempt *t, int err, const char *why);
 
 /* Let libcurl call us for this attempt; false: out of memory. */
 bool attempt_listen(struct attempt *t);
+
+/* Method and body of the operation; false: out of memory. */
+bool attempt_send(struct attempt *t);
+
+/* So many bytes of the body went out by now. */
+void attempt_sent(struct attempt *t, uint64_t n);
+
+/* All of the body went out. */
+bool attempt_sent_all(const struct attempt *t);
+
+/* A callback returned r. False: the transfer is to end, what says why. */
+bool attempt_go_on(struct attempt *t, int r, const char *what);
 
 #endif

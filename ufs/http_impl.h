@@ -3,7 +3,8 @@
  * http_impl.h - the parts of the HTTP engine
  *
  * http.c: the tries of an operation and their errno. http_send.c: one try,
- * of one request or two that race. http_try.c: the checks of an answer.
+ * of one request or two that race. http_body.c: what a request sends behind
+ * its head. http_try.c: the checks of an answer.
  * http_pool.c: handles, and the rate limit. http_limit.c: how many requests
  * at a time, and how many retries. http_hedge.c: when a request is late.
  * http_addr.c: where the store was last reached. http_reach.c: how far it is.
@@ -35,9 +36,16 @@ struct http_handle {
 	CURLM *multi;    /* holds the connection between requests */
 	int64_t entered; /* when this request took its place */
 	int64_t used_at; /* clock_ns() when it was put back */
+	bool spent;      /* it got no connection, and holds descriptors */
 	char error[CURL_ERROR_SIZE];
 	struct text headers; /* of the answer */
 	struct text body;    /* of an error */
+};
+
+/* One direction, and when it is free (clock_ns()). */
+struct http_line {
+	uint64_t rate; /* bytes a second, 0 = no limit */
+	_Atomic int64_t next;
 };
 
 struct http {
@@ -53,7 +61,7 @@ struct http {
 	struct http_handle *free;
 	int64_t trimmed_at;
 	/* atomic */
-	_Atomic int64_t rate_next; /* clock_ns(): when the line is free */
+	struct http_line down, up;
 	_Atomic int64_t tls_said;  /* when a TLS refusal was last logged */
 	_Atomic int64_t busy_said; /* when a refusal of load was */
 	_Atomic int64_t dns_said;  /* when a name was not found */
@@ -70,7 +78,7 @@ void http_put(struct http *h, struct http_handle *handle, enum limit_load load,
 	      bool again);
 
 /* Wait for the turn of n bytes; how long it took, in ns, or -ECANCELED. */
-int64_t http_throttle(struct http *h, size_t n, struct cancel *cancel);
+int64_t http_throttle(struct http_line *line, size_t n, struct cancel *cancel);
 
 /* How one request ended. */
 enum try_end {
@@ -92,8 +100,11 @@ struct try_result {
 	char words[160];     /* what happened, without secrets */
 	int64_t retry_after; /* ns, 0 = not said */
 	bool stalled;
-	bool by_address; /* known addresses stood in for the name server */
-	bool elsewhere;  /* the name was not resolved, but some are known */
+	bool sent;        /* all of the request may have come there */
+	bool resent;      /* libcurl did so by itself, see http_body.c */
+	int64_t progress; /* ns from its begin to the last byte, of a change */
+	bool by_address;  /* known addresses stood in for the name server */
+	bool elsewhere;   /* the name was not resolved, but some are known */
 	struct http_answer answer; /* valid until http_put() */
 };
 

@@ -31,6 +31,8 @@ int http_new(const struct http_conf *conf, struct http **out)
 	h->conf.max_connections = MAX(conf->max_connections, 1);
 	limit_init(&h->limit, h->conf.max_connections);
 	addr_init(&h->addresses);
+	h->down.rate = conf->bandwidth;
+	h->up.rate = conf->bandwidth_up;
 	h->buffer = BUFFER_MAX;
 	/* An eighth of the memory, if all connections are in use. */
 	if (conf->memory > 0) {
@@ -90,6 +92,8 @@ static int configure(const struct http *h, struct http_handle *handle)
 		return -ENOMEM;
 	SET(CURLOPT_ERRORBUFFER, handle->error);
 	SET(CURLOPT_BUFFERSIZE, h->buffer);
+	/* Only while a body is sent, when little comes back. */
+	SET(CURLOPT_UPLOAD_BUFFERSIZE, MAX(h->buffer / 2, (long)BUFFER_MIN));
 	if (h->ca_bundle != NULL)
 		SET(CURLOPT_CAINFO, h->ca_bundle);
 	SET(CURLOPT_PATH_AS_IS, 1L); /* "a/../b" is a key like any other */
@@ -175,10 +179,14 @@ void http_put(struct http *h, struct http_handle *handle, enum limit_load load,
 		text_fini(&handle->body);
 	handle->used_at = clock_ns();
 	lock_take(&h->lock);
-	handle->next = h->free;
-	h->free = handle;
+	if (!handle->spent) {
+		handle->next = h->free;
+		h->free = handle;
+	}
 	cold = take_cold_locked(h, handle->used_at);
 	lock_drop(&h->lock);
+	if (handle->spent)
+		handle_free(handle);
 	limit_leave(&h->limit, load, entered, again);
 	for (; cold != NULL; cold = next) {
 		next = cold->next;
@@ -190,21 +198,20 @@ void http_put(struct http *h, struct http_handle *handle, enum limit_load load,
  * The line is a clock that each piece moves on by its own duration. It may
  * be behind by a burst, never more, and who finds it ahead waits.
  */
-int64_t http_throttle(struct http *h, size_t n, struct cancel *cancel)
+int64_t http_throttle(struct http_line *line, size_t n, struct cancel *cancel)
 {
-	uint64_t rate = h->conf.bandwidth;
 	int64_t now, next, begin;
 	int r;
 
-	if (rate == 0)
+	if (line->rate == 0)
 		return 0;
 	now = clock_ns();
-	next = atomic_load(&h->rate_next);
+	next = atomic_load(&line->next);
 	do
 		begin = MAX(next, now - BURST_NS);
 	while (!atomic_compare_exchange_weak(
-	    &h->rate_next, &next,
-	    begin + (int64_t)((double)n * 1e9 / (double)rate)));
+	    &line->next, &next,
+	    begin + (int64_t)((double)n * 1e9 / (double)line->rate)));
 	if (begin <= now)
 		return 0;
 	r = ufs_sleep_until(begin, cancel);

@@ -53,7 +53,9 @@ static struct curl_slist *header_list(struct attempt *t, struct http_try *made)
 		if (!http_curl_line(&list, range))
 			return NULL;
 	}
-	if (http_curl_lines(&list, &made->headers))
+	/* A store that never says 100 would be waited for. */
+	if ((!http_changes(op) || http_curl_line(&list, "Expect:")) &&
+	    http_curl_lines(&list, &made->headers))
 		return list;
 	http_wipe_headers(list);
 	return NULL;
@@ -117,13 +119,10 @@ static void note_route(struct attempt *t, CURLcode code)
 static bool prepare(struct attempt *t, const struct http_try *made)
 {
 	CURL *c = t->handle->curl;
-	bool head = t->op->method == HTTP_HEAD;
 	long left =
 	    (long)((t->limits->deadline - clock_ns()) / NSEC_PER_MSEC) + 1;
 
-	/* NOBODY off alone leaves HEAD: HTTPGET puts GET back. */
-	return curl_easy_setopt(c, head ? CURLOPT_NOBODY : CURLOPT_HTTPGET,
-				1L) == CURLE_OK &&
+	return attempt_send(t) &&
 	       curl_easy_setopt(c, CURLOPT_URL, made->url.p) == CURLE_OK &&
 	       curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->list) == CURLE_OK &&
 	       curl_easy_setopt(c, CURLOPT_RESOLVE, t->route) == CURLE_OK &&
@@ -183,6 +182,8 @@ static void end(struct race *race, struct attempt *t)
 	if (t->handle != NULL) {
 		curl_easy_setopt(t->handle->curl, CURLOPT_HTTPHEADER, NULL);
 		curl_easy_setopt(t->handle->curl, CURLOPT_RESOLVE, NULL);
+		/* Whoever takes the handle next must not send a DELETE. */
+		curl_easy_setopt(t->handle->curl, CURLOPT_CUSTOMREQUEST, NULL);
 	}
 	http_wipe_headers(t->list);
 	curl_slist_free_all(t->route);
@@ -206,7 +207,14 @@ static bool is_final(const struct try_result *r)
 
 static void finished(struct race *race, struct attempt *t, CURLcode code)
 {
+	curl_off_t sent = 0;
+
+	curl_easy_getinfo(t->handle->curl, CURLINFO_SIZE_UPLOAD_T, &sent);
+	attempt_sent(t, (uint64_t)sent);
 	attempt_judge(t, code);
+	t->result.sent = t->connected && attempt_sent_all(t);
+	if (t->last_byte > 0)
+		t->result.progress = t->last_byte - t->begun;
 	note_route(t, code);
 	end(race, t);
 	if (race->winner == t || is_final(&t->result) ||
@@ -378,11 +386,13 @@ void http_try_run(struct http *h, struct http_handle *handle,
 	race.second = race.first;
 	race.second.handle = NULL;
 	race.second.limits = &second;
-	race.hedge_after = hedge_after(&h->hedge, race.kind);
+	if (!http_changes(op))
+		race.hedge_after = hedge_after(&h->hedge, race.kind);
 	if (race.hedge_after > 0)
 		race.hedge_at = clock_ns() + race.hedge_after;
 	run(&race);
-	note_time(&race);
+	if (!http_changes(op))
+		note_time(&race);
 	*out = race.over->result;
 	second_fini(&race);
 }

@@ -8,8 +8,9 @@
  * could shift bytes (two lengths, a length beside chunks, an end by closing)
  * is refused here.
  *
- * A connection is cut when it brings less than 1 KB/s for the stall time,
- * and at the operation's deadline. Time spent in the sink does not count.
+ * A connection is cut when it moves less than 1 KB/s for the stall time, and
+ * at the operation's deadline. Time spent in the sink, or where a body to be
+ * sent comes from, does not count.
  *
  * Sending is http_send.c's.
  */
@@ -43,8 +44,7 @@ static void verdict(struct attempt *t, enum try_end end, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* What a driver's callback returned. False: the transfer is to end. */
-static bool go_on(struct attempt *t, int r, const char *what)
+bool attempt_go_on(struct attempt *t, int r, const char *what)
 {
 	if (r == 0)
 		return true;
@@ -83,8 +83,8 @@ static void retry_after(struct attempt *t, const char *v)
 		t->result.retry_after = (int64_t)MIN(n, 3600) * NSEC_PER_SEC;
 	else if (http_date(v, &when))
 		t->result.retry_after =
-		    MAX(0, MIN(when - clock_wall_ns() / NSEC_PER_SEC, 3600) *
-			       NSEC_PER_SEC);
+		    MAX(0, MIN(when - clock_wall_ns() / NSEC_PER_SEC, 3600)) *
+		    NSEC_PER_SEC;
 }
 
 static void note_header(struct attempt *t, const char *name, const char *v)
@@ -220,7 +220,14 @@ static bool head_right(struct attempt *t)
 		return false;
 	else if (op->ranged && a->status == 200 && !whole_right(t))
 		return false;
-	return go_on(t, op->ops->head(op, a), "another version");
+	return attempt_go_on(t, op->ops->head(op, a), "another version");
+}
+
+static bool is_success(const struct http_op *op, int status)
+{
+	if (http_changes(op))
+		return status == 200 || status == 201 || status == 204;
+	return status == 200 || (status == 206 && op->ranged);
 }
 
 static bool head_complete(struct attempt *t)
@@ -242,7 +249,7 @@ static bool head_complete(struct attempt *t)
 		verdict(t, TRY_MEMORY, "out of memory");
 		return false;
 	}
-	t->success = status == 200 || (status == 206 && t->op->ranged);
+	t->success = is_success(t->op, (int)status);
 	if (!t->success)
 		return true;
 	if (*t->winner != NULL) {
@@ -303,13 +310,23 @@ static bool hand_on(struct attempt *t, const char *p, size_t n)
 	}
 	if (n == 0)
 		return !t->enough;
-	waited = http_throttle(t->h, n, t->op->cancel);
+	waited = http_throttle(&t->h->down, n, t->op->cancel);
 	if (waited < 0)
-		return go_on(t, (int)waited, "cancelled");
+		return attempt_go_on(t, (int)waited, "cancelled");
 	t->given += n;
 	t->op->got += n;
 	r = t->op->ops->data(t->op, p, n);
-	return go_on(t, r, "the receiver refused it") && !t->enough;
+	return attempt_go_on(t, r, "the receiver refused it") && !t->enough;
+}
+
+/*
+ * A change that was sent is not given up: whoever cancelled it has to know
+ * whether it was made. The deadline still ends it.
+ */
+static bool given_up(const struct attempt *t)
+{
+	return cancelled(t->op->cancel) &&
+	       !(http_changes(t->op) && t->connected && attempt_sent_all(t));
 }
 
 static size_t on_data(char *p, size_t size, size_t n, void *arg)
@@ -322,8 +339,8 @@ static size_t on_data(char *p, size_t size, size_t n, void *arg)
 	(void)size;
 	t->bytes_in += n;
 	stat_add(STAT_store_bytes_in, (int64_t)n);
-	if (cancelled(t->op->cancel))
-		return go_on(t, -ECANCELED, "cancelled");
+	if (given_up(t))
+		return attempt_go_on(t, -ECANCELED, "cancelled");
 	if (!t->success) {
 		text_add(body, p, MIN(n, HTTP_ERROR_BODY_MAX - body->n));
 		/* An error that never ends is as good as one that did. */
@@ -337,14 +354,16 @@ static size_t on_data(char *p, size_t size, size_t n, void *arg)
 }
 
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c,
-		       curl_off_t d)
+		       curl_off_t sent)
 {
 	struct attempt *t = arg;
 	int64_t now = clock_ns(), deadline = t->limits->deadline;
+	uint64_t moved;
 
-	(void)a, (void)b, (void)c, (void)d;
-	if (cancelled(t->op->cancel))
-		return !go_on(t, -ECANCELED, "cancelled");
+	(void)a, (void)b, (void)c;
+	attempt_sent(t, (uint64_t)sent);
+	if (given_up(t))
+		return !attempt_go_on(t, -ECANCELED, "cancelled");
 	if (t->op->idle_timeout > 0 && t->last_byte > 0)
 		deadline = t->last_byte + t->op->idle_timeout;
 	if (now >= deadline) {
@@ -356,14 +375,16 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c,
 	/* Until it is connected, the connect timeout watches. */
 	if (!t->connected || now - t->since < t->limits->stall)
 		return 0;
-	if ((double)(t->bytes_in + t->bytes - t->since_bytes) <
-	    (double)(now - t->since) / 1e9 * STALL_BYTES_PER_SEC) {
+	moved = t->bytes_in + t->bytes + t->bytes_out;
+	if ((double)(moved - t->since_bytes) <
+		(double)(now - t->since) / 1e9 * STALL_BYTES_PER_SEC &&
+	    !(t->op->patient && attempt_sent_all(t))) {
 		verdict(t, TRY_BROKEN, "the connection stalled");
 		t->result.stalled = true;
 		return 1;
 	}
 	t->since = now;
-	t->since_bytes = t->bytes_in + t->bytes;
+	t->since_bytes = moved;
 	return 0;
 }
 
@@ -374,6 +395,7 @@ static int on_connected(void *arg, char *ip, char *local, int port,
 	struct attempt *t = arg;
 
 	(void)ip, (void)local, (void)port, (void)local_port;
+	t->result.resent = t->result.resent || t->connected;
 	t->connected = true;
 	t->since = clock_ns();
 	return CURL_PREREQFUNC_OK;
@@ -447,12 +469,23 @@ static void body_complete(struct attempt *t)
 		verdict(t, TRY_WRONG, "the body is short");
 		return;
 	}
+	/* It cannot have been what we meant to say. */
+	if (!attempt_sent_all(t)) {
+		verdict(t, TRY_WRONG, "a success before all was sent");
+		return;
+	}
 	if (op->ops->done != NULL)
 		r = op->ops->done(t->op);
+	if (r == HTTP_REFUSED) {
+		t->result.answer.status = op->said;
+		verdict(t, TRY_STATUS, "%d", op->said);
+		return;
+	}
 	if (r == HTTP_AFRESH) {
 		t->op->got = 0;
 		verdict(t, TRY_WRONG, "the bytes differ from the checksum");
-	} else if (go_on(t, r, "the answer is not what was asked for")) {
+	} else if (attempt_go_on(t, r,
+				 "the answer is not what was asked for")) {
 		verdict(t, TRY_DONE, "done");
 	}
 }
@@ -529,5 +562,5 @@ void attempt_reset(struct attempt *t)
 
 void attempt_fail(struct attempt *t, int err, const char *why)
 {
-	go_on(t, err, why);
+	attempt_go_on(t, err, why);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * s3.c - S3 and what speaks like it: HEAD, GET, ListObjectsV2
+ * s3.c - S3 and what speaks like it, read: HEAD, GET, ListObjectsV2
  *
  * What is S3's own: what a version is, where the answer says it, and what a
  * page of a listing means. Requests and refusals are s3_request.c's, tries
@@ -21,11 +21,6 @@
 
 #define BUCKET_ASK_EVERY (60 * NSEC_PER_SEC)
 #define BUCKET_ASK_MISSING (1 * NSEC_PER_SEC)
-
-static struct s3 *s3_of(struct ufs *u)
-{
-	return container_of(u, struct s3, ufs);
-}
 
 static struct s3_op *op_of(struct http_op *op)
 {
@@ -52,7 +47,7 @@ static void stat_of(struct s3 *s3, const struct http_answer *a,
 			 s3->where);
 }
 
-static void op_init(struct s3_op *op, struct s3 *s3, struct cancel *cancel)
+void s3_op_init(struct s3_op *op, struct s3 *s3, struct cancel *cancel)
 {
 	memset(op, 0, sizeof(*op));
 	op->s3 = s3;
@@ -61,7 +56,7 @@ static void op_init(struct s3_op *op, struct s3 *s3, struct cancel *cancel)
 	op->http.path = "";
 }
 
-static int run(struct s3_op *op)
+int s3_run(struct s3_op *op)
 {
 	int r = s3_path(op);
 
@@ -71,7 +66,7 @@ static int run(struct s3_op *op)
 	return r;
 }
 
-static bool key_ok(const struct s3 *s3, struct str key)
+bool s3_key_ok(const struct s3 *s3, struct str key)
 {
 	return key.n > 0 && key.n + strlen(s3->ufs.prefix) <= UFS_KEY_MAX;
 }
@@ -107,13 +102,13 @@ static int stat_once(struct s3 *s3, struct str key, struct ufs_stat *out,
 	struct s3_op op;
 	int r;
 
-	op_init(&op, s3, cancel);
+	s3_op_init(&op, s3, cancel);
 	op.http.ops = &stat_ops;
 	op.http.method = HTTP_HEAD;
 	op.http.count = STAT_store_head;
 	op.http.total_timeout = s3->metadata_timeout;
 	op.key = key;
-	r = run(&op);
+	r = s3_run(&op);
 	if (r == 0)
 		*out = op.st;
 	return r;
@@ -152,13 +147,13 @@ static int absent_or_no_bucket(struct s3 *s3, struct cancel *cancel)
 	return -ENOENT;
 }
 
-static int s3_stat(struct ufs *u, struct str key, struct ufs_stat *out,
-		   struct cancel *cancel)
+int s3_stat(struct ufs *u, struct str key, struct ufs_stat *out,
+	    struct cancel *cancel)
 {
 	struct s3 *s3 = s3_of(u);
 	int r;
 
-	if (!key_ok(s3, key))
+	if (!s3_key_ok(s3, key))
 		return -ENOENT;
 	r = stat_once(s3, key, out, cancel);
 	if (r == 0)
@@ -295,11 +290,11 @@ static int s3_get(struct ufs *u, struct str key, const char *want, uint64_t off,
 	struct s3_op op;
 	int r;
 
-	if (!key_ok(s3, key))
+	if (!s3_key_ok(s3, key))
 		return want != NULL ? -ESTALE : -ENOENT;
 	if (off >= INT64_MAX || len == 0)
 		return get_beyond(s3, key, want, UINT64_MAX, sink, cancel);
-	op_init(&op, s3, cancel);
+	s3_op_init(&op, s3, cancel);
 	op.http.ops = &get_ops;
 	op.http.method = HTTP_GET;
 	op.http.count = STAT_store_get;
@@ -312,7 +307,7 @@ static int s3_get(struct ufs *u, struct str key, const char *want, uint64_t off,
 	op.key = key;
 	op.want = want;
 	op.sink = sink;
-	r = run(&op);
+	r = s3_run(&op);
 	checksum_fini(&op.sum);
 	if (r < 0 && op.beyond && !op.has_head)
 		return get_beyond(s3, key, want, off, sink, cancel);
@@ -418,7 +413,7 @@ static int list_page(struct s3 *s3, struct list_op *l, const struct ufs_list *q,
 	int r;
 
 	token_read(*token, &pages, &seen);
-	r = run(&l->op);
+	r = s3_run(&l->op);
 	/* Only a bucket can be absent, or this is no S3. */
 	if (r == -ENOENT)
 		r = -EIO;
@@ -493,7 +488,7 @@ static int s3_list(struct ufs *u, const struct ufs_list *q, char **token,
 	if (their != NULL)
 		query[n++] = (struct sigv4_pair){ str_of("continuation-token"),
 						  str_of(their) };
-	op_init(&l.op, s3, cancel);
+	s3_op_init(&l.op, s3, cancel);
 	l.op.http.ops = &list_ops;
 	l.op.http.method = HTTP_GET;
 	l.op.http.count = STAT_store_list;
@@ -574,6 +569,7 @@ const struct ufs_ops s3_ops = {
 	.list = s3_list,
 	.list_side_by_side = true,
 	.get = s3_get,
+	.write = &s3_write_ops,
 	.describe = s3_describe,
 	.reload = s3_reload,
 	.reach = s3_reach,

@@ -193,6 +193,7 @@ static int start_http(struct s3 *s3, const struct ufs_conf *conf,
 		.memory = conf->memory,
 		.stall_timeout = conf->stall_timeout,
 		.bandwidth = conf->bandwidth_down,
+		.bandwidth_up = conf->bandwidth_up,
 	};
 
 	if (h.ca_bundle == NULL)
@@ -220,6 +221,7 @@ int ufs_s3_open(const struct ufs_conf *conf, struct ufs **out,
 	s3->requester_pays = conf->requester_pays;
 	s3->metadata_timeout = conf->metadata_timeout;
 	s3->read_timeout = conf->read_timeout;
+	s3->commit_timeout = conf->commit_timeout;
 	r = parse_url(s3, conf->url, why);
 	if (r == 0)
 		r = awsconf_read(given(conf->profile), &aws, why);

@@ -120,27 +120,51 @@ static int authorize(struct s3_op *op, struct sigv4_request *r,
 	return err;
 }
 
+/*
+ * A second later: stores that keep fractions (versitygw) hold the whole
+ * second for earlier than the object. What answers is compared with the
+ * version all the same.
+ */
+bool s3_weak_date(const char *version, char out[static 40])
+{
+	time_t t = (time_t)strtoll(version + 1, NULL, 10) + 1;
+	struct tm tm;
+
+	return t > 1 && gmtime_r(&t, &tm) != NULL &&
+	       strftime(out, 40, "%a, %d %b %Y %H:%M:%S GMT", &tm) > 0;
+}
+
 /* The answer must be of this version: as a precondition of the request. */
 static void add_condition(struct text *headers, const char *version)
 {
 	char date[40];
-	struct tm tm;
-	time_t t;
 
-	if (version[0] != '~') {
+	if (version[0] != '~')
 		text_addf(headers, "If-Match: \"%s\"\n", version);
-		return;
+	else if (s3_weak_date(version, date))
+		text_addf(headers, "If-Unmodified-Since: %s\n", date);
+}
+
+static bool is_checksum(const char *name)
+{
+	return strncmp(name, "x-amz-checksum-", 15) == 0 ||
+	       strcmp(name, "x-amz-sdk-checksum-algorithm") == 0;
+}
+
+/* What this request says beside what all do. */
+static void add_extra(const struct s3_op *op, struct sigv4_request *r,
+		      struct text *headers)
+{
+	for (size_t i = 0; i < op->nextra; i++) {
+		const struct s3_header *h = &op->extra[i];
+
+		if (op->no_checksums && is_checksum(h->name))
+			continue;
+		text_addf(headers, "%s: %s\n", h->name, h->value);
+		/* S3 wants these signed; the others may be. */
+		if (strncmp(h->name, "x-amz-", 6) == 0)
+			sign_header(r, h->name, h->value);
 	}
-	/*
-	 * A second later: stores that keep fractions (versitygw) hold the
-	 * whole second for earlier than the object. What answers is compared
-	 * with the version all the same.
-	 */
-	t = (time_t)strtoll(version + 1, NULL, 10) + 1;
-	if (t <= 1 || gmtime_r(&t, &tm) == NULL)
-		return;
-	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-	text_addf(headers, "If-Unmodified-Since: %s\n", date);
 }
 
 int s3_make(struct http_op *http, struct http_try *t)
@@ -148,10 +172,11 @@ int s3_make(struct http_op *http, struct http_try *t)
 	struct s3_op *op = of(http);
 	struct s3 *s3 = op->s3;
 	struct sigv4_request r = {
-		.method = http->method == HTTP_HEAD ? "HEAD" : "GET",
+		.method = http_method_name(http->method),
 		.path = { op->path.p, op->path.n },
 		.nquery = op->nquery,
-		.body_hash = SIGV4_EMPTY_BODY,
+		.body_hash =
+		    op->body_hash != NULL ? op->body_hash : SIGV4_EMPTY_BODY,
 	};
 	char host[512];
 	int err = 0;
@@ -180,6 +205,7 @@ int s3_make(struct http_op *http, struct http_try *t)
 	}
 	if (op->want != NULL)
 		add_condition(&t->headers, op->want);
+	add_extra(op, &r, &t->headers);
 	if (s3->creds != NULL)
 		err = authorize(op, &r, &t->headers);
 	return err;
@@ -326,6 +352,12 @@ enum http_next s3_failed(struct http_op *http, const struct http_answer *a)
 		"TooManyRequests",    "RequestThrottled",
 		"ServiceUnavailable",
 	};
+	/* Other bytes came there than the checksum is of. */
+	static const char *const other_bytes[] = {
+		"BadDigest",
+		"XAmzContentChecksumMismatch",
+		"XAmzContentSHA256Mismatch",
+	};
 	struct s3_op *op = of(http);
 	bool head = http->method == HTTP_HEAD;
 	struct s3_error e;
@@ -359,8 +391,15 @@ enum http_next s3_failed(struct http_op *http, const struct http_answer *a)
 		return HTTP_UNSUPPORTED;
 	if (is_one_of(e.code, slower, ARRAY_SIZE(slower)))
 		return HTTP_SLOWER;
-	if (strcmp(e.code, "RequestTimeout") == 0)
+	if (strcmp(e.code, "RequestTimeout") == 0 ||
+	    strcmp(e.code, "IncompleteBody") == 0)
 		return HTTP_BUSY;
+	if (is_one_of(e.code, other_bytes, ARRAY_SIZE(other_bytes)))
+		return HTTP_DIGEST;
+	if (strcmp(e.code, "EntityTooLarge") == 0)
+		return HTTP_TOO_LARGE;
+	if (strcmp(e.code, "NoSuchUpload") == 0)
+		return HTTP_NO_UPLOAD;
 	if (a->status == 416)
 		op->beyond = true;
 	return HTTP_AS_TABLE;

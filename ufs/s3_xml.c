@@ -57,8 +57,7 @@ static void fail(struct s3_list_parser *p, int err)
 	XML_StopParser(p->xml, XML_FALSE);
 }
 
-/* Without a namespace's prefix. */
-static const char *local_name(const char *name)
+const char *s3_xml_name(const char *name)
 {
 	const char *colon = strrchr(name, ':');
 
@@ -78,7 +77,7 @@ static void XMLCALL on_start(void *arg, const XML_Char *name,
 	struct s3_list_parser *p = arg;
 
 	(void)atts;
-	name = local_name(name);
+	name = s3_xml_name(name);
 	text_clear(&p->text);
 	if (++p->depth > DEPTH_MAX) {
 		fail(p, -EBADMSG);
@@ -120,8 +119,7 @@ static bool digits(const char *s, size_t n, int64_t *out)
 	return true;
 }
 
-/* "2009-10-12T17:50:30.000Z" to seconds; anything else is 1970. */
-static int64_t iso_time(const char *s)
+int64_t s3_xml_time(const char *s)
 {
 	int64_t v[6];
 	static const struct {
@@ -186,7 +184,7 @@ static void in_contents(struct s3_list_parser *p, const char *name,
 	else if (strcmp(name, "Size") == 0)
 		p->has_size = size_of(value, &p->e.st.size);
 	else if (strcmp(name, "LastModified") == 0)
-		p->seconds = iso_time(value);
+		p->seconds = s3_xml_time(value);
 	else if (strcmp(name, "ETag") == 0)
 		snprintf(p->etag, sizeof(p->etag), "%s", value);
 	else if (strcmp(name, "StorageClass") == 0)
@@ -255,7 +253,7 @@ static void XMLCALL on_end(void *arg, const XML_Char *name)
 
 	if (p->err != 0)
 		return;
-	name = local_name(name);
+	name = s3_xml_name(name);
 	if (p->depth == 3 && p->where == W_CONTENTS)
 		in_contents(p, name, value);
 	else if (p->depth == 3 && p->where == W_PREFIXES &&
@@ -420,7 +418,7 @@ static void XMLCALL error_end(void *arg, const XML_Char *name)
 	struct error_parser *p = arg;
 	char *to = NULL;
 
-	name = local_name(name);
+	name = s3_xml_name(name);
 	p->depth--;
 	if (strcmp(name, "Code") == 0 && p->out->code[0] == '\0')
 		to = p->out->code;

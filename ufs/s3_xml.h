@@ -41,6 +41,12 @@ int s3_list_feed(struct s3_list_parser *p, const char *bytes, size_t n);
  */
 int s3_list_end(struct s3_list_parser *p, const struct s3_page **out);
 
+/* "2009-10-12T17:50:30.000Z" to seconds; anything else is 1970. */
+int64_t s3_xml_time(const char *s);
+
+/* An element's name without a namespace's prefix. */
+const char *s3_xml_name(const char *name);
+
 struct s3_error {
 	char code[64];
 	char region[64];

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "ufs/ufs_impl.h"
+#include "ufs/write.h"
 
 #define CANCEL_STEP_NS (50 * NSEC_PER_MSEC)
 
@@ -29,6 +30,7 @@ static const struct {
 };
 
 static _Thread_local char last_error[256];
+static _Thread_local int64_t last_age;
 
 int ufs_open(const struct ufs_conf *conf, struct ufs **out,
 	     char why[static 256])
@@ -41,6 +43,8 @@ int ufs_open(const struct ufs_conf *conf, struct ufs **out,
 		c.metadata_timeout = 30 * NSEC_PER_SEC;
 	if (c.read_timeout <= 0)
 		c.read_timeout = 60 * NSEC_PER_SEC;
+	if (c.commit_timeout <= 0)
+		c.commit_timeout = 60 * NSEC_PER_SEC;
 	if (c.stall_timeout <= 0)
 		c.stall_timeout = 10 * NSEC_PER_SEC;
 	if (c.max_connections == 0)
@@ -66,6 +70,16 @@ void ufs_close(struct ufs *u)
 const char *ufs_last_error(void)
 {
 	return last_error;
+}
+
+int64_t ufs_last_age(void)
+{
+	return last_age;
+}
+
+void ufs_set_age(int64_t age)
+{
+	last_age = age;
 }
 
 static void write_words(char out[static 256], const char *fmt, va_list ap)
@@ -139,4 +153,11 @@ void ufs_fini(struct ufs *u)
 	free(u->store);
 	free(u->prefix);
 	free(u->access);
+}
+
+struct ufs *ufs_writable(struct ufs *u)
+{
+	while (u->ops->store != NULL)
+		u = u->ops->store(u);
+	return u->ops->write != NULL ? u : NULL;
 }

@@ -58,6 +58,11 @@ struct ufs_sink {
 	 * the get has returned 0.
 	 */
 	int (*again)(void *arg);
+	/*
+	 * Optional. The bytes that follow come from a worker (true), or from
+	 * the store, as they do until this is called.
+	 */
+	void (*source)(void *arg, bool worker);
 };
 
 struct ufs_entry {
@@ -77,6 +82,8 @@ struct ufs_list {
 
 /* Called in key order within a page. Not 0: the listing ends with it. */
 typedef int ufs_entry_cb(void *arg, const struct ufs_entry *e);
+
+struct ufs_write_ops;
 
 struct ufs {
 	const struct ufs_ops *ops;
@@ -157,6 +164,29 @@ struct ufs_ops {
 	 */
 	void (*describe)(struct ufs *u, char *buf, size_t size);
 
+	/*
+	 * What is known of key, or when tree is set of all keys that begin
+	 * with it, was found to be old: from now on nothing that was learnt
+	 * before may be told. Optional: a store tells what is now.
+	 */
+	void (*changed)(struct ufs *u, struct str key, bool tree);
+
+	/*
+	 * What key is, or what is in a directory (a slash at its end), was
+	 * just changed by this process: whoever else answers for the store is
+	 * to hear of it. Does not block. Optional: there is nobody.
+	 */
+	void (*made)(struct ufs *u, struct str key);
+
+	/*
+	 * How it is changed (ufs/write.h). NULL: it is only read, or what is
+	 * behind it is changed, see store().
+	 */
+	const struct ufs_write_ops *write;
+
+	/* Optional: the store that this stands in front of; borrowed. */
+	struct ufs *(*store)(struct ufs *u);
+
 	/* Read credentials again (SIGHUP). Optional. */
 	void (*reload)(struct ufs *u);
 
@@ -188,6 +218,9 @@ struct ufs_conf {
 	int64_t read_timeout;     /* a get: without any byte for this long */
 	int64_t stall_timeout;    /* a connection below 1 KB/s for this long */
 	uint64_t bandwidth_down;  /* bytes a second, 0 = no limit */
+	uint64_t bandwidth_up;    /* the same of bytes sent */
+	int64_t commit_timeout;   /* a change: without progress for this long;
+				     0 = 60 s */
 	struct cancel *cancel;    /* ends the open, or NULL */
 };
 
@@ -205,6 +238,13 @@ void ufs_close(struct ufs *u); /* NULL is allowed */
  * http://..."), for messages; "" when there was none. Never a secret.
  */
 const char *ufs_last_error(void);
+
+/*
+ * How long before it was asked (ns) the store was as this thread's last stat(),
+ * stat_now() or list() said: above 0 only where something nearer than it
+ * answered.
+ */
+int64_t ufs_last_age(void);
 
 /* The drivers, for ufs.c's table. */
 int ufs_s3_open(const struct ufs_conf *conf, struct ufs **out,

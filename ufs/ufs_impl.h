@@ -22,6 +22,9 @@ int ufs_fail(int err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int ufs_why(char why[static 256], int err, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
+/* For ufs_last_age(): by a driver that does not ask the store itself. */
+void ufs_set_age(int64_t age);
+
 /* Seconds since 1970 to the ns of struct ufs_stat, within its bounds. */
 int64_t ufs_mtime(int64_t seconds, int64_t ns);
 

@@ -250,3 +250,56 @@ request("tags", "HEAD", "/b/k", "Host: x", 'If-Match: "a", W/"b", *',
 request("smuggled", "POST", "/-/load", "Host: x", "Content-Length: 5",
         "Content-Length: 6", "Transfer-Encoding: chunked")
 request("bad-escape", "GET", "/b/%zz", "Host: x")
+
+
+def result(name, root, text):
+    """root: 0 to 3, which result is asked for."""
+    put("ufs_result", name, bytes([root]) + text.encode())
+
+
+NS = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+UPLOAD = """<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>
+2010-11-10T20:48:33.000Z</Initiated></Upload>"""
+result("begun", 0, "<InitiateMultipartUploadResult%s><Key>k</Key><UploadId>u1"
+       "</UploadId></InitiateMultipartUploadResult>" % NS)
+result("ended", 1, '<?xml version="1.0"?>\n<CompleteMultipartUploadResult>'
+       "<ETag>&quot;e-2&quot;</ETag><ChecksumCRC64NVME>AAAAAAAAAAA="
+       "</ChecksumCRC64NVME><ChecksumType>FULL_OBJECT</ChecksumType>"
+       "</CompleteMultipartUploadResult>")
+result("ended-late", 1, "  \n <?xml version='1.0'?><Error><Code>InternalError"
+       "</Code></Error>")
+result("copied", 2, "<CopyObjectResult><LastModified>2009-10-12T17:50:30.000Z"
+       "</LastModified><ETag>&quot;e&quot;</ETag></CopyObjectResult>")
+result("part", 3, "<CopyPartResult><ETag>e</ETag></CopyPartResult>")
+result("two-ids", 0, "<InitiateMultipartUploadResult><UploadId>a</UploadId>"
+       "<UploadId>b</UploadId></InitiateMultipartUploadResult>")
+result("cut", 2, "<CopyObjectResult><ETag>e</ETag>")
+result("uploads", 0, "<ListMultipartUploadsResult><EncodingType>url"
+       "</EncodingType><IsTruncated>true</IsTruncated><NextKeyMarker>a%2Fb+c"
+       "</NextKeyMarker><NextUploadIdMarker>i</NextUploadIdMarker>"
+       + UPLOAD % ("a%2Fb%00", "i") + UPLOAD % ("", "j")
+       + "</ListMultipartUploadsResult>")
+result("uploads-last", 0, "<ListMultipartUploadsResult><IsTruncated>false"
+       "</IsTruncated>" + UPLOAD % ("k", "i") + "</ListMultipartUploadsResult>")
+result("uploads-no-id", 0, "<ListMultipartUploadsResult><IsTruncated>false"
+       "</IsTruncated><Upload><Key>k</Key></Upload>"
+       "</ListMultipartUploadsResult>")
+
+
+def record(name, how, text, size=100):
+    """how: 1 with data, 2 made of a key, 4 edited, 8 saved, 16 upon a base."""
+    put("cache_record", name, struct.pack("<BH", how, size) + text)
+
+
+RECORD = b"""{"format": 1, "store": "s", "prefix": "p/", "key": "a%%0A",
+"bound": %s, "base_end": %d, "written": [0, 40, 50, 100], "size": 100,
+"clean": false, "error": %d, "upload": "u", "pid": 1, "boot": "b"}"""
+record("failed", 13, RECORD % (b'"absent", "version": ""', 0, 5))
+record("upon-a-version", 13, RECORD % (b'"version", "version": "e"', 100, 0))
+record("whole", 13, RECORD % (b'"any", "version": ""', 40, 28))
+record("alone", 4, RECORD % (b'"exclusive", "version": ""', 0, 0))
+record("empty", 1, b"")
+record("torn", 1, b'{"format": 1, "store": "s')
+record("no-object", 1, b"[1]")
+record("made", 15, struct.pack("<H", 3) + b"a\xff/u\n", 0)
+record("made-upon-a-base", 31, struct.pack("<H", 2) + b"\0%" + b"u")

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 need_fuse
 start_store
-sim "many?bucket=bucket&prefix=d/&n=4000" '' >"$W/o"
+sim "many?bucket=bucket&prefix=d/&n=20000" '' >"$W/o" # more than is held in memory
 sim_put new/file 'size=7&seed=3' >"$W/o"
 sim_put small 'size=1000&seed=2' >"$W/o"
 : >"$W/faults"
@@ -14,7 +14,7 @@ export FAULTIO="$W/faults"
 TARN_WRAP="env LD_PRELOAD=$SHIMS/libfaultio.so"
 mount_tarn passthrough=off
 unset FAULTIO
-expect_eq "$(find "$MNT/d" -type f | wc -l)" 4000
+expect_eq "$(find "$MNT/d" -type f | wc -l)" 20000
 small=$(sha "$MNT/small")
 sync -f "$CACHE" # what is dirty is not dropped
 drop_caches

@@ -6,14 +6,7 @@
 need_fuse
 need_command prlimit
 start_store
-i=0
-while [ $i -lt 200 ]; do
-	i=$((i + 1))
-	echo "url = \"$SIM/_sim/put?bucket=bucket&key=f$i&size=70000&seed=$i\""
-	echo "data = \"\""
-	echo "output = \"$W/o\""
-done >"$W/curl"
-curl -fsS -K "$W/curl"
+sim_put_files f 1 200 70000 0
 TARN_WRAP="prlimit --nofile=64:64"
 mount_tarn read-timeout=10s
 pid=$(mount_pid)

@@ -45,7 +45,7 @@ refused 2 "needs a value" mount "$SOURCE" "$MNT" -o
 refused 2 "unknown flag -q" mount -q "$SOURCE" "$MNT"
 refused 2 "unknown flag --quiet" mount "$SOURCE" --quiet "$MNT"
 refused 2 "the topics are" mount -d everything "$SOURCE" "$MNT"
-refused 2 "ssd is the only place" load --to ring "$MNT"
+refused 2 "ssd, ring and both" load --to disk "$MNT"
 refused 2 "needs a path" load
 refused 2 "one directory" umount
 refused 1 "nothing is mounted" umount "$MNT"
@@ -55,7 +55,8 @@ refused 1 "is on no mount" load "$MNT"
 refused 1 "is in no mounted source" free s3://nobodys-bucket/x
 mount_refused 2 "did you mean cache-size?" "$SOURCE" "$MNT" cache-siz=5G
 mount_refused 2 "is not a size" "$SOURCE" "$MNT" memory=plenty
-mount_refused 2 "read only" "$SOURCE" "$MNT" rw
+mount_refused 2 "ro is given twice" "$SOURCE" "$MNT" ro,rw
+mount_refused 2 "absolute path" "$SOURCE" "$MNT" rw,staging-dir=here
 mount_refused 2 "keys are never options" "$SOURCE" "$MNT" \
 	secret-access-key=tarnsecret
 refused 2 "typo.json:3: unknown option memry; did you mean memory?" \

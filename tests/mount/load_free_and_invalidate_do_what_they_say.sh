@@ -47,7 +47,7 @@ expect_eq "$(field files)" 1
 printf '%s\n\n%s\n' "$MNT/c" "$MNT/a/1" | {
 	"$TARN" load --list - >"$W/out" || fail "load --list"
 }
-grep -q '^2 files' "$W/out" || fail "$(cat "$W/out")"
+grep -q '^2 files, .* came from the store$' "$W/out" || fail "$(cat "$W/out")"
 
 result free "$MNT/a/b"
 expect_eq "$(field files)" 3

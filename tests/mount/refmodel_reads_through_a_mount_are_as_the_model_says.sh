@@ -10,5 +10,5 @@ need_fuse
 start_objsim
 export REFMODEL_TARN="$TARN" REFMODEL_SIM="$SIM" REFMODEL_WORK="$W"
 # shellcheck disable=SC2086 # words
-"$TOOLS/refmodel" --mount --ops 100 --seconds "${REFMODEL_SECONDS:-40}" \
+"$TOOLS/refmodel" --mount --read --ops 100 --seconds "${REFMODEL_SECONDS:-40}" \
 	${REFMODEL_ARGS-} 9>&- || fail "see above"

@@ -33,4 +33,26 @@ for prefix in out in%2Fsider to; do
 	expect_eq "$(listed "&prefix=$prefix")" '' "$prefix"
 	expect_eq "$(listed "&prefix=$prefix&delimiter=%2F")" '' "$prefix"
 done
+
+# A mount that is wider would take these for all there is.
+list_code() { # PREFIX [MORE-OF-THE-QUERY]
+	worker_code "/bucket?${2-}list-type=2&prefix=$1" -H 'x-tarn-protocol: 1' -D "$W/head"
+}
+for prefix in '' in%2F in%2Fside out in%2Fsider%2F; do
+	for delimiter in '' 'delimiter=%2F&'; do
+		expect_eq "$(list_code "$prefix" "$delimiter")" 421 "LIST of '$prefix'"
+		grep -qi '^x-tarn-protocol: 1' "$W/head"
+	done
+done
+expect_eq "$(list_code in%2Fside%2F 'delimiter=%2F&')" 200
+expect_eq "$(list_code in%2Fside%2Fd%2F)" 200
+expect_eq "$(worker_code /other/in/side/a)" 404
+expect_eq "$(worker_code /other/in/side/a -H 'x-tarn-protocol: 1' -D "$W/head")" 421
+grep -qi '^x-tarn-protocol: 1' "$W/head"
+expect_eq "$(worker_code '/bucket/in/side/a' -H 'x-tarn-protocol: 1' \
+	-H 'x-tarn-store: http://elsewhere/bucket' -D "$W/head")" 421
+grep -qi '^x-tarn-protocol: 1' "$W/head"
+expect_eq "$(worker_code '/bucket/in/side/a' -H 'x-tarn-protocol: 1' \
+	-H 'x-tarn-hop: 2' -D "$W/head")" 508
+grep -qi '^x-tarn-protocol: 1' "$W/head"
 stop_worker

@@ -257,8 +257,8 @@ def status(mount):
     return json.loads(run(TARN, "status", "--json", mount.dir))["mounts"][0]
 
 
-def tarn_mount(name, base, url, options=""):
-    cache = os.path.join(base, "cache")
+def tarn_mount(name, base, url, options="", cache="cache"):
+    cache = os.path.join(base, cache)
     return Mount(name, base, url,
                  [TARN, "mount", "s3://bench", "DIR", "-o",
                   "endpoint=%s,cache-dir=%s%s" % (url, cache, options)],
@@ -289,8 +289,8 @@ def rivals(base, url):
             yield Mount(name, base, url, command, pid_of(name), cache + name)
 
 
-def make_data(base, store):
-    """The same bytes in the store and, for reference, on the local disk."""
+def local_files(base):
+    """A directory with big.bin and files/."""
     local = os.path.join(base, "local")
     os.makedirs(os.path.join(local, "files"))
     rng = random.Random(7)
@@ -300,6 +300,12 @@ def make_data(base, store):
     for i in range(FILES):
         with open("%s/files/%05d.bin" % (local, i), "wb") as f:
             f.write(rng.randbytes(FILE_SIZE))
+    return local
+
+
+def make_data(base, store):
+    """The same bytes in the store and, for reference, on the local disk."""
+    local = local_files(base)
     for root, _, names in os.walk(local):
         for name in names:
             path = os.path.join(root, name)
@@ -316,16 +322,21 @@ def readbench(work, root, base, seed):
             f.write("%s/files/%05d.bin\n" % (root, i))
     words = {"BIG": root + "/big.bin", "LIST": listing, "SEED": str(seed)}
     out = run(READBENCH, *[words.get(w, w) for w in work])
-    seconds, size, _ = out.split()
+    seconds, size = out.split()[:2]
+    return float(seconds), int(size)
+
+
+def bare_bytes(base, connections, requests):
+    """Seconds and bytes of a bare client (requests: URL or "URL RANGE")."""
+    path = os.path.join(base, "requests")
+    with open(path, "w") as f:
+        f.write("\n".join(requests) + "\n")
+    seconds, size, _ = run(HTTPBENCH, str(connections), path).split()
     return float(seconds), int(size)
 
 
 def bare(base, connections, requests):
-    """Seconds that a bare client takes for these (URL or "URL RANGE")."""
-    path = os.path.join(base, "requests")
-    with open(path, "w") as f:
-        f.write("\n".join(requests) + "\n")
-    return float(run(HTTPBENCH, str(connections), path).split()[0])
+    return bare_bytes(base, connections, requests)[0]
 
 
 def show(row):
@@ -333,6 +344,7 @@ def show(row):
     if row["target"] is not None:
         target = "target %s%.2f" % ("<" if row.get("most") else "",
                                     row["target"])
-    print("%-12s %-30s %6.2f x  (%.2f .. %.2f)  %-12s  %6.3f CPU s/GB  %s"
-          % (row["mount"], row["work"], row["ratio"], row["min"], row["max"],
-             target, row["cpu_s_per_gb"], row.get("note", "")), flush=True)
+    print("%-12s %-30s %6.2f %-1s  (%.2f .. %.2f)  %-12s  %6.3f CPU s/GB  %s"
+          % (row["mount"], row["work"], row["ratio"], row.get("unit", "x"),
+             row["min"], row["max"], target, row["cpu_s_per_gb"],
+             row.get("note", "")), flush=True)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store at another address: forward.py ADDRESS PORT TO-PORT READY-FILE
+"""A server at another address: forward.py ADDRESS PORT TO READY-FILE
 
-Whatever connects to ADDRESS:PORT is connected to 127.0.0.1:TO-PORT.
+Whatever connects to ADDRESS:PORT is connected to TO: a port of 127.0.0.1, or
+the path of a Unix socket.
 """
 import socket
 import sys
@@ -30,6 +31,10 @@ with open(ready, "w"):
     pass
 while True:
     conn, _ = listener.accept()
-    up = socket.create_connection(("127.0.0.1", int(to)))
+    if to.startswith("/"):
+        up = socket.socket(socket.AF_UNIX)
+        up.connect(to)
+    else:
+        up = socket.create_connection(("127.0.0.1", int(to)))
     threading.Thread(target=copy, args=(conn, up), daemon=True).start()
     threading.Thread(target=copy, args=(up, conn), daemon=True).start()

@@ -2,6 +2,7 @@
 """A tiny S3 client for tests: any key as bytes, SigV4, no dependency.
 
 s3.py ENDPOINT BUCKET make | put KEY FILE | put-tree DIR | delete KEY | list
+                    | get KEY FILE | keys | uploads | empty
                     | put-sum KEY FILE crc32|crc32c|crc64nvme|sha1|sha256
 """
 import base64
@@ -9,6 +10,7 @@ import hashlib
 import hmac
 import http.client
 import os
+import re
 import sys
 import time
 import urllib.parse
@@ -55,8 +57,8 @@ class S3:
         self.conn = http.client.HTTPConnection(u.hostname, u.port, timeout=60)
 
     def request(self, method, key=b"", query=(), body=b"", extra=None):
-        """(status, headers, body); key and query values are bytes, extra is
-        more headers by their lower-case names."""
+        """(status, headers, body); key and query values are bytes (None: sent
+        without a `=`), extra is more headers by their lower-case names."""
         path = "/" + self.bucket
         if key:
             path += "/" + urllib.parse.quote(key, safe=SAFE + "/")
@@ -64,15 +66,21 @@ class S3:
             sorted(
                 urllib.parse.quote(k, safe=SAFE)
                 + "="
-                + urllib.parse.quote(v, safe=SAFE)
+                + urllib.parse.quote(v or b"", safe=SAFE)
                 for k, v in query
             )
         )
+        sent = "&".join(
+            urllib.parse.quote(k, safe=SAFE)
+            + ("" if v is None else "=" + urllib.parse.quote(v, safe=SAFE))
+            for k, v in query
+        )
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         day = now[:8]
-        sha = hashlib.sha256(body).hexdigest()
-        headers = {"host": self.host, "x-amz-content-sha256": sha,
-                   "x-amz-date": now, **(extra or {})}
+        headers = {"host": self.host, "x-amz-date": now,
+                   "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
+                   **(extra or {})}
+        sha = headers["x-amz-content-sha256"]
         signed = ";".join(sorted(headers))
         canonical = "\n".join(
             [method, path, q]
@@ -91,7 +99,7 @@ class S3:
         sig = signature(day, text)
         self.conn.request(
             method,
-            path + ("?" + q if q else ""),
+            path + ("?" + sent if sent else ""),
             body=body,
             headers={
                 **headers,
@@ -103,8 +111,8 @@ class S3:
         r = self.conn.getresponse()
         return r.status, r.headers, r.read()
 
-    def presign(self, key=b"", query=()):
-        """A GET that is signed in its query, good for an hour."""
+    def presign(self, key=b"", query=(), method="GET"):
+        """A request that is signed in its query, good for an hour."""
         path = "/" + self.bucket
         if key:
             path += "/" + urllib.parse.quote(key, safe=SAFE + "/")
@@ -126,7 +134,7 @@ class S3:
             )
         )
         canonical = "\n".join(
-            ["GET", path, q, "host:" + self.host, "", "host", "UNSIGNED-PAYLOAD"]
+            [method, path, q, "host:" + self.host, "", "host", "UNSIGNED-PAYLOAD"]
         )
         text = "\n".join(
             [
@@ -173,6 +181,22 @@ def main():
                     s.must("PUT", os.path.relpath(path, args[0]), body=f.read())
     elif cmd == "delete":
         s.must("DELETE", args[0])
+    elif cmd == "get":
+        body = s.must("GET", args[0])[1]
+        with open(args[1], "wb") as f:
+            f.write(body)
+    elif cmd in ("keys", "uploads"):
+        # A thousand at most.
+        what = "list-type" if cmd == "keys" else "uploads"
+        body = s.must("GET", query=[(what, b"2" if cmd == "keys" else b""),
+                                    ("encoding-type", b"url")])[1]
+        for key in re.findall(rb"<Key>([^<]*)</Key>", body):
+            print(key.decode())
+    elif cmd == "empty":
+        body = s.must("GET", query=[("list-type", b"2"),
+                                    ("encoding-type", b"url")])[1]
+        for key in re.findall(rb"<Key>([^<]*)</Key>", body):
+            s.must("DELETE", urllib.parse.unquote_to_bytes(key))
     elif cmd == "list":
         sys.stdout.write(s.must("GET", query=[("list-type", b"2")])[1].decode())
     else:

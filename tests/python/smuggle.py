@@ -80,6 +80,17 @@ refused = {
     "a bare CR before TE": headers(b"X-A: b\r" + TE + b": chunked") + NEXT,
     "a bare LF before CL": headers(b"X-A: b\n" + CL + b": 37") + NEXT,
     "a bare LF before TE": headers(b"X-A: b\n" + TE + b": chunked") + NEXT,
+    "a bare LF behind the line": LINE[:-2] + b"\nHost: x\r\nX-A: b\r\n\r\n",
+    "a bare LF behind the first header": LINE + b"Host: x\nX-A: b\r\n\r\n",
+    "a bare LF between headers": headers(b"X-A: b\nX-B: c", b"X-C: d"),
+    "all lines end in LF": headers(b"X-A: b").replace(b"\r", b""),
+    "a bare LF that begins a value": headers(b"X-A:\nX-B: c"),
+    "a fold": headers(b"X-A: b\r\n c", b"X-B: d"),
+    "a fold of the last header": headers(b"X-A: b\r\n\tc"),
+    "a fold of nothing": headers(b"X-A: b\r\n ", b"X-B: d"),
+    "a fold by LF": headers(b"X-A: b\n c", b"X-B: d"),
+    "a NUL in a value": headers(b"X-A: b\0c", b"X-B: d"),
+    "a NUL at a value's end": headers(b"X-A: b\0", b"X-B: d"),
     "a control byte in a value": headers(b"X-A: b\x01c"),
     "a DEL in a value": headers(b"X-A: b\x7fc"),
     "CR CR LF": headers(b"X-A: b\r"),
@@ -104,6 +115,8 @@ refused = {
 one = {
     "plain": headers(),
     "CL 0": headers(CL + b": 0"),
+    "odd spaces": headers(b"X-A:b", b"X-B:  \t c \t", b"X-C:", b"X-D: "),
+    "many headers": headers(*(b"X-%d: " % i + b"y" * 400 for i in range(40))),
     "a line before it": b"\r\n" + headers(),
 }
 

@@ -6,8 +6,13 @@
  * Listens on loopback or that address, prints its port (0, the default: the
  * kernel picks) and serves until it is killed or its standard input ends, so
  * that it never outlives the test that started it. Keys `tarn`, `tarnsecret`
- * until /_sim/settings says otherwise. See objsim-parts/control.c for what it
- * can be told and objsim-parts/rules.c for faults.
+ * until /_sim/settings says otherwise.
+ *
+ * It answers as S3 does: GET, HEAD, LIST; PUT, CopyObject and DELETE with
+ * conditions; uploads of parts, those copied from other objects too, with
+ * AWS' bounds unless the settings give others. Every checksum that comes with
+ * a change is compared and kept. See objsim-parts/control.c for what it can be
+ * told, objsim-parts/rules.c, s3.c and send.c for faults.
  */
 #include "objsim-parts/sim.h"
 
@@ -31,7 +36,8 @@ static void *serve(void *arg)
 
 	while (keep && request_read(&c, &r) > 0) {
 		if (strncmp(r.path, "/_sim/", 6) == 0)
-			keep = control_serve(&c, &r);
+			keep = request_body(&c, &r, UINT64_MAX) &&
+			       control_serve(&c, &r);
 		else
 			keep = s3_serve(&c, &r);
 		request_free(&r);

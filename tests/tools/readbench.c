@@ -8,7 +8,9 @@
  *   readbench files LIST T SEED   T threads open, read and close each file
  *                                 of LIST (a path a line), in random order
  *
- * Prints `seconds bytes operations`. A failed or short read ends it with 1.
+ * Prints `seconds bytes operations`; `files` adds the seconds of the 99th of
+ * 100 reads and of the slowest (a file's first one with its open). A failed or
+ * short read ends it with 1.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -81,13 +83,46 @@ static uint64_t sum_page(const char *page)
 	return sum;
 }
 
-static uint64_t read_whole(int fd, char *buf, const char *path)
+/* How long each read took, in s. */
+struct times {
+	float *at;
+	size_t n, room;
+};
+
+static void times_add(struct times *t, double seconds)
+{
+	if (t->n == t->room) {
+		t->room = t->room * 2 + 1024;
+		t->at = realloc(t->at, t->room * sizeof(*t->at));
+		if (t->at == NULL)
+			die("memory");
+	}
+	t->at[t->n++] = (float)seconds;
+}
+
+static int earlier(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* since: when the first read began; times: NULL or where to put each. */
+static uint64_t read_whole(int fd, char *buf, const char *path, double since,
+			   struct times *times)
 {
 	uint64_t total = 0;
 	ssize_t n;
 
-	while ((n = read(fd, buf, CHUNK)) > 0)
+	while ((n = read(fd, buf, CHUNK)) > 0) {
 		total += (uint64_t)n;
+		if (times != NULL) {
+			double t = now();
+
+			times_add(times, t - since);
+			since = t;
+		}
+	}
 	if (n < 0)
 		die(path);
 	return total;
@@ -98,25 +133,34 @@ struct files {
 	size_t n;
 	atomic_size_t next;
 	atomic_uint_fast64_t bytes;
+	pthread_mutex_t lock;
+	struct times times; /* of all threads; under lock */
 };
 
 static void *read_files(void *arg)
 {
 	struct files *f = arg;
 	char *buf = buffer();
+	struct times times = { 0 };
 	uint64_t total = 0;
 	size_t i;
 
 	while ((i = atomic_fetch_add(&f->next, 1)) < f->n) {
+		double since = now();
 		int fd = open(f->paths[i], O_RDONLY | O_CLOEXEC);
 
 		if (fd < 0)
 			die(f->paths[i]);
-		total += read_whole(fd, buf, f->paths[i]);
+		total += read_whole(fd, buf, f->paths[i], since, &times);
 		close(fd);
 	}
 	free(buf);
 	atomic_fetch_add(&f->bytes, total);
+	pthread_mutex_lock(&f->lock);
+	for (i = 0; i < times.n; i++)
+		times_add(&f->times, times.at[i]);
+	pthread_mutex_unlock(&f->lock);
+	free(times.at);
 	return NULL;
 }
 
@@ -157,6 +201,7 @@ int main(int argc, char **argv)
 	uint64_t n = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
 	uint64_t seed = argc > 4 ? strtoull(argv[4], NULL, 10) | 1 : 1;
 	uint64_t size, bytes = 0, ops = 0;
+	struct times times = { 0 };
 	char *buf = buffer();
 	double start, end;
 
@@ -164,7 +209,7 @@ int main(int argc, char **argv)
 		start = now();
 		int fd = open_file(argv[2], &size);
 
-		bytes = read_whole(fd, buf, argv[2]);
+		bytes = read_whole(fd, buf, argv[2], start, NULL);
 		end = now();
 		ops = (bytes + CHUNK - 1) / CHUNK;
 		if (bytes != size) {
@@ -202,7 +247,7 @@ int main(int argc, char **argv)
 			fprintf(stderr, " ");
 	} else if (strcmp(mode, "files") == 0 && argc == 5 && n > 0 &&
 		   n <= 64) {
-		struct files f = { .n = 0 };
+		struct files f = { .lock = PTHREAD_MUTEX_INITIALIZER };
 		pthread_t threads[64];
 
 		load_list(&f, argv[2], seed);
@@ -216,10 +261,17 @@ int main(int argc, char **argv)
 		end = now();
 		bytes = f.bytes;
 		ops = f.n;
+		times = f.times;
 	} else {
 		usage();
 		return 2;
 	}
-	printf("%.6f %ju %ju\n", end - start, (uintmax_t)bytes, (uintmax_t)ops);
+	printf("%.6f %ju %ju", end - start, (uintmax_t)bytes, (uintmax_t)ops);
+	if (times.n > 0) {
+		qsort(times.at, times.n, sizeof(*times.at), earlier);
+		printf(" %.6f %.6f", (double)times.at[times.n * 99 / 100],
+		       (double)times.at[times.n - 1]);
+	}
+	printf("\n");
 	return 0;
 }

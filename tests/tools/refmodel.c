@@ -7,14 +7,16 @@
  *   --ops N       operations of a run (150)
  *   --only I,...  only these of them, as a failure prints them
  *   --seconds N   new seeds for so long
+ *   --read        only runs that read; a seed alone is of one
+ *   --write       only runs that write
  *   --mount       through mounts (tests/mount/refmodel_*.sh sets them up)
  *   --trace       print each operation
  *
  * A run is made of its seed: how the cache is set up, and a list of
- * operations of programs (open, read, stat, list), of others on the store
- * (put, delete), of faults, of restarts. A failure is printed with the seed,
- * and with the fewest operations that still fail. The last line is that of
- * check's programs, for scripts/unit.
+ * operations of programs (open, read, stat, list; and write, rename, unlink),
+ * of others on the store (put, delete), of faults, of restarts. A failure is
+ * printed with the seed, and with the fewest operations that still fail. The
+ * last line is that of check's programs, for scripts/unit.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -26,6 +28,7 @@
 #include "tests/tools/refmodel-parts/front.h"
 #include "tests/tools/refmodel-parts/run.h"
 #include "tests/tools/refmodel-parts/shrink.h"
+#include "tests/tools/refmodel-parts/write_run.h"
 
 enum {
 	OPS_MAX = 10000,
@@ -39,13 +42,16 @@ static const uint64_t known_seeds[] = { 1, 2, 3, 4, 5, 6, 7, 8 };
 
 struct settings {
 	bool real, trace;
+	bool reads, writes; /* such runs are wanted */
 	size_t nops;
 	const char *only;
 };
 
 struct plan {
 	const struct settings *settings;
+	bool writes;
 	struct config config;
+	struct write_config write_config; /* if it does */
 	struct op ops[OPS_MAX];
 	size_t n;
 	struct outcome last; /* that failed */
@@ -71,8 +77,21 @@ static void crashed(int signal)
 static void run(const struct plan *p, const bool *skip, struct outcome *out)
 {
 	alarm(RUN_SECONDS);
+	if (p->writes) {
+		write_run_ops(write_front_cache_new, &p->write_config, p->ops,
+			      p->n, skip, p->settings->trace, out);
+		return;
+	}
 	run_ops(p->settings->real ? front_mount_new : front_cache_new,
 		&p->config, p->ops, p->n, skip, p->settings->trace, out);
+}
+
+static void print_config(FILE *to, const struct plan *p)
+{
+	if (p->writes)
+		write_config_print(to, &p->write_config);
+	else
+		config_print(to, &p->config);
 }
 
 /* A failure that needs luck is tried for more than once. */
@@ -97,7 +116,7 @@ static void report(struct plan *p, uint64_t seed, bool *skip)
 
 	printf("seed %ju, operation %zu of %zu: %s\n", (uintmax_t)seed,
 	       p->last.at, p->n, p->last.why);
-	config_print(stdout, &p->config);
+	print_config(stdout, p);
 	fflush(stdout);
 	for (size_t i = p->last.at + 1; i < p->n; i++)
 		skip[i] = true;
@@ -106,11 +125,15 @@ static void report(struct plan *p, uint64_t seed, bool *skip)
 	for (size_t i = 0; i < p->n; i++)
 		if (!skip[i]) {
 			printf("%4zu ", i);
-			op_print(stdout, &p->ops[i]);
+			if (p->writes)
+				write_op_print(stdout, &p->ops[i]);
+			else
+				op_print(stdout, &p->ops[i]);
 			printf("\n");
 		}
-	printf("again: refmodel%s --seed %ju --ops %zu --trace --only ",
-	       p->settings->real ? " --mount" : "", (uintmax_t)seed, p->n);
+	printf("again: refmodel%s%s --seed %ju --ops %zu --trace --only ",
+	       p->settings->real ? " --mount" : "", p->writes ? " --write" : "",
+	       (uintmax_t)seed, p->n);
 	for (size_t i = 0; i < p->n; i++)
 		if (!skip[i]) {
 			printf("%s%zu", comma, i);
@@ -135,7 +158,7 @@ static void only(const char *list, bool *skip, size_t n)
 }
 
 /* 0, or 1 when it failed. */
-static int run_seed(const struct settings *s, uint64_t seed)
+static int run_seed(const struct settings *s, uint64_t seed, bool writes)
 {
 	static struct plan p;
 	static bool skip[OPS_MAX];
@@ -145,17 +168,24 @@ static int run_seed(const struct settings *s, uint64_t seed)
 	running = seed;
 	p.settings = s;
 	p.n = s->nops;
-	config_make(&from, s->real, &p.config);
-	ops_make(&from, &p.config, p.ops, p.n);
+	p.writes = writes;
+	if (writes) {
+		write_config_make(&from, s->real, &p.write_config);
+		write_ops_make(&from, &p.write_config, p.ops, p.n);
+	} else {
+		config_make(&from, s->real, &p.config);
+		ops_make(&from, &p.config, p.ops, p.n);
+	}
 	memset(skip, 0, sizeof(skip));
 	if (s->only != NULL)
 		only(s->only, skip, p.n);
 	if (s->trace)
-		config_print(stderr, &p.config);
+		print_config(stderr, &p);
 	run(&p, skip, &out);
-	printf("%s seed %ju: %zu opens, %zu reads, %zu answers, %zu errors\n",
+	printf("%s seed %ju: %zu opens, %zu reads, %zu %s, %zu errors\n",
 	       out.failed ? "FAIL" : "ok  ", (uintmax_t)seed, out.opens,
-	       out.reads, out.answers, out.errors);
+	       out.reads, out.answers, writes ? "commits" : "answers",
+	       out.errors);
 	fflush(stdout);
 	if (!out.failed)
 		return 0;
@@ -176,6 +206,19 @@ static uint64_t new_seed(void)
 	       (uint64_t)ts.tv_nsec / 1000;
 }
 
+/* The runs of a seed that are wanted. */
+static int run_both(const struct settings *s, uint64_t seed, int *checks)
+{
+	int failures = 0;
+
+	*checks += s->reads + s->writes;
+	if (s->reads)
+		failures += run_seed(s, seed, false);
+	if (s->writes)
+		failures += run_seed(s, seed, true);
+	return failures;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -183,6 +226,8 @@ int main(int argc, char **argv)
 		{ "ops", required_argument, NULL, 'n' },
 		{ "only", required_argument, NULL, 'o' },
 		{ "seconds", required_argument, NULL, 't' },
+		{ "read", no_argument, NULL, 'r' },
+		{ "write", no_argument, NULL, 'w' },
 		{ "mount", no_argument, NULL, 'm' },
 		{ "trace", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 }
@@ -208,6 +253,12 @@ int main(int argc, char **argv)
 		case 't':
 			end = time(NULL) + atol(optarg);
 			break;
+		case 'r':
+			s.reads = true;
+			break;
+		case 'w':
+			s.writes = true;
+			break;
 		case 'm':
 			s.real = true;
 			break;
@@ -222,18 +273,24 @@ int main(int argc, char **argv)
 	signal(SIGABRT, crashed);
 	signal(SIGSEGV, crashed);
 	signal(SIGALRM, crashed);
+	if (s.real && s.writes)
+		return 2; /* only in this process, so far */
+	if (!s.reads && !s.writes) {
+		s.reads = true;
+		s.writes = !s.real;
+	}
 	if (one) {
-		failures += run_seed(&s, seed);
+		failures += run_seed(&s, seed, !s.reads);
 		checks++;
 	} else if (end == 0) {
-		for (size_t i = 0; i < ARRAY_SIZE(known_seeds); i++, checks++)
-			failures += run_seed(&s, known_seeds[i]);
+		for (size_t i = 0; i < ARRAY_SIZE(known_seeds); i++)
+			failures += run_both(&s, known_seeds[i], &checks);
 	}
-	while (!one && failures == 0 &&
-	       (time(NULL) < end || checks == ARRAY_SIZE(known_seeds))) {
-		failures += run_seed(&s, new_seed());
-		checks++;
-		if (end == 0)
+	/* A new one, too; of those that write when they are asked for. */
+	s.writes = s.writes && (!s.reads || end != 0);
+	while (!one && failures == 0) {
+		failures += run_both(&s, new_seed(), &checks);
+		if (time(NULL) >= end)
 			break;
 	}
 	printf("%d%%: Checks: %d, Failures: %d, Errors: 0\n",

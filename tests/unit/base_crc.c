@@ -104,6 +104,57 @@ START_TEST(every_length_and_every_cut_gives_the_same)
 }
 END_TEST
 
+START_TEST(the_crc_of_two_runs_follows_from_theirs)
+{
+	enum { ROOM = 3000 };
+	enum crc_kind kind = (enum crc_kind)_i;
+	unsigned char buf[ROOM];
+	uint64_t x = 2463534242u;
+
+	for (size_t i = 0; i < ROOM; i++) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		buf[i] = (unsigned char)x;
+	}
+	for (size_t n = 0; n < ROOM; n += 7)
+		for (size_t cut = 0; cut <= n; cut += 1 + n / 9) {
+			uint64_t a = crc_update(kind, 0, buf, cut);
+			uint64_t b = crc_update(kind, 0, buf + cut, n - cut);
+
+			ck_assert_uint_eq(
+			    crc_join(kind, a, b, crc_length(kind, n - cut)),
+			    crc_combine(kind, a, b, n - cut));
+			ck_assert_uint_eq(crc_combine(kind, a, b, n - cut),
+					  crc_update(kind, 0, buf, n));
+		}
+}
+END_TEST
+
+/* A gap of zeros too long to be made: a square for each bit of its length. */
+START_TEST(a_run_of_any_length_can_follow)
+{
+	enum crc_kind kind = (enum crc_kind)_i;
+	static unsigned char zeros[MIB(1)];
+	uint64_t mib = crc_update(kind, 0, zeros, sizeof(zeros));
+	uint64_t a = crc_update(kind, 0, "a", 1), b = 0, step = a;
+	uint64_t n = UINT64_C(5) << 40;
+
+	/* b: n zeros, doubled from one MiB of them. */
+	for (uint64_t bit = 0, have = MIB(1); have <= n; bit++, have *= 2) {
+		if (n & have)
+			b = crc_combine(kind, b, mib, have);
+		mib = crc_combine(kind, mib, mib, have);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		uint64_t tib = crc_update(kind, 0, zeros, sizeof(zeros));
+
+		for (uint64_t have = MIB(1); have < n / 5; have *= 2)
+			tib = crc_combine(kind, tib, tib, have);
+		step = crc_combine(kind, step, tib, n / 5);
+	}
+	ck_assert_uint_eq(crc_combine(kind, a, b, n), step);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("base_crc");
@@ -117,6 +168,9 @@ int main(void)
 			    ARRAY_SIZE(vectors));
 	tcase_add_loop_test(t, every_length_and_every_cut_gives_the_same, 0,
 			    CRC_KINDS);
+	tcase_add_loop_test(t, the_crc_of_two_runs_follows_from_theirs, 0,
+			    CRC_KINDS);
+	tcase_add_loop_test(t, a_run_of_any_length_can_follow, 0, CRC_KINDS);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/stats.h"
 #include "tests/unit/run.h"
 
@@ -172,6 +173,35 @@ START_TEST(every_number_has_a_name_a_kind_and_a_sentence)
 }
 END_TEST
 
+/* A child's end by this variable and so many passings: its signal, or 0. */
+static int end_of(const char *at, int passings)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		setenv("TARN_CRASH_AT", at, 1);
+		crash_init();
+		crash_point("here-too");
+		for (int i = 0; i < passings; i++)
+			crash_point("here");
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+START_TEST(a_crash_point_kills_at_the_passing_that_was_asked_for)
+{
+	ck_assert_int_eq(end_of("here:1", 1), SIGKILL);
+	ck_assert_int_eq(end_of("here:3", 2), 0);
+	ck_assert_int_eq(end_of("here:3", 3), SIGKILL);
+	ck_assert_int_eq(end_of("elsewhere:1", 3), 0);
+	ck_assert_int_eq(end_of("here", 3), 0);
+	ck_assert_int_eq(end_of("here:", 3), 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("util");
@@ -186,5 +216,7 @@ int main(void)
 	tcase_add_test(t, the_boot_id_is_the_kernels_and_stays);
 	tcase_add_test(t, no_increment_of_many_threads_is_lost);
 	tcase_add_test(t, every_number_has_a_name_a_kind_and_a_sentence);
+	tcase_add_test(t,
+		       a_crash_point_kills_at_the_passing_that_was_asked_for);
 	return RUN_CASES(t);
 }

@@ -42,6 +42,19 @@ START_TEST(an_open_of_what_is_prefetched_does_not_wait_behind_the_rest)
 }
 END_TEST
 
+/* Of which a writer needs what stands between its bytes. */
+START_TEST(a_piece_of_a_small_object_fetched_ahead_stops_no_reader)
+{
+	struct rig r;
+
+	rig_init(&r, 500000, false);
+	object_ahead(r.object, 100000, KIB(64));
+	fake_ufs_wait_gets(&r.store, 1);
+	read_all(&r, 100000);
+	rig_fini(&r);
+}
+END_TEST
+
 /* A thread of the pool that reads the SSD, while that has stalled. */
 struct stuck {
 	struct job job;
@@ -188,6 +201,8 @@ int main(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_test(
 	    t, an_open_of_what_is_prefetched_does_not_wait_behind_the_rest);
+	tcase_add_test(t,
+		       a_piece_of_a_small_object_fetched_ahead_stops_no_reader);
 	tcase_add_test(
 	    t, B5_reads_that_wait_for_memory_need_no_thread_of_the_disk);
 	tcase_add_test(t, what_is_owed_after_the_last_writer_looked_is_written);

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "cache/listing_impl.h"
+#include "tests/unit/listing_rig.h"
 #include "tests/unit/run.h"
 
 struct item {
@@ -27,37 +28,6 @@ struct item {
 	bool dir;
 	uint64_t size;
 };
-
-static char tmp[64];
-static struct disk *disk; /* NULL in the rounds in memory */
-static struct disk_id id;
-
-static int remove_cb(const char *path, const struct stat *st, int flag,
-		     struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static void setup(void)
-{
-	struct disk_conf conf = { .dir = tmp, .size = (uint64_t)1 << 32 };
-	char why[256];
-
-	snprintf(tmp, sizeof(tmp), "/tmp/tarn-listing-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(tmp));
-	ck_assert_int_eq(disk_open(&conf, &disk, why), 0);
-	id = disk_listing_id(str_of("store"), str_of("me"), str_of("dir/"));
-}
-
-static void teardown(void)
-{
-	disk_close(disk);
-	disk = NULL;
-	nftw(tmp, remove_cb, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static struct ufs_stat stat_of(uint64_t size)
 {
@@ -570,7 +540,45 @@ START_TEST(the_marker_is_an_entry_only_when_it_carries_data)
 	ck_assert(listing_marker(l));
 	ck_assert_int_eq(listing_find(l, STR_EMPTY, &object, &dir, &st), 0);
 	ck_assert(object && dir && st.size == 7);
+	ck_assert(!listing_marker_stat(l, &st));
 	listing_unref(l);
+}
+END_TEST
+
+/* _i: the disk. In order, and so late that all has to be sorted. */
+START_TEST(what_the_store_said_of_an_empty_marker_is_kept)
+{
+	struct ufs_entry e = { .st.mtime = INT64_C(1700000000123456789) };
+	struct item first = { .name = "a", .n = 1, .size = 3 };
+	struct item second = { .name = "b", .n = 1, .size = 3 };
+	struct listing_writer *w;
+	struct ufs_stat st;
+	struct listing *l;
+
+	for (int late = 0; late < 3; late++) {
+		snprintf(e.st.version, sizeof(e.st.version), "%s",
+			 late == 2 ? "odd" : LISTING_PLAIN_VERSION);
+		ck_assert_int_eq(listing_writer_new(round_disk(_i), &id, 1, &w),
+				 0);
+		if (late == 0)
+			ck_assert_int_eq(listing_writer_add(w, STR_EMPTY, &e),
+					 0);
+		ck_assert_int_eq(add(w, &second), 0);
+		ck_assert_int_eq(add(w, &first), 0);
+		if (late > 0)
+			ck_assert_int_eq(listing_writer_add(w, STR_EMPTY, &e),
+					 0);
+		ck_assert_int_eq(listing_writer_finish(w, &l), 0);
+		ck_assert_uint_eq(listing_entries(l), 2);
+		ck_assert(listing_marker(l));
+		ck_assert(listing_marker_stat(l, &st) == (late != 2));
+		if (late != 2) {
+			ck_assert_int_eq(st.mtime, e.st.mtime);
+			ck_assert_str_eq(st.version, e.st.version);
+			ck_assert_uint_eq(st.size, 0);
+		}
+		listing_unref(l);
+	}
 }
 END_TEST
 
@@ -913,7 +921,7 @@ int main(void)
 	seed = 0x9e3779b97f4a7c15u ^ (uint64_t)getpid();
 	printf("seed %#jx\n", (uintmax_t)seed);
 	tcase_set_timeout(t, 120);
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, listing_setup, listing_teardown);
 	tcase_add_loop_test(t, what_was_written_is_found_and_walked_in_order, 0,
 			    10);
 	tcase_add_loop_test(
@@ -932,6 +940,8 @@ int main(void)
 	tcase_add_loop_test(t, names_that_are_not_one_component_are_refused, 0,
 			    2);
 	tcase_add_loop_test(t, the_marker_is_an_entry_only_when_it_carries_data,
+			    0, 2);
+	tcase_add_loop_test(t, what_the_store_said_of_an_empty_marker_is_kept,
 			    0, 2);
 	tcase_add_test(t, a_file_with_a_flipped_byte_or_cut_short_never_lies);
 	tcase_add_test(t, a_forged_file_with_right_hashes_harms_nobody);

@@ -205,72 +205,6 @@ START_TEST(keys_longer_than_any_store_has_are_not_asked_for)
 }
 END_TEST
 
-enum what { LOOKUP, LIST, STAT };
-
-struct caller {
-	pthread_t thread;
-	enum what what;
-	const char *dir, *name;
-	struct cancel cancel;
-	int r;
-};
-
-static void *call_main(void *arg)
-{
-	struct caller *c = arg;
-	struct meta_answer a;
-	struct listing *l;
-	struct ufs_stat st;
-
-	switch (c->what) {
-	case LOOKUP:
-		c->r = meta_lookup(meta, str_of(c->dir), str_of(c->name), &a,
-				   &c->cancel);
-		break;
-	case LIST:
-		c->r = meta_list(meta, str_of(c->dir), &l, &c->cancel);
-		if (c->r == 0)
-			listing_unref(l);
-		break;
-	case STAT:
-		c->r = meta_stat_now(meta, str_of(c->dir), &st, &c->cancel);
-		break;
-	}
-	return NULL;
-}
-
-static void call(struct caller *c, enum what what, const char *dir,
-		 const char *name)
-{
-	*c = (struct caller){ .what = what, .dir = dir, .name = name };
-	pthread_create(&c->thread, NULL, call_main, c);
-}
-
-static int join(struct caller *c)
-{
-	pthread_join(c->thread, NULL);
-	return c->r;
-}
-
-/* Threads that wait for flights of this directory, until there are n. */
-static void wait_for_waiters(unsigned n)
-{
-	int64_t deadline = clock_ns() + 20 * NSEC_PER_SEC;
-	unsigned waiting = 0;
-
-	while (waiting < n && clock_ns() < deadline) {
-		waiting = 0;
-		lock_take(&meta->lock);
-		for (size_t i = 0; i < FLIGHT_BUCKETS; i++)
-			for (struct flight *f = meta->flights[i]; f != NULL;
-			     f = f->next)
-				waiting += f->waiters;
-		lock_drop(&meta->lock);
-		sched_yield();
-	}
-	ck_assert_uint_eq(waiting, n);
-}
-
 #define CALLERS 12
 
 START_TEST(concurrent_questions_that_are_the_same_cost_one_request)
@@ -570,6 +504,38 @@ START_TEST(a_fresh_listing_on_the_disk_serves_the_next_mount)
 }
 END_TEST
 
+START_TEST(an_object_is_recalled_at_any_age_without_the_store)
+{
+	struct meta_answer a;
+
+	start(CONSISTENCY_TTL, 1, 1); /* over at once */
+	ck_assert_int_eq(meta_recall(meta, str_of("a/"), str_of("one"), &a),
+			 -EAGAIN);
+	check_asked(0, 0);
+	ck_assert_int_eq(look("a/", "one"), 0);
+	check_asked(1, 1);
+	ck_assert_int_eq(meta_recall(meta, str_of("a/"), str_of("one"), &a), 0);
+	ck_assert(a.object && a.until <= clock_ns());
+	ck_assert_int_eq(look("a/", "no"), -ENOENT);
+	check_asked(1, 1);
+	ck_assert_int_eq(meta_recall(meta, str_of("a/"), str_of("no"), &a),
+			 -EAGAIN);
+	ck_assert_int_eq(meta_recall(meta, str_of("a/"), str_of("two"), &a),
+			 -EAGAIN);
+	/* Of a listing, by this mount and by the next. */
+	ck_assert_int_eq(list("a/"), 0);
+	check_asked(0, 1);
+	ck_assert_int_eq(meta_recall(meta, str_of("a/"), str_of("two"), &a), 0);
+	start(CONSISTENCY_TTL, 1, 1);
+	ck_assert_int_eq(meta_recall(meta, str_of("a/"), str_of("two"), &a), 0);
+	ck_assert(a.object && a.until <= clock_ns());
+	meta_invalidate(meta, str_of("a/two"));
+	ck_assert_int_eq(meta_recall(meta, str_of("a/"), str_of("two"), &a),
+			 -EAGAIN);
+	check_asked(0, 0);
+}
+END_TEST
+
 START_TEST(listings_of_other_credentials_are_not_seen)
 {
 	char other[] = "someone else";
@@ -820,10 +786,13 @@ START_TEST(more_absent_names_than_are_remembered_are_asked_again)
 	}
 	lock_take(&meta->lock);
 	for (unsigned i = 0; i < 3 * KNOWN_MAX; i++) {
+		struct drops drops = { 0 };
 		const struct known *k;
 
 		snprintf(name, sizeof(name), "x/n%u", i % 10000);
-		known_add_locked(meta, str_of(name), 2, i + 1, NULL, false);
+		ck_assert(known_add_locked(meta, str_of(name), 2, i + 1, NULL,
+					   false, false, &drops));
+		ck_assert_uint_eq(drops.n, 0);
 		k = known_find_locked(meta, str_of(name));
 		ck_assert_ptr_nonnull(k);
 		ck_assert_int_eq(k->taken, i + 1);
@@ -940,6 +909,7 @@ int main(void)
 	    t, B5_a_lookup_does_not_join_those_who_wait_for_a_stalled_disk);
 	tcase_add_test(t, immutable_never_asks_again_what_this_host_knew);
 	tcase_add_test(t, a_fresh_listing_on_the_disk_serves_the_next_mount);
+	tcase_add_test(t, an_object_is_recalled_at_any_age_without_the_store);
 	tcase_add_test(t, listings_of_other_credentials_are_not_seen);
 	tcase_add_loop_test(
 	    t, an_invalidated_tree_is_asked_for_anew_at_every_depth, 0, 4);

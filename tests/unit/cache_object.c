@@ -376,14 +376,6 @@ START_TEST(more_reads_than_memory_all_end_right)
 }
 END_TEST
 
-static uint64_t cached(struct rig *r)
-{
-	uint64_t bytes = 0;
-
-	ck_assert_int_eq(object_cached(r->object, &bytes), 0);
-	return bytes;
-}
-
 /* Pages are written behind the reader's back: until bytes are there. */
 static void wait_cached(struct rig *r, uint64_t bytes)
 {
@@ -801,59 +793,6 @@ START_TEST(loading_to_verify_reads_the_disk_and_fetches_what_is_bad)
 }
 END_TEST
 
-START_TEST(loading_brings_everything_and_freeing_drops_it)
-{
-	uint64_t fetched, bytes;
-	struct rig r;
-
-	rig_init(&r, MIB(20) + 3, true);
-	ck_assert_int_eq(read_now(&r, MIB(7), 4096), 4096);
-	ck_assert_int_eq(object_load(r.object, true, &fetched, NULL), 0);
-	ck_assert_uint_eq(rig_bytes(&r), MIB(20) + 3);
-	ck_assert_int_eq(object_cached(r.object, &bytes), 0);
-	ck_assert_uint_eq(bytes, MIB(20) + 3);
-	ck_assert_ptr_nonnull(object_backing(r.object));
-	ck_assert_int_eq(object_free(r.object, &bytes), 0);
-	ck_assert_uint_eq(bytes, MIB(20) + 3);
-	ck_assert_int_eq(object_cached(r.object, &bytes), 0);
-	ck_assert_uint_eq(bytes, 0);
-	rig_fini(&r);
-}
-END_TEST
-
-START_TEST(a_load_of_which_a_part_broke_off_has_failed)
-{
-	uint64_t fetched;
-	struct rig r;
-
-	rig_init(&r, MIB(4), true);
-	rig_fail(&r, -ETIMEDOUT, 300000);
-	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL),
-			 -ETIMEDOUT);
-	rig_fail(&r, 0, 0);
-	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL), 0);
-	ck_assert_uint_eq(cached(&r), MIB(4));
-	rig_fini(&r);
-}
-END_TEST
-
-START_TEST(loading_writes_what_was_kept_in_memory_only)
-{
-	uint64_t fetched;
-	struct rig r;
-
-	rig_init(&r, _i == 0 ? 300000 : MIB(5), true);
-	atomic_store(&r.cache->disks[0]->state, DISK_DEGRADED);
-	read_all(&r, MIB(1));
-	ck_assert_uint_eq(cached(&r), 0);
-	atomic_store(&r.cache->disks[0]->state, DISK_OK);
-	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL), 0);
-	ck_assert_uint_eq(cached(&r), r.store.size);
-	ck_assert_uint_eq(rig_bytes(&r), r.store.size);
-	rig_fini(&r);
-}
-END_TEST
-
 /* What the store's checksum refused is in no read, file or page. */
 START_TEST(A11_a_small_object_is_shown_once_it_is_right)
 {
@@ -880,37 +819,6 @@ START_TEST(A11_nothing_is_kept_of_a_small_object_that_stayed_wrong)
 	ck_assert_int_eq(cache_memory_used(r.cache), 0);
 	rig_fail(&r, 0, 0);
 	read_all(&r, 100000);
-	rig_fini(&r);
-}
-END_TEST
-
-START_TEST(loading_waits_for_the_room_that_eviction_makes)
-{
-	struct disk *d;
-	uint64_t fetched;
-	struct rig r;
-
-	rig_init(&r, _i == 0 ? 300000 : MIB(5), true);
-	d = r.cache->disks[0];
-	/* More than it may hold, until the walk that eviction asks for. */
-	ck_assert_int_eq(disk_recount(d, NULL, NULL), 0);
-	disk_account(d, (int64_t)disk_limit(d) * 2);
-	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL), 0);
-	ck_assert_uint_eq(cached(&r), r.store.size);
-	rig_fini(&r);
-}
-END_TEST
-
-START_TEST(loading_does_not_wait_for_room_that_will_not_come)
-{
-	int64_t began = clock_ns();
-	uint64_t fetched;
-	struct rig r;
-
-	rig_init(&r, MIB(5), true);
-	atomic_store(&r.cache->disks[0]->state, DISK_DEGRADED);
-	ck_assert_int_eq(object_load(r.object, false, &fetched, NULL), -ENOSPC);
-	ck_assert_int_lt(clock_ns() - began, 5 * NSEC_PER_SEC);
 	rig_fini(&r);
 }
 END_TEST
@@ -964,13 +872,6 @@ int main(void)
 	    2);
 	tcase_add_loop_test(
 	    t, loading_to_verify_reads_the_disk_and_fetches_what_is_bad, 0, 2);
-	tcase_add_test(t, loading_brings_everything_and_freeing_drops_it);
-	tcase_add_test(t, a_load_of_which_a_part_broke_off_has_failed);
-	tcase_add_loop_test(t, loading_writes_what_was_kept_in_memory_only, 0,
-			    2);
-	tcase_add_loop_test(t, loading_waits_for_the_room_that_eviction_makes,
-			    0, 2);
-	tcase_add_test(t, loading_does_not_wait_for_room_that_will_not_come);
 	tcase_add_test(t, A11_a_small_object_is_shown_once_it_is_right);
 	tcase_add_test(t,
 		       A11_nothing_is_kept_of_a_small_object_that_stayed_wrong);

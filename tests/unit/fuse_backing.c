@@ -69,6 +69,30 @@ START_TEST(a_file_that_went_bad_in_the_kernels_hands_is_not_shared)
 }
 END_TEST
 
+START_TEST(while_one_only_writes_all_go_around_the_page_cache)
+{
+	ck_assert_int_eq(opened_write(&o, false, true), OPEN_DIRECT);
+	ck_assert_int_eq(opened_write(&o, false, false), OPEN_DIRECT);
+	ck_assert_int_eq(add(NULL), OPEN_DIRECT);
+	ck_assert_uint_ne(flags & WIRE_FOPEN_DIRECT_IO, 0);
+	opened_remove(&o, OPEN_DIRECT);
+	opened_remove(&o, OPEN_DIRECT);
+	ck_assert_int_eq(add(NULL), OPEN_DIRECT);
+	opened_remove(&o, OPEN_DIRECT);
+	opened_remove(&o, OPEN_DIRECT);
+	ck_assert_int_eq(add(NULL), OPEN_CACHED);
+}
+END_TEST
+
+START_TEST(beside_one_that_is_cached_nobody_goes_around_unasked)
+{
+	ck_assert_int_eq(opened_write(&o, false, false), OPEN_CACHED);
+	ck_assert_int_eq(opened_write(&o, false, true), OPEN_CACHED);
+	ck_assert_int_eq(opened_write(&o, true, true), OPEN_DIRECT); /* asked */
+	ck_assert_int_eq(add(NULL), OPEN_CACHED);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("opens");
@@ -78,5 +102,7 @@ int main(void)
 	    t, opens_of_a_file_in_the_kernels_hands_share_its_backing_id);
 	tcase_add_loop_test(
 	    t, a_file_that_went_bad_in_the_kernels_hands_is_not_shared, 0, 2);
+	tcase_add_test(t, while_one_only_writes_all_go_around_the_page_cache);
+	tcase_add_test(t, beside_one_that_is_cached_nobody_goes_around_unasked);
 	return RUN_CASES(t);
 }

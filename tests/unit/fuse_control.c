@@ -1,386 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuse_control.c - the control interface, its jobs and its client, over a
- * file system and a cache that only pretend
- *
- * The tree: directories are keys that end in '/', objects are all 1000 bytes.
- * Nothing of it is cached until it is loaded.
+ * fuse_control.c - the control interface and its client
  */
-#include <check.h>
-#include <errno.h>
-#include <poll.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-
-#include "base/clock.h"
-#include "base/lock.h"
-#include "cache/cache.h"
-#include "cache/listing.h"
-#include "cache/meta.h"
-#include "cache/object.h"
-#include "fuse/client.h"
-#include "fuse/control.h"
-#include "fuse/fs.h"
-#include "fuse/rundir.h"
-#include "fuse/signals.h"
-#include "tests/unit/run.h"
-
-#define OBJECT_SIZE 1000
-
-/* name of the directory, its entries */
-static const struct {
-	const char *dir;
-	const char *entries[6];
-} tree[] = {
-	{ "", { "a/", "big/", "x" } },
-	{ "a/", { "1", "2", "b/", "bad" } },
-	{ "a/b/", { "3", "gone/" } },
-	{ "big/", { NULL } }, /* as many as big_entries says */
-};
-static unsigned big_entries;
-
-static atomic_uint objects_alive, loads, frees;
-static atomic_bool hold; /* loads wait until it is cleared or cancelled */
-static int list_result;  /* what the store answers to a listing */
-static atomic_uint lists;
-static size_t disks = 1;
-static char invalidated[256];
-
-struct object {
-	char key[128];
-	atomic_bool cached;
-};
-struct listing {
-	int i;
-};
-struct cache {
-	int unused;
-};
-struct meta {
-	int unused;
-};
-struct fs {
-	int unused;
-};
-
-static struct cache the_cache;
-static struct meta the_meta;
-static struct fs the_fs;
-
-struct meta *cache_meta(struct cache *c)
-{
-	(void)c;
-	return &the_meta;
-}
-
-size_t cache_disks(struct cache *c, struct cache_disk_status *out, size_t max)
-{
-	(void)c;
-	for (size_t i = 0; i < disks && i < max; i++)
-		out[i] = (struct cache_disk_status){ .dir = "/cache\xff",
-						     .limit = 5,
-						     .scrub_files = 9,
-						     .scrubbed = 11,
-						     .state = "ok" };
-	return disks;
-}
-
-static unsigned scrubs;
-
-void cache_scrub(struct cache *c)
-{
-	(void)c;
-	scrubs++;
-}
-
-size_t cache_memory_used(struct cache *c)
-{
-	(void)c;
-	return 123;
-}
-
-static int find_dir(struct str dirkey)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(tree); i++)
-		if (str_eq(dirkey, str_of(tree[i].dir)))
-			return (int)i;
-	return -ENOENT;
-}
-
-int meta_list(struct meta *m, struct str dirkey, struct listing **out,
-	      struct cancel *cancel)
-{
-	int i = find_dir(dirkey);
-
-	(void)m;
-	if (cancelled(cancel))
-		return -ECANCELED;
-	if (i < 0)
-		return i;
-	*out = malloc(sizeof(**out));
-	(*out)->i = i;
-	return 0;
-}
-
-int listing_each(struct listing *l, uint64_t first, listing_cb *cb, void *arg)
-{
-	bool big = strcmp(tree[l->i].dir, "big/") == 0;
-	int r = 0;
-
-	for (unsigned n = (unsigned)first; r == 0; n++) {
-		struct listing_entry e = { .st.size = OBJECT_SIZE };
-		char name[16];
-
-		snprintf(name, sizeof(name), "%u", n);
-		if (big ? n >= big_entries
-			: n >= 6 || tree[l->i].entries[n] == NULL)
-			return 0;
-		e.name = str_of(big ? name : tree[l->i].entries[n]);
-		e.dir = e.name.p[e.name.n - 1] == '/';
-		r = cb(arg, n, &e);
-	}
-	return r;
-}
-
-bool listing_is_bad(const struct listing *l)
-{
-	(void)l;
-	return false;
-}
-
-void listing_unref(struct listing *l)
-{
-	free(l);
-}
-
-int meta_lookup(struct meta *m, struct str dirkey, struct str name,
-		struct meta_answer *out, struct cancel *cancel)
-{
-	int i = find_dir(dirkey);
-
-	(void)m;
-	(void)cancel;
-	*out = (struct meta_answer){ .st.size = OBJECT_SIZE };
-	for (size_t n = 0; i >= 0 && n < 6; n++) {
-		const char *e = tree[i].entries[n];
-
-		if (e == NULL)
-			break;
-		out->object |= str_eq(name, str_of(e));
-		out->dir |= strlen(e) == name.n + 1 &&
-			    strncmp(e, name.p, name.n) == 0 && e[name.n] == '/';
-	}
-	return out->object || out->dir ? 0 : -ENOENT;
-}
-
-int object_get(struct cache *c, struct str key, const struct ufs_stat *st,
-	       struct object **out)
-{
-	struct object *o = calloc(1, sizeof(*o));
-
-	(void)c;
-	ck_assert_uint_eq(st->size, OBJECT_SIZE);
-	snprintf(o->key, sizeof(o->key), "%.*s", (int)key.n, key.p);
-	atomic_fetch_add(&objects_alive, 1);
-	*out = o;
-	return 0;
-}
-
-void object_put(struct object *o)
-{
-	if (o != NULL)
-		atomic_fetch_sub(&objects_alive, 1);
-	free(o);
-}
-
-uint64_t object_size(const struct object *o)
-{
-	(void)o;
-	return OBJECT_SIZE;
-}
-
-int object_load(struct object *o, bool verify, uint64_t *fetched,
-		struct cancel *cancel)
-{
-	(void)verify;
-	while (atomic_load(&hold)) {
-		if (cancelled(cancel))
-			return -ECANCELED;
-		poll(NULL, 0, 1);
-	}
-	if (strcmp(o->key, "a/bad") == 0)
-		return -EACCES;
-	atomic_store(&o->cached, true);
-	atomic_fetch_add(&loads, 1);
-	*fetched = OBJECT_SIZE;
-	return 0;
-}
-
-int object_cached(struct object *o, uint64_t *bytes)
-{
-	*bytes = atomic_load(&o->cached) ? OBJECT_SIZE : 10;
-	return 0;
-}
-
-int object_free(struct object *o, uint64_t *bytes)
-{
-	(void)o;
-	atomic_fetch_add(&frees, 1);
-	*bytes = 10;
-	return 0;
-}
-
-int fs_resolve(struct fs *fs, const char *path, char *key, size_t *n, bool *dir,
-	       struct ufs_stat *st)
-{
-	(void)fs;
-	*st = (struct ufs_stat){ .size = OBJECT_SIZE };
-	*dir = true;
-	*n = (size_t)snprintf(key, UFS_KEY_MAX, "%s%s", path,
-			      *path != '\0' ? "/" : "");
-	if (find_dir((struct str){ key, *n }) >= 0)
-		return 0;
-	*dir = false;
-	*n = (size_t)snprintf(key, UFS_KEY_MAX, "%s", path);
-	return strcmp(path, "x") == 0 || strcmp(path, "a/1") == 0 ? 0 : -ENOENT;
-}
-
-char *fs_path_of(struct fs *fs, struct str key, bool is_dir)
-{
-	(void)fs;
-	(void)is_dir;
-	return str_dup(key);
-}
-
-int fs_invalidate(struct fs *fs, const char *path)
-{
-	(void)fs;
-	snprintf(invalidated, sizeof(invalidated), "%s", path);
-	return strcmp(path, "missing") == 0 ? -ENOENT : 0;
-}
-
-bool fs_passthrough(const struct fs *fs)
-{
-	(void)fs;
-	return true;
-}
-
-static int fake_list(struct ufs *u, const struct ufs_list *q, char **token,
-		     ufs_entry_cb *cb, void *arg, struct cancel *cancel)
-{
-	(void)u;
-	(void)q;
-	(void)token;
-	(void)cb;
-	(void)arg;
-	(void)cancel;
-	atomic_fetch_add(&lists, 1);
-	return list_result;
-}
-
-const char *ufs_last_error(void)
-{
-	return list_result < 0 ? "403 AccessDenied" : "";
-}
-
-static const struct ufs_ops fake_ops = { .scheme = "fake", .list = fake_list };
-static struct ufs fake_ufs = { .ops = &fake_ops };
-static struct service service;
-static struct control *control;
-static char why[WHY_MAX], runtime[] = "/tmp/tarn-control-XXXXXX";
-
-/* The runtime directory: root's is fixed, others' is ours to choose. */
-static void setup(void)
-{
-	strcpy(runtime + strlen(runtime) - 6, "XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(runtime));
-	ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", runtime, 1), 0);
-	signals_block();
-	big_entries = 0;
-	disks = 1;
-	list_result = 0;
-	atomic_store(&hold, false);
-	atomic_store(&loads, 0);
-	atomic_store(&lists, 0);
-	memset(&service, 0, sizeof(service));
-	ck_assert_int_eq(options_new(&service.options), 0);
-	service.source = (char *)"s3://bucket/pre";
-	service.dir = runtime; /* a name that no mount has */
-	service.started = clock_ns();
-	service.ufs = &fake_ufs;
-	service.cache = &the_cache;
-	service.fs = &the_fs;
-	ck_assert_msg(control_start(&service, &control, why) == 0, "%s", why);
-}
-
-static void teardown(void)
-{
-	char path[256];
-
-	control_stop(control);
-	control = NULL;
-	options_free(service.options);
-	snprintf(path, sizeof(path), "%s/tarn", runtime);
-	rmdir(path);
-	rmdir(runtime);
-	ck_assert_uint_eq(atomic_load(&objects_alive), 0);
-}
-
-/* Our mount among those that answer (there may be real ones of this user). */
-static struct client_mount *mine(struct client_mount *all)
-{
-	while (all != NULL && strcmp(all->dir, runtime) != 0)
-		all = all->next;
-	return all;
-}
-
-static int call(const char *path, json_t *body, json_t **out)
-{
-	struct client_mount *all = client_mounts(), *m = mine(all);
-	int r;
-
-	ck_assert_ptr_nonnull(m);
-	r = client_call(m->socket, path, body, out, why);
-	json_decref(body);
-	client_mounts_free(all);
-	return r;
-}
-
-static json_int_t number(const json_t *j, const char *name)
-{
-	ck_assert(json_is_integer(json_object_get(j, name)));
-	return json_integer_value(json_object_get(j, name));
-}
-
-static const char *text(const json_t *j, const char *name)
-{
-	const char *s = json_string_value(json_object_get(j, name));
-
-	ck_assert_msg(s != NULL, "%s", name);
-	return s;
-}
-
-/* Start a job and wait for its end. */
-static json_t *run_job(const char *path, json_t *body)
-{
-	int64_t deadline = clock_ns() + 20 * NSEC_PER_SEC;
-	char at[64];
-	json_t *j;
-
-	ck_assert_msg(call(path, body, &j) == 0, "%s", why);
-	snprintf(at, sizeof(at), "/-/load/%s", text(j, "id"));
-	json_decref(j);
-	for (;;) {
-		ck_assert_msg(call(at, NULL, &j) == 0, "%s", why);
-		if (strcmp(text(j, "state"), "running") != 0)
-			return j;
-		json_decref(j);
-		ck_assert_int_lt(clock_ns(), deadline);
-	}
-}
+#include "fuse/control_jobs.h"
+#include "tests/unit/control_rig.h"
 
 START_TEST(status_has_every_member_that_the_interface_promises)
 {
@@ -388,6 +11,7 @@ START_TEST(status_has_every_member_that_the_interface_promises)
 		"dir",    "source", "pid",     "uptime_s", "consistency",
 		"reads",  "store",  "saved",   "ssd",      "ring",
 		"memory", "inodes", "commits", "options",  "passthrough",
+		"hot",    "jobs",
 	};
 	json_t *j, *m, *d;
 
@@ -409,6 +33,13 @@ START_TEST(status_has_every_member_that_the_interface_promises)
 	ck_assert_str_eq(text(d, "state"), "ok");
 	ck_assert_int_eq(number(json_object_get(d, "scrub"), "files"), 9);
 	ck_assert_int_eq(number(json_object_get(d, "scrub"), "ended"), 11);
+	d = json_array_get(json_object_get(m, "hot"), 0);
+	ck_assert_str_eq(text(d, "key"), "a");
+	ck_assert_int_eq(number(d, "bytes"), 100);
+	d = json_array_get(json_object_get(m, "hot"), 1);
+	ck_assert_str_eq(text(d, "key"), "b\\xff");
+	ck_assert_int_eq(number(d, "opens"), 1);
+	ck_assert_uint_eq(json_array_size(json_object_get(m, "jobs")), 0);
 	d = json_object_get(json_object_get(m, "options"), "consistency");
 	ck_assert_str_eq(text(d, "value"), "ttl:60s");
 	ck_assert_str_eq(text(d, "from"), "default");
@@ -416,123 +47,30 @@ START_TEST(status_has_every_member_that_the_interface_promises)
 }
 END_TEST
 
-START_TEST(a_load_of_a_tree_loads_each_file_and_tells_what_failed)
+START_TEST(status_lists_the_jobs_without_names_of_files)
 {
-	json_t *j = run_job("/-/load", json_pack("{s:[s]}", "paths", ""));
-	const json_t *e;
+	json_t *load = run_job("/-/load", json_pack("{s:[s]}", "paths", ""));
+	json_t *gone = run_job("/-/free", json_pack("{s:[s]}", "paths", "a"));
+	json_t *j, *jobs, *d;
 
-	ck_assert_str_eq(text(j, "state"), "failed");
-	ck_assert_int_eq(number(j, "files"), 5);
-	ck_assert_int_eq(number(j, "files_done"), 5);
-	ck_assert_int_eq(number(j, "bytes"), 5 * OBJECT_SIZE);
-	ck_assert_int_eq(number(j, "bytes_done"), 5 * OBJECT_SIZE);
-	ck_assert_int_eq(number(j, "fetched_bytes"), 4 * OBJECT_SIZE);
-	ck_assert_int_eq(number(j, "failed"), 1);
-	e = json_array_get(json_object_get(j, "errors"), 0);
-	ck_assert_str_eq(text(e, "path"), "a/bad");
-	ck_assert_str_eq(text(e, "error"), strerror(EACCES));
+	ck_assert_int_eq(call("/-/status", NULL, &j), 0);
+	jobs = json_object_get(json_array_get(json_object_get(j, "mounts"), 0),
+			       "jobs");
+	ck_assert_uint_eq(json_array_size(jobs), 2);
+	d = json_array_get(jobs, 0);
+	ck_assert_str_eq(text(d, "id"), text(gone, "id"));
+	ck_assert_str_eq(text(d, "kind"), "free");
+	d = json_array_get(jobs, 1);
+	ck_assert_str_eq(text(d, "id"), text(load, "id"));
+	ck_assert_str_eq(text(d, "state"), text(load, "state"));
+	ck_assert_int_eq(number(d, "files"), number(load, "files"));
+	ck_assert_int_eq(number(d, "files_done"), number(load, "files_done"));
+	ck_assert_int_eq(number(d, "bytes_done"), number(load, "bytes_done"));
+	ck_assert_int_eq(number(d, "failed"), number(load, "failed"));
+	ck_assert_ptr_null(json_object_get(d, "errors"));
+	json_decref(load);
+	json_decref(gone);
 	json_decref(j);
-}
-END_TEST
-
-START_TEST(files_and_keys_can_be_named_together)
-{
-	json_t *j = run_job("/-/load", json_pack("{s:[s], s:[s, s]}", "paths",
-						 "x", "keys", "a/b", "a/1"));
-
-	ck_assert_str_eq(text(j, "state"), "done");
-	ck_assert_int_eq(number(j, "files"), 3);
-	json_decref(j);
-}
-END_TEST
-
-START_TEST(a_name_that_is_not_there_is_a_failure_of_the_job)
-{
-	json_t *j = run_job("/-/load", json_pack("{s:[s], s:[s]}", "paths",
-						 "nope", "keys", "no/key"));
-
-	ck_assert_str_eq(text(j, "state"), "failed");
-	ck_assert_int_eq(number(j, "failed"), 2);
-	ck_assert_int_eq(number(j, "files"), 0);
-	json_decref(j);
-}
-END_TEST
-
-START_TEST(a_dry_run_touches_nothing)
-{
-	json_t *j = run_job(
-	    "/-/load", json_pack("{s:[s], s:b}", "paths", "a", "dry_run", 1));
-
-	ck_assert_int_eq(number(j, "files"), 4);
-	ck_assert_int_eq(number(j, "ssd_bytes"), 4 * 10);
-	ck_assert_uint_eq(atomic_load(&loads), 0);
-	json_decref(j);
-}
-END_TEST
-
-START_TEST(a_free_tells_the_bytes_it_freed)
-{
-	json_t *j = run_job("/-/free", json_pack("{s:[s]}", "paths", "a"));
-
-	ck_assert_str_eq(text(j, "kind"), "free");
-	ck_assert_int_eq(number(j, "ssd_bytes"), 4 * 10);
-	json_decref(j);
-}
-END_TEST
-
-START_TEST(a_large_job_holds_few_objects_at_a_time_and_shows_progress)
-{
-	int64_t deadline = clock_ns() + 20 * NSEC_PER_SEC;
-	json_t *j;
-	bool seen = false;
-
-	big_entries = 5000;
-	atomic_store(&hold, true);
-	ck_assert_int_eq(
-	    call("/-/load", json_pack("{s:[s]}", "paths", "big"), &j), 0);
-	json_decref(j);
-	while (!seen) {
-		ck_assert_int_lt(clock_ns(), deadline);
-		ck_assert_int_eq(call("/-/load/1", NULL, &j), 0);
-		ck_assert_str_eq(text(j, "state"), "running");
-		ck_assert_uint_le(atomic_load(&objects_alive), 65);
-		/* Ten bytes of each that runs are here already. */
-		seen = number(j, "files") >= 64 && number(j, "bytes_done") > 0;
-		json_decref(j);
-	}
-	atomic_store(&hold, false);
-	do {
-		ck_assert_int_lt(clock_ns(), deadline);
-		ck_assert_int_eq(call("/-/load/1", NULL, &j), 0);
-		seen = strcmp(text(j, "state"), "done") == 0;
-		if (seen)
-			ck_assert_int_eq(number(j, "files_done"), 5000);
-		json_decref(j);
-	} while (!seen);
-}
-END_TEST
-
-START_TEST(an_unmount_cancels_what_runs_and_leaks_nothing)
-{
-	json_t *j;
-
-	big_entries = 5000;
-	atomic_store(&hold, true);
-	ck_assert_int_eq(
-	    call("/-/load", json_pack("{s:[s]}", "paths", "big"), &j), 0);
-	json_decref(j);
-	/* teardown() stops it, and counts the objects */
-}
-END_TEST
-
-START_TEST(a_load_without_a_cache_on_the_ssd_is_refused)
-{
-	json_t *j;
-
-	disks = 0;
-	ck_assert_int_lt(call("/-/load", json_pack("{s:[s]}", "paths", ""), &j),
-			 0);
-	ck_assert_ptr_nonnull(strstr(why, "cache-size=0"));
 }
 END_TEST
 
@@ -607,7 +145,7 @@ END_TEST
 /* The whole answer to a request written by hand. */
 static size_t raw(const char *request, size_t n, char *buf, size_t size)
 {
-	struct client_mount *all = client_mounts(), *m = mine(all);
+	struct client_mount *all = client_mounts(NULL), *m = mine(all);
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct timeval t = { .tv_sec = 20 };
@@ -643,15 +181,94 @@ static size_t raw_get(const char *path, char *buf, size_t size)
 	return raw(request, (size_t)n, buf, size);
 }
 
+static const struct {
+	const char *source;
+	struct str key;
+	const char *url;
+} urls[] = {
+	{ "s3://b", { "", 0 }, "s3://b" },
+	{ "s3://b", { "a/b", 3 }, "s3://b/a/b" },
+	{ "s3://b/p", { "a", 1 }, "s3://b/p/a" },
+	{ "file:///", { "a", 1 }, "file:///a" },
+	{ "s3://b", { "a/\xc3\xa9", 4 }, "s3://b/a/\xc3\xa9" },
+	/* What has no name in JSON: a tree that it is in. */
+	{ "s3://b", { "a/b/\xff", 5 }, "s3://b/a/b" },
+	{ "s3://b", { "a/\xff/b", 5 }, "s3://b/a" },
+	{ "s3://b", { "a/b\0c", 5 }, "s3://b/a" },
+	{ "s3://b", { "\xff", 1 }, "s3://b" },
+	{ "file:///", { "\xff", 1 }, "file:///" },
+};
+
+START_TEST(workers_are_told_the_url_of_a_key_or_of_what_holds_it)
+{
+	json_t *j = control_url(urls[_i].source, urls[_i].key);
+
+	ck_assert_str_eq(json_string_value(j), urls[_i].url);
+	json_decref(j);
+}
+END_TEST
+
 START_TEST(metrics_are_prometheus_text_with_every_number)
 {
 	char buf[32768];
 
 	raw_get("/-/metrics", buf, sizeof(buf));
 	ck_assert_int_eq(strncmp(buf, "HTTP/1.1 200", 12), 0);
-	ck_assert_ptr_nonnull(strstr(buf, "\n# TYPE tarn_store_get counter\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(buf, "\n# TYPE tarn_store_get_total counter\n"));
 	ck_assert_ptr_nonnull(strstr(buf, "\ntarn_inodes "));
 	ck_assert_ptr_nonnull(strstr(buf, "source=\"s3://bucket/pre\""));
+}
+END_TEST
+
+START_TEST(labels_of_metrics_are_utf8_whatever_the_source_is)
+{
+	char buf[32768];
+
+	service.source = (char *)"file:///a\"b\\c\nd\xff\xc3\xa9";
+	raw_get("/-/metrics", buf, sizeof(buf));
+	ck_assert_ptr_nonnull(strstr(buf, "source=\"file:///a\\\"b\\\\c"));
+	ck_assert_ptr_nonnull(strstr(buf, "d\\\\xff"));
+	for (const char *p = buf; *p != '\0'; p++)
+		ck_assert_int_ne(*p, '\xff');
+}
+END_TEST
+
+START_TEST(the_page_is_one_document_that_may_ask_only_here)
+{
+	char *buf = malloc(131072), *body;
+
+	raw_get("/-/", buf, 131072);
+	ck_assert_int_eq(strncmp(buf, "HTTP/1.1 200", 12), 0);
+	ck_assert_ptr_nonnull(
+	    strstr(buf, "\r\nContent-Type: text/html; charset=utf-8\r\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(buf, "\r\nContent-Security-Policy: default-src 'none'; "
+			"script-src 'sha256-"));
+	ck_assert_ptr_null(strstr(buf, "unsafe"));
+	body = strstr(buf, "\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(body, "<style>/* SPDX"));
+	ck_assert_ptr_nonnull(strstr(body, "<script>/* SPDX"));
+	ck_assert_ptr_nonnull(strstr(body, "</html>\n"));
+	/* But for the name of SVG's elements no address is in it. */
+	ck_assert_ptr_null(strstr(body, "https://"));
+	body = strstr(body, "http://");
+	ck_assert_int_eq(strncmp(body, "http://www.w3.org/2000/svg\"", 27), 0);
+	ck_assert_ptr_null(strstr(body + 1, "http://"));
+	free(buf);
+}
+END_TEST
+
+START_TEST(history_is_told)
+{
+	json_t *j;
+
+	history_take(clock_ns());
+	ck_assert_int_eq(call("/-/history", NULL, &j), 0);
+	ck_assert_int_eq(number(j, "every_s"), 10);
+	ck_assert_uint_eq(json_array_size(json_object_get(j, "age_ms")), 2);
+	ck_assert_uint_eq(json_array_size(json_object_get(j, "ssd_bytes")), 2);
+	json_decref(j);
 }
 END_TEST
 
@@ -697,6 +314,33 @@ START_TEST(a_body_without_end_is_cut_off)
 }
 END_TEST
 
+/* Where the socket is forwarded, any page could have a browser send this. */
+START_TEST(a_browser_changes_nothing)
+{
+	static const char *const paths[] = { "load", "free", "invalidate",
+					     "scrub" };
+	char request[512], buf[4096];
+
+	scrubs = 0;
+	strcpy(invalidated, "");
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		int n = snprintf(request, sizeof(request),
+				 "POST /-/%s HTTP/1.1\r\nHost: x\r\n"
+				 "Origin: http://evil.example\r\n"
+				 "Content-Type: text/plain\r\n"
+				 "Connection: close\r\nContent-Length: 15\r\n"
+				 "\r\n{\"paths\":[\"x\"]}",
+				 paths[i]);
+
+		raw(request, (size_t)n, buf, sizeof(buf));
+		ck_assert_int_eq(strncmp(buf, "HTTP/1.1 403", 12), 0);
+	}
+	ck_assert_str_eq(invalidated, "");
+	ck_assert_uint_eq(scrubs, 0);
+	ck_assert_uint_eq(atomic_load(&loads), 0);
+}
+END_TEST
+
 START_TEST(garbage_does_not_stop_the_interface)
 {
 	static const char junk[] = "\0\xff\x16\x03\x01 nothing like HTTP\r\n"
@@ -711,7 +355,7 @@ END_TEST
 
 START_TEST(the_socket_and_its_folder_are_closed_to_others)
 {
-	struct client_mount *all = client_mounts(), *m = mine(all);
+	struct client_mount *all = client_mounts(NULL), *m = mine(all);
 	char dir[RUNDIR_MAX];
 	struct stat st;
 
@@ -780,24 +424,22 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, status_has_every_member_that_the_interface_promises);
-	tcase_add_test(t,
-		       a_load_of_a_tree_loads_each_file_and_tells_what_failed);
-	tcase_add_test(t, files_and_keys_can_be_named_together);
-	tcase_add_test(t, a_name_that_is_not_there_is_a_failure_of_the_job);
-	tcase_add_test(t, a_dry_run_touches_nothing);
-	tcase_add_test(t, a_free_tells_the_bytes_it_freed);
-	tcase_add_test(
-	    t, a_large_job_holds_few_objects_at_a_time_and_shows_progress);
-	tcase_add_test(t, an_unmount_cancels_what_runs_and_leaks_nothing);
-	tcase_add_test(t, a_load_without_a_cache_on_the_ssd_is_refused);
 	tcase_add_test(t, a_scrub_is_begun_where_there_is_something_to_scrub);
 	tcase_add_test(t, invalidate_names_the_path_and_reports_an_absent_one);
 	tcase_add_loop_test(t, a_wrong_request_gets_a_sentence_and_does_nothing,
 			    0, ARRAY_SIZE(refused));
+	tcase_add_loop_test(
+	    t, workers_are_told_the_url_of_a_key_or_of_what_holds_it, 0,
+	    ARRAY_SIZE(urls));
 	tcase_add_test(t, metrics_are_prometheus_text_with_every_number);
+	tcase_add_test(t, labels_of_metrics_are_utf8_whatever_the_source_is);
+	tcase_add_test(t, the_page_is_one_document_that_may_ask_only_here);
+	tcase_add_test(t, history_is_told);
+	tcase_add_test(t, status_lists_the_jobs_without_names_of_files);
 	tcase_add_test(t, health_asks_the_store_seldom_and_tells_its_words);
 	tcase_add_test(t, a_healthy_mount_answers_ok);
 	tcase_add_test(t, a_body_without_end_is_cut_off);
+	tcase_add_test(t, a_browser_changes_nothing);
 	tcase_add_test(t, garbage_does_not_stop_the_interface);
 	tcase_add_test(t, the_socket_and_its_folder_are_closed_to_others);
 	tcase_add_test(t, a_stale_socket_is_removed_by_the_next_mount);

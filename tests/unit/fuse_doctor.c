@@ -14,6 +14,7 @@
 #include "fuse/doctor.h"
 #include "fuse/limits.h"
 #include "fuse/service.h"
+#include "fuse/source.h"
 #include "tests/unit/run.h"
 
 static char base[] = "/tmp/tarn-doctor-XXXXXX";
@@ -75,7 +76,7 @@ static unsigned examine(const char *source, const char *cache, const char *more)
 	snprintf(text, sizeof(text), "cache-dir=%s%s%s", cache,
 		 more != NULL ? "," : "", more != NULL ? more : "");
 	ck_assert_msg(options_parse(o, text, why) == 0, "%s", why);
-	ck_assert_int_eq(service_defaults(o, false, why), 0);
+	ck_assert_int_eq(source_defaults(o, false, why), 0);
 	failed = doctor_run(&conf, keep, NULL);
 	for (size_t i = 0; i < nlines; i++)
 		counted += lines[i].result == DOCTOR_FAIL;
@@ -138,6 +139,17 @@ START_TEST(a_directory_as_source_and_a_cache_that_will_be_made_pass)
 	IS("cache-io", DOCTOR_PASS);
 	IS("mount", DOCTOR_SKIP);
 	ck_assert_msg(entries(base) == before, "something was left");
+}
+END_TEST
+
+START_TEST(what_is_put_where_it_may_be_written_is_gone_again)
+{
+	const char *url = store();
+
+	examine(url, below("cache"), "rw");
+	IS("put", DOCTOR_PASS);
+	IS("conditions", DOCTOR_PASS);
+	ck_assert_int_eq(entries(below("store")), 1);
 }
 END_TEST
 
@@ -276,7 +288,7 @@ START_TEST(a_directory_that_is_no_mount_fails)
 	char why[WHY_MAX];
 
 	ck_assert_int_eq(options_parse(o, "cache-size=0", why), 0);
-	ck_assert_int_eq(service_defaults(o, false, why), 0);
+	ck_assert_int_eq(source_defaults(o, false, why), 0);
 	doctor_run(&conf, keep, NULL);
 	IS("mount", DOCTOR_FAIL);
 	ck_assert_ptr_nonnull(strstr(of("mount")->text, base));
@@ -291,6 +303,7 @@ int main(void)
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(
 	    c, a_directory_as_source_and_a_cache_that_will_be_made_pass);
+	tcase_add_test(c, what_is_put_where_it_may_be_written_is_gone_again);
 	tcase_add_test(c, a_source_that_is_not_there_fails_at_list_only);
 	tcase_add_test(c, an_unknown_scheme_is_one_failure);
 	tcase_add_test(

@@ -7,6 +7,7 @@
 #include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "fuse/limits.h"
@@ -110,6 +111,27 @@ START_TEST(the_default_stays_within_its_bounds)
 }
 END_TEST
 
+/* FAULTS E6: what is open anyway has room beside the connections. */
+START_TEST(few_descriptors_are_few_connections)
+{
+	struct rlimit was, few;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few = was;
+	few.rlim_cur = 64;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	ck_assert_uint_eq(limits_connections(256), 8);
+	ck_assert_uint_eq(limits_connections(3), 3);
+	few.rlim_cur = 10;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	ck_assert_uint_eq(limits_connections(256), 1);
+	few.rlim_cur = MIN(was.rlim_max, 1024);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	ck_assert_uint_eq(limits_connections(256), 256);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &was), 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("limits");
@@ -121,5 +143,6 @@ int main(void)
 	tcase_add_test(t, version_one_is_read_from_the_memory_controller);
 	tcase_add_loop_test(t, nonsense_is_no_limit, 0, ARRAY_SIZE(nonsense));
 	tcase_add_test(t, the_default_stays_within_its_bounds);
+	tcase_add_test(t, few_descriptors_are_few_connections);
 	return RUN_CASES(t);
 }

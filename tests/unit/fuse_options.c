@@ -95,6 +95,8 @@ static const struct {
 	{ "_netdev,nofail,x-systemd.automount,max-connections=7,defaults",
 	  OPT_MAX_CONNECTIONS, 7 },
 	{ "ro,ro", OPT_RO, 1 },
+	{ "rw", OPT_RO, 0 },
+	{ "ro=off", OPT_RO, 0 },
 	{ "uid=5,uid=5", OPT_UID, 5 },
 };
 
@@ -113,16 +115,16 @@ static const struct {
 	const char *text;
 	const char *says;
 } bad[] = {
-	{ "rw", "read only" },
-	{ "ro=off", "read only" },
+	{ "ro,rw", "ro is given twice" },
 	{ "cache-dri=/x", "did you mean cache-dir?" },
 	{ "cache_size=5G", "did you mean cache-size?" },
 	{ "alow-other", "did you mean allow-other?" },
 	{ "allow_other", "did you mean allow-other?" },
 	{ "frobnicate=yes", "`tarn help mount` lists them" },
-	{ "workers=a:1", "unknown option workers" },
-	{ "part-size=8M", "unknown option part-size" },
-	{ "commit=sync", "unknown option commit" },
+	{ "commit=async", "sync/writeback" },
+	{ "part-size=1M", "part-size" },
+	{ "rename-dir-limit=1000000", "rename-dir-limit" },
+	{ "staging-dir=relative", "absolute path" },
 	{ "remount", "unmount and mount again" },
 	{ "cache-dir=relative", "must begin with /" },
 	{ "cache-dir=/a::/b", "must begin with /" },
@@ -156,6 +158,10 @@ static const struct {
 	{ "endpoint=localhost:9000", "http:// or https://" },
 	{ "endpoint=http://", "no host" },
 	{ "anonymous=maybe", "on or off" },
+	{ "workers=a", "HOST:PORT" },
+	{ "workers=a:1+a:1", "twice" },
+	{ "workers=dns://a", "PORT" },
+	{ "workers=etcd://a:1", "PREFIX" },
 	{ "region=a\nb", "control bytes" },
 	{ "uid=1,uid=2", "twice" },
 	{ "consistency=strict,consistency=immutable", "twice" },
@@ -233,7 +239,7 @@ static const struct {
 	{ "{ \"memory\": [\"2G\"] }", ":1: memory: write a string" },
 	{ "{ \"memory\": 1.5 }", ":1: memory: write a string" },
 	{ "{\n \"log-level\":\n \"log-level\", \"memory\": 1 }", ":2: log-" },
-	{ "{ \"rw\": true }", ":1: rw: this version" },
+	{ "{ \"rw\": true }", ":1: unknown option rw; did you mean ro?" },
 };
 
 START_TEST(what_is_wrong_in_a_file_is_told_with_its_line)

@@ -50,6 +50,7 @@ struct store {
 	int begin_ms;    /* and what beginning behind a key adds */
 	unsigned probes; /* LISTs of one entry */
 	unsigned listing, at_once; /* LISTs under way; most there were */
+	char made[200];  /* keys that it heard of, each with a blank */
 	int64_t spooled; /* most of STAT_spool_bytes that a LIST saw */
 };
 
@@ -174,6 +175,7 @@ static inline int store_list(struct ufs *u, const struct ufs_list *q,
 {
 	size_t at = *token != NULL ? strtoul(*token, NULL, 10) : 0, n = 0;
 	struct ufs_entry *entries = calloc(q->max, sizeof(*entries));
+	struct object *copies = calloc(q->max, sizeof(*copies));
 	char next[24];
 	bool more = false;
 	int r = 0;
@@ -208,16 +210,35 @@ static inline int store_list(struct ufs *u, const struct ufs_list *q,
 	more = more || store.same_token;
 	snprintf(next, sizeof(next), "%zu", store.same_token ? 7 : at);
 	store.listing--;
+	/* The objects may move as soon as others have the mutex. */
+	for (size_t i = 0; i < n; i++) {
+		memcpy(copies[i].key, entries[i].key.p, entries[i].key.n);
+		entries[i].key.p = copies[i].key;
+	}
 	pthread_mutex_unlock(&store.mutex);
 	free(*token);
 	*token = more && r == 0 ? strdup(next) : NULL;
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = cb(arg, &entries[i]);
 	free(entries);
+	free(copies);
 	return r;
 }
 
+static inline void store_made(struct ufs *u, struct str key)
+{
+	size_t n;
+
+	(void)u;
+	pthread_mutex_lock(&store.mutex);
+	n = strlen(store.made);
+	snprintf(store.made + n, sizeof(store.made) - n, "%.*s ", (int)key.n,
+		 key.p);
+	pthread_mutex_unlock(&store.mutex);
+}
+
 static const struct ufs_ops store_ops = { .scheme = "test",
+					  .made = store_made,
 					  .stat = store_stat,
 					  .list = store_list };
 
@@ -381,6 +402,73 @@ static inline int list(const char *dir)
 	if (r == 0)
 		listing_unref(l);
 	return r;
+}
+
+/* A call on a thread of its own. */
+enum what { LOOKUP, LIST, STAT };
+
+struct caller {
+	pthread_t thread;
+	enum what what;
+	const char *dir, *name;
+	struct cancel cancel;
+	int r;
+	struct meta_answer answer;
+};
+
+static inline void *call_main(void *arg)
+{
+	struct caller *c = arg;
+	struct listing *l;
+	struct ufs_stat st;
+
+	switch (c->what) {
+	case LOOKUP:
+		c->r = meta_lookup(meta, str_of(c->dir), str_of(c->name),
+				   &c->answer, &c->cancel);
+		break;
+	case LIST:
+		c->r = meta_list(meta, str_of(c->dir), &l, &c->cancel);
+		if (c->r == 0)
+			listing_unref(l);
+		break;
+	case STAT:
+		c->r = meta_stat_now(meta, str_of(c->dir), &st, &c->cancel);
+		break;
+	}
+	return NULL;
+}
+
+static inline void call(struct caller *c, enum what what, const char *dir,
+			const char *name)
+{
+	*c = (struct caller){ .what = what, .dir = dir, .name = name };
+	pthread_create(&c->thread, NULL, call_main, c);
+}
+
+static inline int join(struct caller *c)
+{
+	pthread_join(c->thread, NULL);
+	return c->r;
+}
+
+/* Threads that wait for flights of this directory, until there are n. */
+static inline void wait_for_waiters(unsigned n)
+{
+	int64_t deadline = clock_ns() + 20 * NSEC_PER_SEC;
+	unsigned waiting = 0;
+
+	while (waiting < n && clock_ns() < deadline) {
+		waiting = 0;
+		lock_take(&meta->lock);
+		for (size_t i = 0; i < FLIGHT_BUCKETS; i++)
+			for (struct flight *f = meta->flights[i]; f != NULL;
+			     f = f->next)
+				waiting += f->waiters;
+		lock_drop(&meta->lock);
+		sched_yield();
+	}
+	ck_assert_uint_eq(waiting, n);
 }
 
 #endif

@@ -360,6 +360,15 @@ static inline void read_all(struct rig *r, size_t step)
 				 (ssize_t)MIN(step, r->store.size - off));
 }
 
+/* Bytes of it on the SSD. */
+static inline uint64_t cached(struct rig *r)
+{
+	uint64_t bytes = 0;
+
+	ck_assert_int_eq(object_cached(r->object, &bytes), 0);
+	return bytes;
+}
+
 /* Let every fill end: unmounting does. */
 static inline void rig_reopen(struct rig *r)
 {

@@ -166,6 +166,27 @@ START_TEST(max_age_is_read)
 }
 END_TEST
 
+static bool only_cached(const char *value)
+{
+	struct request r = request("/");
+
+	add(&r, "Cache-Control", value);
+	return request_only_cached(&r);
+}
+
+START_TEST(only_if_cached_is_read)
+{
+	struct request none = request("/");
+
+	ck_assert(!request_only_cached(&none));
+	ck_assert(only_cached("only-if-cached"));
+	ck_assert(only_cached("max-age=5 , Only-If-Cached"));
+	ck_assert(!only_cached("only-if-cachedx"));
+	ck_assert(!only_cached("x-only-if-cached=1"));
+	ck_assert(!only_cached(""));
+}
+END_TEST
+
 /* A request and what of it was signed. */
 struct signing {
 	struct request r;
@@ -347,6 +368,7 @@ int main(void)
 			    ARRAY_SIZE(ranges));
 	tcase_add_test(parse, etags_match_whole);
 	tcase_add_test(parse, max_age_is_read);
+	tcase_add_test(parse, only_if_cached_is_read);
 	tcase_add_test(auth, what_is_signed_with_the_key_is_right);
 	tcase_add_test(auth, a_clock_may_be_five_minutes_off);
 	tcase_add_test(auth, another_key_is_wrong);

@@ -5,6 +5,7 @@
  * In each test a read gives exactly the object's bytes, whatever the workers
  * do; counters tell that the fault was there and who answered.
  */
+#include "ring/tier_impl.h"
 #include "tests/unit/tier_rig.h"
 
 #define MS NSEC_PER_MSEC
@@ -68,7 +69,10 @@ static int on_again(void *arg)
 static int get(struct got *g, uint64_t off, size_t len, bool whole,
 	       struct cancel *cancel)
 {
-	struct ufs_sink sink = { g, on_head, on_data, whole ? on_again : NULL };
+	struct ufs_sink sink = { .arg = g,
+				 .head = on_head,
+				 .data = on_data,
+				 .again = whole ? on_again : NULL };
 	int r;
 
 	g->off = off;
@@ -177,7 +181,9 @@ END_TEST
 START_TEST(what_workers_cannot_answer_the_store_is_asked)
 {
 	struct got g = { 0 };
-	struct ufs_sink sink = { &g, on_head, on_data, NULL };
+	struct ufs_sink sink = {
+		.arg = &g, .head = on_head, .data = on_data, .again = NULL
+	};
 
 	g.bytes = malloc(WIRE_PAGE);
 	g.room = WIRE_PAGE;
@@ -227,8 +233,8 @@ static const struct row {
 	{ STATUS, 503, false, "up", 0, 1, 0 },
 	{ STATUS, 500, false, "up", 0, 1, 0 },
 	{ STATUS, 429, false, "up", 0, 1, 0 },
-	{ STATUS, 421, false, "up", 0, 1, 0 },
-	{ STATUS, 508, false, "up", 0, 1, 0 },
+	{ STATUS, 421, false, "up", 0, 0, 0 },
+	{ STATUS, 508, false, "up", 0, 0, 0 },
 	{ STATUS, 401, false, "up", 0, 1, 0 },
 	{ STATUS, 403, false, "up", 0, 0, 0 },
 	{ STATUS, 502, false, "up", 0, 0, 0 },
@@ -237,6 +243,9 @@ static const struct row {
 	{ STATUS, 404, false, "up", 1, 0, 0 },
 	{ STATUS, 412, false, "up", 1, 0, 0 },
 	{ STATUS, 416, false, "up", 1, 0, 0 },
+	{ STRANGER, 404, false, "quarantined", 0, 1, 0 },
+	{ STRANGER, 416, false, "quarantined", 0, 1, 0 },
+	{ STRANGER, 400, false, "up", 0, 0, 0 },
 };
 
 START_TEST(a_worker_that_fails_is_made_up_for_by_the_next)
@@ -686,13 +695,38 @@ START_TEST(hot_objects_are_asked_of_several)
 }
 END_TEST
 
+/* A replica knows of its own part only. */
+START_TEST(of_two_words_on_how_hot_it_is_the_greater_counts)
+{
+	struct tier *t = tier_of(rig.tier);
+	struct route r = { .t = t, .hash = 77 };
+	struct route another = { .t = t, .hash = 77 + TIER_SPREAD_SLOTS };
+	const struct spread *s = &t->spread[77];
+
+	route_learn(&r, 4);
+	route_learn(&r, 2);
+	ck_assert_uint_eq(s->n, 4);
+	route_learn(&r, 8);
+	ck_assert_uint_eq(s->n, 8);
+	t->spread[77].until = clock_ns(); /* ten seconds later */
+	route_learn(&r, 2);
+	ck_assert_uint_eq(s->n, 2);
+	route_learn(&r, 1);
+	ck_assert_uint_eq(s->n, 2);
+	route_learn(&r, 8);
+	route_learn(&another, 2);
+	ck_assert_uint_eq(s->hash, another.hash);
+	ck_assert_uint_eq(s->n, 2);
+}
+END_TEST
+
 #define SECRET "planted-canary"
 
 static void setup_signed(void)
 {
 	start(&(struct tier_conf){ .max_age = 60 * NSEC_PER_SEC,
 				   .hedge = 20 * NSEC_PER_SEC,
-				   .peers = { .secret = SECRET } });
+				   .peers = { .access.secret = SECRET } });
 }
 
 START_TEST(requests_are_signed_with_the_clusters_key)
@@ -813,7 +847,7 @@ START_TEST(bytes_are_exact_while_everything_changes)
 	for (size_t i = 0; i < ARRAY_SIZE(thread); i++)
 		pthread_join(thread[i], NULL);
 	ck_assert_int_gt(rig_grown(STAT_peer_errors), 0);
-	ck_assert_int_gt(rig_grown(STAT_peer_bytes), 0);
+	ck_assert_int_gt(rig_grown(STAT_peer_bytes_in), 0);
 }
 END_TEST
 
@@ -865,6 +899,8 @@ int main(void)
 	    a_size_that_the_receiver_knows_otherwise_is_the_workers_fault);
 	tcase_add_loop_test(patient, the_stores_error_is_the_readers, 0, 4);
 	tcase_add_test(patient, hot_objects_are_asked_of_several);
+	tcase_add_test(patient,
+		       of_two_words_on_how_hot_it_is_the_greater_counts);
 	tcase_add_test(patient,
 		       large_reads_are_cut_at_eight_megabytes_and_at_segments);
 	tcase_add_test(patient, a_sick_ring_leaves_the_store_to_all_in_turn);

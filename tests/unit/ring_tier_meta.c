@@ -96,6 +96,20 @@ START_TEST(what_is_asked_for_now_is_asked_of_the_store)
 }
 END_TEST
 
+START_TEST(the_age_of_an_answer_is_the_last_ones)
+{
+	struct ufs_stat st;
+
+	order("dir/");
+	atomic_store(&owner->age, 7);
+	stat_right();
+	ck_assert_int_eq(ufs_last_age(), 7 * NSEC_PER_SEC);
+	ck_assert_int_eq(
+	    rig.tier->ops->stat_now(rig.tier, str_of(RIG_KEY), &st, NULL), 0);
+	ck_assert_int_eq(ufs_last_age(), 0);
+}
+END_TEST
+
 START_TEST(in_strict_mode_the_store_is_asked)
 {
 	order("dir/");
@@ -121,7 +135,7 @@ static const struct {
 } rows[] = {
 	{ STATUS, 404, 0, 1 }, { STATUS, 412, 0, 1 }, { STATUS, 503, 1, 0 },
 	{ STATUS, 403, 1, 0 }, { PROTOCOL, 0, 1, 0 }, { MUTE, 0, 1, 0 },
-	{ TWICE, 0, 1, 0 },    { GARBAGE, 0, 1, 0 },
+	{ TWICE, 0, 1, 0 },    { GARBAGE, 0, 1, 0 },  { STRANGER, 404, 1, 0 },
 };
 
 START_TEST(a_stat_that_a_worker_fails_is_made_up_for)
@@ -325,6 +339,27 @@ START_TEST(a_first_page_that_no_worker_has_is_the_stores)
 }
 END_TEST
 
+/* It was not to be older than 30 s. */
+START_TEST(what_is_too_old_is_asked_of_the_store)
+{
+	order("dir/");
+	atomic_store(&owner->age, 3600);
+	stat_right();
+	ck_assert_uint_eq(owner->heads, 1);
+	ck_assert_uint_eq(rig.store_heads, 1);
+	ck_assert_int_eq(ufs_last_age(), 0);
+
+	order("d/");
+	atomic_store(&owner->age, 3600);
+	owner->list[0] = first_page;
+	list_right();
+	ck_assert_uint_eq(owner->lists, 1);
+	ck_assert_uint_eq(rig.store_lists, 2);
+	ck_assert_int_eq(ufs_last_age(), 0);
+	ck_assert(rig_is(&rig, owner, "up"));
+}
+END_TEST
+
 static int stop(void *arg, const struct ufs_entry *e)
 {
 	(void)e;
@@ -354,6 +389,8 @@ START_TEST(the_status_names_all_workers)
 	json_t *all = tier_status(rig.tier);
 
 	ck_assert_int_eq(json_integer_value(json_object_get(all, "epoch")), 7);
+	ck_assert_uint_eq(
+	    strlen(json_string_value(json_object_get(all, "view"))), 16);
 	ck_assert_uint_eq(json_array_size(json_object_get(all, "workers")),
 			  RIG_WORKERS);
 	json_decref(all);
@@ -382,6 +419,7 @@ int main(void)
 
 	tcase_add_test(ttl, a_stat_is_the_directorys_workers);
 	tcase_add_test(ttl, what_is_asked_for_now_is_asked_of_the_store);
+	tcase_add_test(ttl, the_age_of_an_answer_is_the_last_ones);
 	tcase_add_loop_test(ttl, a_stat_that_a_worker_fails_is_made_up_for, 0,
 			    ARRAY_SIZE(rows));
 	tcase_add_test(ttl, when_no_worker_can_the_store_says_what_there_is);
@@ -392,6 +430,7 @@ int main(void)
 	tcase_add_loop_test(ttl, a_first_page_that_no_worker_has_is_the_stores,
 			    0, 1);
 	tcase_add_test(ttl, a_listing_ends_when_its_receiver_says_so);
+	tcase_add_test(ttl, what_is_too_old_is_asked_of_the_store);
 	tcase_add_test(ttl, the_status_names_all_workers);
 	tcase_add_loop_test(hasty, a_silent_worker_is_hedged_for_metadata, 0,
 			    3);

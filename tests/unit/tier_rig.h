@@ -29,6 +29,7 @@
 enum fault {
 	NONE,
 	STATUS,   /* n */
+	STRANGER, /* n, of a server that is no worker */
 	SILENT,   /* no answer */
 	CUT,      /* RST after n bytes of the body */
 	END,      /* FIN after n bytes of the body */
@@ -59,6 +60,7 @@ struct rig_worker {
 	atomic_bool framed;
 	atomic_bool gate;
 	atomic_uint spread;
+	atomic_int age; /* s, of stats and listings; 0: it does not tell */
 	atomic_uint gets, heads, lists, cached_only;
 	pthread_mutex_t lock;
 	/* under lock */
@@ -213,6 +215,12 @@ struct rig_doing {
 	bool framed;
 };
 
+static void rig_say_age(struct rig_worker *w, int fd)
+{
+	if (atomic_load(&w->age) > 0)
+		server_say(fd, "Age: %d\r\n", atomic_load(&w->age));
+}
+
 /* Header lines of the answer to [first, last]. */
 static void rig_head(struct rig *rig, struct rig_worker *w, int fd,
 		     const struct rig_doing *doing, const char *status,
@@ -263,6 +271,7 @@ static void rig_head(struct rig *rig, struct rig_worker *w, int fd,
 	if (atomic_load(&w->spread) > 0)
 		server_say(fd, WIRE_H_SPREAD ": %u\r\n",
 			   atomic_load(&w->spread));
+	rig_say_age(w, fd);
 	server_say(fd, "\r\n");
 }
 
@@ -370,6 +379,11 @@ static enum server_then rig_script(struct server *s, int fd, unsigned nth,
 		rig_wait(&w->gate);
 	if (fault == CLOCK && !rig_clock(fd, request))
 		return SERVER_KEEP;
+	if (fault == STRANGER) {
+		server_say(fd, "HTTP/1.1 %zu No\r\nContent-Length: 0\r\n\r\n",
+			   doing.n);
+		return SERVER_KEEP;
+	}
 	if (fault == STATUS || (fault == MISS && cached_only)) {
 		server_say(fd,
 			   "HTTP/1.1 %zu No\r\n" WIRE_H_PROTOCOL ": 1\r\n"
@@ -381,9 +395,9 @@ static enum server_then rig_script(struct server *s, int fd, unsigned nth,
 		page = atomic_fetch_add(&w->lists, 1);
 		ck_assert_uint_lt(page, ARRAY_SIZE(w->list));
 		ck_assert_ptr_nonnull(w->list[page]);
-		server_say(fd,
-			   "HTTP/1.1 200 OK\r\n" WIRE_H_PROTOCOL ": 1\r\n"
-			   "Content-Length: %zu\r\n\r\n%s",
+		server_say(fd, "HTTP/1.1 200 OK\r\n" WIRE_H_PROTOCOL ": 1\r\n");
+		rig_say_age(w, fd);
+		server_say(fd, "Content-Length: %zu\r\n\r\n%s",
 			   strlen(w->list[page]), w->list[page]);
 		return SERVER_KEEP;
 	}

@@ -108,7 +108,7 @@ static int data(void *arg, const void *p, size_t n)
 static int get(const char *key, const char *want, uint64_t off, uint64_t len,
 	       struct got *g)
 {
-	struct ufs_sink sink = { g, head, data, NULL };
+	struct ufs_sink sink = { .arg = g, .head = head, .data = data };
 
 	return u->ops->get(u, str_of(key), want, off, len, &sink, NULL);
 }
@@ -436,7 +436,7 @@ START_TEST(cancelled_calls_end)
 	struct cancel cancel = { true };
 	struct ufs_list q = { STR_EMPTY, STR_EMPTY, true, 1000 };
 	struct got g = { 0 };
-	struct ufs_sink sink = { &g, head, data, NULL };
+	struct ufs_sink sink = { .arg = &g, .head = head, .data = data };
 	char *token = NULL;
 
 	put("f", "x");

@@ -193,7 +193,9 @@ static int no_entry(void *arg, const struct ufs_entry *e)
 static int ask(enum hedge_kind kind)
 {
 	struct got g = { .from = 10 };
-	struct ufs_sink sink = { &g, sink_head, sink_data, NULL };
+	struct ufs_sink sink = { .arg = &g,
+				 .head = sink_head,
+				 .data = sink_data };
 	struct ufs_list q = { .prefix = STR_EMPTY,
 			      .after = STR_EMPTY,
 			      .max = 1 };
@@ -319,7 +321,9 @@ START_TEST(a_busy_store_is_not_asked_twice)
 {
 	struct cancel cancel = { false };
 	struct got g = { .from = 10 };
-	struct ufs_sink sink = { &g, sink_head, sink_data, NULL };
+	struct ufs_sink sink = { .arg = &g,
+				 .head = sink_head,
+				 .data = sink_data };
 	pthread_t t;
 
 	start(HELD, HEDGE_GET, true);

@@ -8,6 +8,8 @@
 #include "tests/unit/ufs_server.h"
 
 #include <netinet/tcp.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -162,7 +164,9 @@ static struct ufs *open_store(const char *endpoint, int64_t timeout)
 static int get(struct ufs *u, const char *want, uint64_t off, uint64_t len,
 	       struct got *g)
 {
-	struct ufs_sink sink = { g, sink_head, sink_data, NULL };
+	struct ufs_sink sink = { .arg = g,
+				 .head = sink_head,
+				 .data = sink_data };
 
 	g->from = off;
 	return u->ops->get(u, str_of("key"), want, off, len, &sink, NULL);
@@ -284,6 +288,10 @@ static const struct {
 	  .fault = { .status = 503,
 		     .extra =
 			 "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n" } },
+	{ .row = "A13 503 with a date of centuries ago",
+	  .fault = { .status = 503,
+		     .extra =
+			 "Retry-After: Wed, 21 Oct 1615 07:28:00 GMT\r\n" } },
 };
 
 START_TEST(a_fault_of_one_answer_is_mended_by_the_next)
@@ -569,7 +577,9 @@ START_TEST(cancel_ends_a_wait_for_a_store_that_is_silent)
 			  .always = true };
 	struct cancel cancel = { false };
 	struct got g = { 0 };
-	struct ufs_sink sink = { &g, sink_head, sink_data, NULL };
+	struct ufs_sink sink = { .arg = &g,
+				 .head = sink_head,
+				 .data = sink_data };
 	struct server s;
 	void *arg[2] = { &s, &cancel };
 	pthread_t t;
@@ -707,6 +717,70 @@ START_TEST(more_threads_than_connections_take_turns)
 }
 END_TEST
 
+/* Eight readers with descriptors for one connection: 0, or what was wrong. */
+static int read_with_few_descriptors(const char *endpoint)
+{
+	enum { LEFT = 3 }; /* its socket, and libcurl's pair */
+	struct ufs *u = open_store(endpoint, LONG);
+	struct reader r[8];
+	struct rlimit few;
+	int64_t begin = clock_ns();
+	int next = dup(0), wrong = 0;
+
+	close(next);
+	few.rlim_cur = few.rlim_max = (rlim_t)next + LEFT;
+	if (next < 0 || setrlimit(RLIMIT_NOFILE, &few) < 0)
+		return 2;
+	for (size_t i = 0; i < 8; i++) {
+		r[i] = (struct reader){ .u = u };
+		if (pthread_create(&r[i].thread, NULL, read_all, &r[i]) != 0)
+			return 3;
+	}
+	for (size_t i = 0; i < 8; i++) {
+		pthread_join(r[i].thread, NULL);
+		if (r[i].r != 0 || r[i].g.n != SIZE || r[i].g.wrong)
+			wrong = 4;
+	}
+	ufs_close(u);
+	if (stat_read(STAT_store_retries) == 0)
+		return 5;
+	/* Not because their deadline, a minute, made room. */
+	return clock_ns() - begin > LONG / 2 ? 6 : wrong;
+}
+
+/*
+ * FAULTS E6. Who gets no socket waits for the connection that there is, and
+ * asks for nothing new. In a process of its own: the server needs some, too.
+ */
+START_TEST(E6_who_gets_no_descriptor_waits_for_a_connection_there_is)
+{
+	struct plan p = { .n = 0 };
+	char endpoint[sizeof(((struct server *)0)->endpoint)];
+	struct server s;
+	int status, told[2];
+	pid_t pid;
+
+	/* Before there are threads: TSan has none begin after such a fork. */
+	ck_assert_int_eq(pipe(told), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(read(told[0], endpoint, sizeof(endpoint)) ==
+			      sizeof(endpoint)
+			  ? read_with_few_descriptors(endpoint)
+			  : 1);
+	server_start(&s, play, &p);
+	ck_assert_int_eq(write(told[1], s.endpoint, sizeof(s.endpoint)),
+			 sizeof(s.endpoint));
+	close(told[0]);
+	close(told[1]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	server_stop(&s);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("all");
@@ -737,5 +811,7 @@ int main(void)
 	tcase_add_test(t, A19_a_server_that_speaks_no_TLS_is_EIO_at_once);
 	tcase_add_test(t, INV6_all_is_well_again_when_the_fault_ends);
 	tcase_add_test(t, more_threads_than_connections_take_turns);
+	tcase_add_test(
+	    t, E6_who_gets_no_descriptor_waits_for_a_connection_there_is);
 	return RUN_CASES(t);
 }

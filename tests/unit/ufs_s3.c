@@ -124,7 +124,7 @@ static struct ufs_stat last;
 
 static int get(const char *key, const char *want, uint64_t off, uint64_t len)
 {
-	struct ufs_sink sink = { &last, head, data, NULL };
+	struct ufs_sink sink = { .arg = &last, .head = head, .data = data };
 
 	memset(&last, 0, sizeof(last));
 	return st.u->ops->get(st.u, str_of(key), want, off, len, &sink, NULL);

@@ -28,6 +28,9 @@
 #include <unistd.h>
 
 #define SERVER_CONNECTIONS 256
+#ifndef SERVER_REQUEST_MAX
+#define SERVER_REQUEST_MAX 8192 /* head and body */
+#endif
 
 enum server_then { SERVER_KEEP, SERVER_CLOSE, SERVER_RESET, SERVER_HOLD };
 
@@ -48,6 +51,7 @@ struct server {
 	unsigned connections;
 	atomic_uint requests;
 	atomic_bool stopping;
+	atomic_bool head_only; /* the script reads bodies itself, or not */
 };
 
 /* Bytes of the test object. */
@@ -111,33 +115,40 @@ __attribute__((unused)) static bool server_range(const char *request,
 	return r != NULL && sscanf(r + 15, "%zu-%zu", first, last) == 2;
 }
 
+/* Bytes that a request's length announces. */
+static size_t server_length(const char *request)
+{
+	const char *length = strcasestr(request, "\r\nContent-Length:");
+
+	return length != NULL ? strtoul(length + 17, NULL, 10) : 0;
+}
+
 /*
  * Read up to the blank line, and the body that a length announces. False: the
  * connection has ended.
  */
-static bool server_read_request(int fd, char *buf, size_t size)
+static bool server_read_request(int fd, char *buf, size_t size, bool head_only)
 {
-	size_t n = 0, want = size - 1;
-	const char *length;
+	size_t n = 0, want = 0;
 
-	while (n < want) {
-		ssize_t r = recv(fd, buf + n, 1, 0);
+	while (want == 0 || n < want) {
+		/* Of the head no byte too many. */
+		ssize_t r = recv(fd, buf + n, want == 0 ? 1 : want - n, 0);
 
 		if (r < 0 && errno == EINTR)
 			continue;
-		if (r <= 0)
+		if (r <= 0 || n + (size_t)r >= size - 1)
 			return false;
-		buf[++n] = '\0';
-		if (want < size - 1 || n < 4 ||
+		n += (size_t)r;
+		buf[n] = '\0';
+		if (want > 0 || n < 4 ||
 		    memcmp(buf + n - 4, "\r\n\r\n", 4) != 0)
 			continue;
-		length = strcasestr(buf, "\r\nContent-Length:");
-		want =
-		    n + (length != NULL ? strtoul(length + 17, NULL, 10) : 0);
+		want = n + (head_only ? 0 : server_length(buf));
 		if (want > size - 1)
 			return false;
 	}
-	return want < size - 1;
+	return true;
 }
 
 struct server_connection {
@@ -152,14 +163,16 @@ static void *server_connection_run(void *arg)
 	struct server *s = c.server;
 	enum server_then then = SERVER_KEEP;
 	struct linger abrupt = { 1, 0 };
-	char request[8192], byte;
+	char *request = malloc(SERVER_REQUEST_MAX), byte;
 	int one = 1;
 
 	free(arg);
+	ck_assert_ptr_nonnull(request);
 	/* Head and body are sent apart: no wait for an acknowledgement. */
 	setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	while (then == SERVER_KEEP && !atomic_load(&s->stopping) &&
-	       server_read_request(c.fd, request, sizeof(request)))
+	       server_read_request(c.fd, request, SERVER_REQUEST_MAX,
+				   atomic_load(&s->head_only)))
 		then = s->script(s, c.fd, atomic_fetch_add(&s->requests, 1) + 1,
 				 request);
 	if (then == SERVER_HOLD)
@@ -168,6 +181,7 @@ static void *server_connection_run(void *arg)
 	if (then == SERVER_RESET)
 		setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &abrupt,
 			   sizeof(abrupt));
+	free(request);
 	pthread_mutex_lock(&s->lock);
 	s->fds[c.at] = -1;
 	pthread_mutex_unlock(&s->lock);

@@ -77,6 +77,25 @@ char *pct_encode(struct bytes b, bool slash)
 	return out;
 }
 
+void xml_text(FILE *f, struct bytes b, bool url)
+{
+	if (url) {
+		char *s = pct_encode(b, true);
+
+		fputs(s, f);
+		free(s);
+		return;
+	}
+	for (size_t i = 0; i < b.n; i++) {
+		unsigned char c = (unsigned char)b.p[i];
+
+		if (c == '&' || c == '<' || c == '>' || c == '"' || c < 0x20)
+			fprintf(f, "&#x%X;", c);
+		else
+			fputc(c, f);
+	}
+}
+
 bool glob_match(const char *pattern, struct bytes text)
 {
 	const char *star = NULL;

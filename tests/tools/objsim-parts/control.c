@@ -17,11 +17,19 @@
  *   GET  /_sim/get?bucket=B&key=K     the bytes, uncounted
  *   POST /_sim/rules (JSON), /_sim/clear[?rule=NAME], /_sim/release?rule=NAME
  *   GET  /_sim/rules, /_sim/fired[?rule=NAME]
- *   GET  /_sim/journal, /_sim/count, /_sim/bytes, /_sim/running
- *        [?op=&key=GLOB&status=&rule=&bucket=]
- *   POST /_sim/settings (JSON: access, secret, token, region, anonymous,
- *        check, clock_offset_s, payer), /_sim/forget (the journal),
- *        /_sim/reset (everything)
+ *   GET  /_sim/journal, /_sim/count, /_sim/bytes, /_sim/received,
+ *        /_sim/running [?op=&key=GLOB&status=&rule=&bucket=]
+ *        received: bytes of the requests' bodies
+ *   GET  /_sim/head?bucket=B&key=K    what is known of it, as JSON
+ *   GET  /_sim/uploads[?bucket=B&key=GLOB]    how many have not ended
+ *   POST /_sim/abort[?bucket=B&key=GLOB]      they end without an object
+ *   POST /_sim/settings (JSON), /_sim/forget (the journal), /_sim/reset
+ *        (everything but the settings):
+ *        access, secret, token, region, anonymous, check, clock_offset_s,
+ *        payer; conditions, copy_conditions: false is a store that does not
+ *        look at those of changes, of copies' targets; complete_again: an
+ *        upload that has ended may be ended again; put_most, part_least,
+ *        part_most, object_most (bytes), parts_most: the bounds of AWS
  *   POST /_sim/key?access=A&secret=S[&token=T][&uses=N]   one more key, which
  *        after N requests is ExpiredToken
  */
@@ -166,6 +174,22 @@ static void set_text(json_t *j, const char *name, char *to, size_t size)
 		snprintf(to, size, "%s", v);
 }
 
+static void set_flag(json_t *j, const char *name, bool *to)
+{
+	json_t *v = json_object_get(j, name);
+
+	if (v != NULL)
+		*to = json_is_true(v);
+}
+
+static void set_number(json_t *j, const char *name, uint64_t *to)
+{
+	json_t *v = json_object_get(j, name);
+
+	if (v != NULL)
+		*to = (uint64_t)json_integer_value(v);
+}
+
 static const char *change_settings(const struct request *r)
 {
 	json_t *j = json_loadb(r->body, r->body_len, 0, NULL), *v;
@@ -176,12 +200,17 @@ static const char *change_settings(const struct request *r)
 	set_text(j, "secret", settings.secret, sizeof(settings.secret));
 	set_text(j, "token", settings.token, sizeof(settings.token));
 	set_text(j, "region", settings.region, sizeof(settings.region));
-	if ((v = json_object_get(j, "anonymous")) != NULL)
-		settings.anonymous = json_is_true(v);
-	if ((v = json_object_get(j, "payer")) != NULL)
-		settings.payer = json_is_true(v);
-	if ((v = json_object_get(j, "check")) != NULL)
-		settings.check = json_is_true(v);
+	set_flag(j, "anonymous", &settings.anonymous);
+	set_flag(j, "payer", &settings.payer);
+	set_flag(j, "check", &settings.check);
+	set_flag(j, "conditions", &settings.conditions);
+	set_flag(j, "copy_conditions", &settings.copy_conditions);
+	set_flag(j, "complete_again", &settings.complete_again);
+	set_number(j, "put_most", &settings.put_most);
+	set_number(j, "part_least", &settings.part_least);
+	set_number(j, "part_most", &settings.part_most);
+	set_number(j, "parts_most", &settings.parts_most);
+	set_number(j, "object_most", &settings.object_most);
 	if ((v = json_object_get(j, "clock_offset_s")) != NULL)
 		settings.clock_offset_s = json_integer_value(v);
 	json_decref(j);
@@ -217,6 +246,7 @@ static void reset(void)
 	journal_clear();
 	objects_lock();
 	buckets_clear();
+	uploads_clear();
 	objects_unlock();
 }
 
@@ -248,12 +278,15 @@ static const char *post(struct request *r, const char *what)
 		journal_clear();
 	else if (strcmp(what, "reset") == 0)
 		reset();
+	else if (strcmp(what, "abort") == 0)
+		uploads_count(r, true);
 	else
 		return "no such command";
 	return NULL;
 }
 
-static void get_object(const struct request *r, struct answer *a)
+/* A ref to the object that the parameters name, or NULL. */
+static struct object *named_object(const struct request *r)
 {
 	const struct bytes *name = request_param(r, "bucket");
 	const struct bytes *key = request_param(r, "key");
@@ -265,34 +298,66 @@ static void get_object(const struct request *r, struct answer *a)
 	if (b != NULL && key != NULL)
 		o = bucket_get(b, *key);
 	if (o != NULL)
-		a->object = object_ref(o);
+		object_ref(o);
 	objects_unlock();
+	return o;
+}
+
+static void get_object(const struct request *r, struct answer *a)
+{
+	struct object *o = named_object(r);
+
 	a->status = o == NULL ? 404 : 200;
 	a->len = o == NULL ? 0 : o->size;
+	a->object = o;
+}
+
+static json_t *describe_object(const struct request *r)
+{
+	struct object *o = named_object(r);
+	json_t *j;
+
+	if (o == NULL)
+		return NULL;
+	j = json_pack("{s:I, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "size",
+		      (json_int_t)o->size, "etag", o->etag, "mtime",
+		      (json_int_t)o->mtime, "storage_class", o->storage_class,
+		      "encoding", o->encoding, "content_type", o->content_type,
+		      "meta", o->meta == NULL ? "" : o->meta, "checksum",
+		      o->checksum, "checksum_text", o->checksum_text);
+	object_unref(o);
+	return j;
 }
 
 static void get(const struct request *r, const char *what, struct answer *a)
 {
 	const struct bytes *rule = request_param(r, "rule");
-	uint64_t bytes;
-	int64_t running, n = journal_count(r, &bytes, &running);
+	struct count counted;
 	json_t *j = NULL;
+	int64_t n = -1;
 
-	a->status = 200;
+	journal_count(r, &counted);
 	if (strcmp(what, "journal") == 0)
 		j = journal_dump(r);
 	else if (strcmp(what, "rules") == 0)
 		j = rules_dump();
+	else if (strcmp(what, "head") == 0)
+		j = describe_object(r);
 	else if (strcmp(what, "bytes") == 0)
-		n = (int64_t)bytes;
+		n = (int64_t)counted.bytes;
+	else if (strcmp(what, "received") == 0)
+		n = (int64_t)counted.received;
 	else if (strcmp(what, "running") == 0)
-		n = running;
+		n = counted.running;
+	else if (strcmp(what, "uploads") == 0)
+		n = uploads_count(r, false);
 	else if (strcmp(what, "fired") == 0)
 		n = rules_fired(rule == NULL ? NULL : rule->p);
-	else if (strcmp(what, "count") != 0) {
-		a->status = 404;
+	else if (strcmp(what, "count") == 0)
+		n = counted.n;
+	a->status = j == NULL && n < 0 ? 404 : 200;
+	if (a->status == 404)
 		return;
-	}
 	if (j != NULL)
 		a->text = json_dumps(j, JSON_INDENT(1));
 	else if (asprintf(&a->text, "%jd\n", (intmax_t)n) < 0)

@@ -4,7 +4,8 @@
  *
  * As strict as a real store where it matters to a client: one request at a
  * time, Content-Length or chunked bodies (aws-chunked is unwrapped), and
- * 100-continue is answered.
+ * 100-continue is answered. A body is received where it stays: it may be as
+ * large as half of the memory.
  */
 #include "sim.h"
 
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 enum { HEAD_MAX = 1 << 20 };
-static const size_t BODY_MAX = (size_t)1 << 30;
+static const size_t BODY_MAX = (size_t)6 << 30;
 
 static bool receive_more(struct conn *c)
 {
@@ -66,6 +67,7 @@ void request_free(struct request *r)
 		free(r->params[i].value.p);
 	}
 	free(r->head);
+	free(r->trailer);
 	free(r->body);
 	memset(r, 0, sizeof(*r));
 }
@@ -175,25 +177,45 @@ static bool read_chunked(struct conn *c, struct request *r)
 	}
 }
 
-static bool read_body(struct conn *c, struct request *r)
+/* Into where it stays, beginning with what came along with the head. */
+static bool read_plain(struct conn *c, struct request *r, size_t n)
 {
-	const char *length = request_header(r, "content-length");
-	const char *te = request_header(r, "transfer-encoding");
-	size_t n = length == NULL ? 0 : strtoull(length, NULL, 10);
+	size_t have = c->len < n ? c->len : n;
 
-	if (te != NULL && strcasecmp(te, "chunked") == 0)
-		return read_chunked(c, r);
 	if (n > BODY_MAX)
 		return false;
-	while (c->len < n)
-		if (!receive_more(c))
-			return false;
 	r->body = need(malloc(n + 1));
-	memcpy(r->body, c->buf, n);
+	memcpy(r->body, c->buf, have);
+	consume(c, have);
+	while (have < n) {
+		ssize_t k = recv(c->fd, r->body + have, n - have, 0);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return false;
+		have += (size_t)k;
+	}
 	r->body[n] = 0;
 	r->body_len = n;
-	consume(c, n);
 	return true;
+}
+
+/* The trailer's lines, from NAME:VALUE CRLF on, become headers. */
+static void take_trailer(struct request *r, const char *p, size_t n)
+{
+	char *line = r->trailer = bytes_copy(p, n).p, *end;
+
+	for (; (end = strstr(line, "\r\n")) != NULL; line = end + 2) {
+		char *colon = strchr(line, ':');
+
+		*end = 0;
+		if (colon == NULL || r->nheaders == MAX_HEADERS)
+			return;
+		*colon++ = 0;
+		r->headers[r->nheaders].name = line;
+		r->headers[r->nheaders++].value = colon + strspn(colon, " \t");
+	}
 }
 
 /* The SDKs send PUT bodies as aws-chunked: SIZE;signature CRLF data CRLF. */
@@ -209,9 +231,13 @@ static void unwrap_aws_chunked(struct request *r)
 		char *end =
 		    memmem(r->body + from, r->body_len - from, "\r\n", 2);
 
-		if (n == 0 || end == NULL)
+		if (end == NULL)
 			break;
 		from = (size_t)(end - r->body) + 2;
+		if (n == 0) {
+			take_trailer(r, r->body + from, r->body_len - from);
+			break;
+		}
 		if (n > r->body_len - from)
 			break;
 		memmove(r->body + to, r->body + from, n);
@@ -221,9 +247,31 @@ static void unwrap_aws_chunked(struct request *r)
 	r->body_len = to;
 }
 
+bool request_body(struct conn *c, struct request *r, uint64_t most)
+{
+	const char *expect = request_header(r, "expect");
+	const char *length = request_header(r, "content-length");
+	const char *te = request_header(r, "transfer-encoding");
+	size_t n = length == NULL ? 0 : strtoull(length, NULL, 10);
+
+	if (expect != NULL && strcasecmp(expect, "100-continue") == 0 &&
+	    send(c->fd, "HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) < 0)
+		return false;
+	if (most < n)
+		return read_plain(c, r, (size_t)most);
+	if (te != NULL && strcasecmp(te, "chunked") == 0) {
+		if (!read_chunked(c, r))
+			return false;
+	} else if (!read_plain(c, r, n)) {
+		return false;
+	}
+	unwrap_aws_chunked(r);
+	return true;
+}
+
 int request_read(struct conn *c, struct request *r)
 {
-	const char *expect, *connection;
+	const char *connection;
 	char *end;
 	size_t n;
 
@@ -243,12 +291,5 @@ int request_read(struct conn *c, struct request *r)
 	connection = request_header(r, "connection");
 	if (connection != NULL && strcasecmp(connection, "close") == 0)
 		r->close = true;
-	expect = request_header(r, "expect");
-	if (expect != NULL && strcasecmp(expect, "100-continue") == 0 &&
-	    send(c->fd, "HTTP/1.1 100 Continue\r\n\r\n", 25, MSG_NOSIGNAL) < 0)
-		return -1;
-	if (!read_body(c, r))
-		return -1;
-	unwrap_aws_chunked(r);
 	return 1;
 }

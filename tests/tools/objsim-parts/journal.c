@@ -23,10 +23,19 @@ size_t journal_begin(const struct entry *e)
 	entries[n] = *e;
 	entries[n].bucket = need(strdup(e->bucket));
 	entries[n].key = need(strdup(e->key));
+	entries[n].source = need(strdup(e->source));
 	entries[n].at_ms = now_ms();
 	number = first + n++;
 	pthread_mutex_unlock(&lock);
 	return number;
+}
+
+void journal_received(size_t number, uint64_t bytes)
+{
+	pthread_mutex_lock(&lock);
+	if (number >= first && number - first < n)
+		entries[number - first].received = bytes;
+	pthread_mutex_unlock(&lock);
 }
 
 void journal_end(size_t number, int status, uint64_t bytes, const char *rule)
@@ -49,6 +58,7 @@ void journal_clear(void)
 	for (size_t i = 0; i < n; i++) {
 		free(entries[i].bucket);
 		free(entries[i].key);
+		free(entries[i].source);
 	}
 	first += n;
 	n = 0;
@@ -94,33 +104,31 @@ json_t *journal_dump(const struct request *r)
 			continue;
 		json_array_append_new(
 		    all, json_pack("{s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, "
-				   "s:s, s:s, s:i, s:I, s:b}",
+				   "s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:b}",
 				   "n", (json_int_t)(first + i), "at_ms",
 				   (json_int_t)e->at_ms, "op", e->op, "bucket",
 				   e->bucket, "key", e->key, "query", e->query,
 				   "range", e->range, "if_match", e->if_match,
-				   "access", e->access, "rule", e->rule,
-				   "status", e->status, "bytes",
-				   (json_int_t)e->bytes, "done", e->done));
+				   "if_none_match", e->if_none_match, "source",
+				   e->source, "access", e->access, "rule",
+				   e->rule, "status", e->status, "bytes",
+				   (json_int_t)e->bytes, "received",
+				   (json_int_t)e->received, "done", e->done));
 	}
 	pthread_mutex_unlock(&lock);
 	return all;
 }
 
-int64_t journal_count(const struct request *r, uint64_t *bytes,
-		      int64_t *running)
+void journal_count(const struct request *r, struct count *out)
 {
-	int64_t count = 0;
-
-	*bytes = 0;
-	*running = 0;
+	memset(out, 0, sizeof(*out));
 	pthread_mutex_lock(&lock);
 	for (size_t i = 0; i < n; i++)
 		if (fits(&entries[i], r)) {
-			count++;
-			*bytes += entries[i].bytes;
-			*running += !entries[i].done;
+			out->n++;
+			out->bytes += entries[i].bytes;
+			out->received += entries[i].received;
+			out->running += !entries[i].done;
 		}
 	pthread_mutex_unlock(&lock);
-	return count;
 }

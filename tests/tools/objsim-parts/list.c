@@ -11,25 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void write_text(FILE *f, struct bytes b, bool url)
-{
-	if (url) {
-		char *s = pct_encode(b, true);
-
-		fputs(s, f);
-		free(s);
-		return;
-	}
-	for (size_t i = 0; i < b.n; i++) {
-		unsigned char c = (unsigned char)b.p[i];
-
-		if (c == '&' || c == '<' || c == '>' || c == '"' || c < 0x20)
-			fprintf(f, "&#x%X;", c);
-		else
-			fputc(c, f);
-	}
-}
-
 static bool starts(struct bytes s, struct bytes prefix)
 {
 	return prefix.n == 0 ||
@@ -59,13 +40,13 @@ static void write_object(FILE *f, const struct object *o, bool url)
 
 	snprintf(size, sizeof(size), "%ju", (uintmax_t)o->size);
 	fputs("<Contents><Key>", f);
-	write_text(f, o->key, url);
+	xml_text(f, o->key, url);
 	fprintf(f, "</Key><LastModified>%s</LastModified>", o->listed);
 	if (o->etag[0] != 0) {
 		struct bytes etag = { (char *)o->etag, strlen(o->etag) };
 
 		fputs("<ETag>", f);
-		write_text(f, etag, false);
+		xml_text(f, etag, false);
 		fputs("</ETag>", f);
 	}
 	fprintf(f, "<Size>%s</Size><StorageClass>%s</StorageClass></Contents>",
@@ -109,7 +90,7 @@ static size_t write_entries(const struct bucket *b, size_t i, struct page *p)
 		}
 		p->last.n = (size_t)(cut - o->key.p) + p->delimiter.n;
 		fputs("<CommonPrefixes><Prefix>", p->f);
-		write_text(p->f, p->last, p->url);
+		xml_text(p->f, p->last, p->url);
 		fputs("</Prefix></CommonPrefixes>", p->f);
 		i = skip_prefix(b, i, p->last);
 	}
@@ -176,7 +157,7 @@ void list_answer(const struct request *r, const struct bucket *b,
 		"xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>%s"
 		"</Name><Prefix>",
 		b->name);
-	write_text(p.f, p.prefix, p.url);
+	xml_text(p.f, p.prefix, p.url);
 	fprintf(p.f, "</Prefix><MaxKeys>%zu</MaxKeys>", p.max);
 	if (p.url)
 		fputs("<EncodingType>url</EncodingType>", p.f);

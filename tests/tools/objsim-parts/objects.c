@@ -4,16 +4,16 @@
  *
  * A bucket is an array in key order. Objects never change once put: a reader
  * that holds a reference goes on with the version that it began with. Large
- * ones need no memory: their bytes are made from a seed.
+ * ones need no memory: their bytes are made from a seed, and what is copied or
+ * put together of parts refers to those.
  */
 #include "sim.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
-
-#include <openssl/evp.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct bucket *buckets;
@@ -132,7 +132,7 @@ static uint64_t word_at(uint64_t seed, uint64_t i)
 	return x ^ x >> 29;
 }
 
-void object_fill(const struct object *o, uint64_t off, char *to, size_t len)
+static void fill_own(const struct object *o, uint64_t off, char *to, size_t len)
 {
 	if (o->data != NULL) {
 		memcpy(to, o->data + off, len);
@@ -149,27 +149,93 @@ void object_fill(const struct object *o, uint64_t off, char *to, size_t len)
 	}
 }
 
-static void set_md5(struct object *o)
+/* The piece that has the byte at off; there is one. */
+static const struct piece *piece_at(const struct object *o, uint64_t off)
 {
-	unsigned char sum[EVP_MAX_MD_SIZE];
-	unsigned n = 0;
-	char *p = o->etag;
+	size_t lo = 0, hi = o->npieces;
 
-	if (o->data != NULL || o->size == 0) {
-		EVP_Digest(o->data != NULL ? o->data : "", o->size, sum, &n,
-			   EVP_md5(), NULL);
-	} else {
-		/* Never read whole: any strong tag will do. */
-		uint64_t id[2] = { o->seed, o->size };
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
 
-		EVP_Digest(id, sizeof(id), sum, &n, EVP_md5(), NULL);
+		if (o->pieces[mid].at <= off)
+			lo = mid;
+		else
+			hi = mid;
 	}
-	*p++ = '"';
+	return &o->pieces[lo];
+}
+
+void object_fill(const struct object *o, uint64_t off, char *to, size_t len)
+{
+	if (o->npieces == 0) {
+		fill_own(o, off, to, len);
+		return;
+	}
+	for (const struct piece *p = piece_at(o, off); len > 0; p++) {
+		uint64_t skip = off - p->at;
+		size_t n = p->len - skip < len ? (size_t)(p->len - skip) : len;
+
+		fill_own(p->of, p->off + skip, to, n);
+		to += n;
+		off += n;
+		len -= n;
+	}
+}
+
+static void each_own(const struct object *o, uint64_t off, uint64_t len,
+		     void (*cb)(void *arg, const char *p, size_t n), void *arg)
+{
+	char buf[64 << 10];
+
+	if (o->data != NULL) {
+		cb(arg, o->data + off, len);
+		return;
+	}
+	while (len > 0) {
+		size_t n = len < sizeof(buf) ? (size_t)len : sizeof(buf);
+
+		fill_own(o, off, buf, n);
+		cb(arg, buf, n);
+		off += n;
+		len -= n;
+	}
+}
+
+void object_each(const struct object *o,
+		 void (*cb)(void *arg, const char *p, size_t n), void *arg)
+{
+	if (o->npieces == 0)
+		each_own(o, 0, o->size, cb, arg);
+	for (size_t i = 0; i < o->npieces; i++)
+		each_own(o->pieces[i].of, o->pieces[i].off, o->pieces[i].len,
+			 cb, arg);
+}
+
+static char *write_hex(const unsigned char *sum, unsigned n, char *to)
+{
 	for (unsigned i = 0; i < n; i++)
-		p += sprintf(p, "%02x", sum[i]);
-	if (o->data == NULL && o->size > 0)
-		p += sprintf(p, "-1");
-	strcpy(p, "\"");
+		to += sprintf(to, "%02x", sum[i]);
+	return to;
+}
+
+void object_set_md5(struct object *o)
+{
+	unsigned char sum[SUM_MAX];
+	unsigned n = sums_of(o, "md5", sum);
+
+	o->etag[0] = '"';
+	strcpy(write_hex(sum, n, o->etag + 1), "\"");
+}
+
+/* Never read whole: any strong tag will do. */
+static void set_made_tag(struct object *o)
+{
+	unsigned char sum[SUM_MAX];
+	uint64_t id[2] = { o->seed, o->size };
+	unsigned n = sums_of_bytes(id, sizeof(id), "md5", sum);
+
+	o->etag[0] = '"';
+	strcpy(write_hex(sum, n, o->etag + 1), "-1\"");
 }
 
 void object_set_mtime(struct object *o, int64_t mtime)
@@ -195,8 +261,98 @@ struct object *object_new(struct bytes key, char *data, uint64_t size,
 	o->size = size;
 	o->seed = seed;
 	object_set_mtime(o, time(NULL));
-	set_md5(o);
+	if (data != NULL || size == 0)
+		object_set_md5(o);
+	else
+		set_made_tag(o);
 	return o;
+}
+
+struct object *object_of_pieces(struct bytes key)
+{
+	struct object *o = need(calloc(1, sizeof(*o)));
+
+	atomic_init(&o->refs, 1);
+	o->key = key;
+	object_set_mtime(o, time(NULL));
+	return o;
+}
+
+static void add_own(struct object *o, struct object *from, uint64_t off,
+		    uint64_t len)
+{
+	if (len == 0)
+		return;
+	/* Room for a power of two, doubled when it is full. */
+	if ((o->npieces & (o->npieces - 1)) == 0)
+		o->pieces = need(
+		    realloc(o->pieces, (o->npieces == 0 ? 1 : o->npieces * 2) *
+					   sizeof(*o->pieces)));
+	o->pieces[o->npieces++] =
+	    (struct piece){ object_ref(from), off, len, o->size };
+	o->size += len;
+}
+
+void object_add(struct object *o, struct object *from, uint64_t off,
+		uint64_t len)
+{
+	const struct piece *p;
+
+	if (from->npieces == 0) {
+		add_own(o, from, off, len);
+		return;
+	}
+	for (p = piece_at(from, off); len > 0; p++) {
+		uint64_t skip = off - p->at;
+		uint64_t n = p->len - skip < len ? p->len - skip : len;
+
+		add_own(o, p->of, p->off + skip, n);
+		off += n;
+		len -= n;
+	}
+}
+
+static void take_header(const struct request *r, const char *name, char *to,
+			size_t size)
+{
+	const char *v = request_header(r, name);
+
+	if (v != NULL)
+		snprintf(to, size, "%s", v);
+}
+
+void object_describe(struct object *o, const struct request *r)
+{
+	size_t n;
+	FILE *f;
+
+	take_header(r, "content-type", o->content_type,
+		    sizeof(o->content_type));
+	take_header(r, "content-encoding", o->encoding, sizeof(o->encoding));
+	/* What is between us and the client only. */
+	if (strncmp(o->encoding, "aws-chunked", 11) == 0)
+		o->encoding[0] = 0;
+	take_header(r, "x-amz-storage-class", o->storage_class,
+		    sizeof(o->storage_class));
+	if (strcmp(o->storage_class, "STANDARD") == 0)
+		o->storage_class[0] = 0;
+	free(o->meta);
+	f = need(open_memstream(&o->meta, &n));
+	for (size_t i = 0; i < r->nheaders; i++)
+		if (strncasecmp(r->headers[i].name, "x-amz-meta-", 11) == 0)
+			fprintf(f, "%s: %s\r\n", r->headers[i].name,
+				r->headers[i].value);
+	fclose(f);
+}
+
+void object_like(struct object *o, const struct object *other)
+{
+	memcpy(o->content_type, other->content_type, sizeof(o->content_type));
+	memcpy(o->encoding, other->encoding, sizeof(o->encoding));
+	memcpy(o->storage_class, other->storage_class,
+	       sizeof(o->storage_class));
+	free(o->meta);
+	o->meta = other->meta == NULL ? NULL : need(strdup(other->meta));
 }
 
 struct object *object_ref(struct object *o)
@@ -209,7 +365,11 @@ void object_unref(struct object *o)
 {
 	if (o == NULL || atomic_fetch_sub(&o->refs, 1) != 1)
 		return;
+	for (size_t i = 0; i < o->npieces; i++)
+		object_unref(o->pieces[i].of);
+	free(o->pieces);
 	free(o->key.p);
 	free(o->data);
+	free(o->meta);
 	free(o);
 }

@@ -4,8 +4,11 @@
  *
  * A rule is a JSON object. It is tried in the order given; the first that
  * fits and fires decides. Which requests it fits:
- *   op       "GET", "HEAD", "LIST", "PUT", "DELETE"...; absent: all
- *   bucket, key   globs (a LIST's key is its prefix)
+ *   op       "GET", "HEAD", "LIST", "PUT", "COPY", "DELETE", "CREATE_UPLOAD",
+ *            "PART", "PART_COPY", "COMPLETE", "ABORT", "UPLOADS", "PARTS"...;
+ *            absent: all
+ *   bucket, key   globs (the key of a LIST and of UPLOADS is their prefix)
+ *   part     only the part of this number
  *   from     only ranges that begin at this byte or later
  *   token    only LISTs that go on with this token; "": that begin
  *   nth      begin with the n-th request that fits (1)
@@ -13,6 +16,12 @@
  *   probability, seed   fire by chance, the same one every run
  * What happens is in send.c and s3.c. `name` is how the test asks whether it
  * fired.
+ *
+ * A change under a rule is made unless the rule answers with an Error: by a
+ * `status` without a `body`, or one of 300 and above. `apply` true makes it in
+ * any case, and resets the connection if the rule gives no other answer: the
+ * acknowledgement is lost. `apply` false makes it in no case; alone it is a
+ * store that lies.
  */
 #include "sim.h"
 
@@ -36,7 +45,8 @@ static const char *const known[] = {
 	"no_length",     "region",     "date_offset_s", "headers",
 	"flood",         "body",       "fill",          "lost",
 	"no_etag",       "interim",    "raw",           "last_modified",
-	"chunked",
+	"chunked",       "part",       "apply",         "corrupt",
+	"read_bytes",    "read_then",  "spaces",
 };
 
 static bool is_known(const char *name)
@@ -127,26 +137,28 @@ void rules_release(const char *name)
 	pthread_mutex_unlock(&lock);
 }
 
-static bool fits(const struct rule *r, const char *op, const char *bucket,
-		 struct bytes key, uint64_t offset, const char *token)
+static bool fits(const struct rule *r, const struct asked *q)
 {
 	const char *want = json_string_value(json_object_get(r->spec, "op"));
-	struct bytes b = { (char *)bucket, strlen(bucket) };
+	struct bytes b = { (char *)q->bucket, strlen(q->bucket) };
 	json_t *from = json_object_get(r->spec, "from");
+	json_t *part = json_object_get(r->spec, "part");
 
-	if (want != NULL && strcmp(want, op) != 0)
+	if (want != NULL && strcmp(want, q->op) != 0)
 		return false;
 	want = json_string_value(json_object_get(r->spec, "bucket"));
 	if (want != NULL && !glob_match(want, b))
 		return false;
 	want = json_string_value(json_object_get(r->spec, "key"));
-	if (want != NULL && !glob_match(want, key))
+	if (want != NULL && !glob_match(want, q->key))
 		return false;
 	want = json_string_value(json_object_get(r->spec, "token"));
 	if (want != NULL &&
-	    (strcmp(op, "LIST") != 0 || strcmp(want, token) != 0))
+	    (strcmp(q->op, "LIST") != 0 || strcmp(want, q->token) != 0))
 		return false;
-	return from == NULL || offset >= (uint64_t)json_integer_value(from);
+	if (part != NULL && json_integer_value(part) != q->part)
+		return false;
+	return from == NULL || q->offset >= (uint64_t)json_integer_value(from);
 }
 
 static bool chance(struct rule *r)
@@ -164,8 +176,7 @@ static bool chance(struct rule *r)
 	return (double)(x >> 11) / 9007199254740992.0 < json_number_value(p);
 }
 
-bool rules_match(const char *op, const char *bucket, struct bytes key,
-		 uint64_t offset, const char *token, struct fault *out)
+bool rules_match(const struct asked *q, struct fault *out)
 {
 	memset(out, 0, sizeof(*out));
 	pthread_mutex_lock(&lock);
@@ -173,7 +184,7 @@ bool rules_match(const char *op, const char *bucket, struct bytes key,
 		json_t *nth = json_object_get(r->spec, "nth");
 		json_t *count = json_object_get(r->spec, "count");
 
-		if (!fits(r, op, bucket, key, offset, token))
+		if (!fits(r, q))
 			continue;
 		r->seen++;
 		if (nth != NULL && r->seen < json_integer_value(nth))
@@ -254,4 +265,23 @@ int64_t fault_int(const struct fault *f, const char *what, int64_t otherwise)
 bool fault_flag(const struct fault *f, const char *what)
 {
 	return json_is_true(json_object_get(f->spec, what));
+}
+
+bool fault_applies(const struct fault *f)
+{
+	json_t *v = json_object_get(f->spec, "apply");
+	int64_t status = fault_int(f, "status", 0);
+
+	if (v != NULL)
+		return json_is_true(v);
+	return fault_flag(f, "lost") || status == 0 ||
+	       (status < 300 && fault_text(f, "body") != NULL);
+}
+
+bool fault_loses(const struct fault *f)
+{
+	return fault_flag(f, "lost") ||
+	       (fault_flag(f, "apply") && fault_int(f, "status", 0) == 0 &&
+		fault_text(f, "body") == NULL && fault_text(f, "raw") == NULL &&
+		fault_int(f, "after_bytes", -1) < 0);
 }

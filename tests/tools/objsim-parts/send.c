@@ -12,7 +12,8 @@
  *   flip                the object's byte at this offset is wrong
  *   date_offset_s, headers, flood, interim   more headers
  *   raw                 these bytes in place of any answer
- *   lost                the work is done, the answer never comes (RST)
+ *   lost                the work is done, the answer never comes (RST); see
+ *                       also `apply` in rules.c
  */
 #include "sim.h"
 
@@ -149,6 +150,24 @@ static void wait_for_hangup(int fd)
 	poll(&p, 1, 60000);
 }
 
+void send_break(int fd, bool stall)
+{
+	if (stall)
+		wait_for_hangup(fd);
+	reset_connection(fd);
+}
+
+void send_drain(int fd)
+{
+	struct timeval soon = { 2, 0 };
+	char buf[64 << 10];
+
+	shutdown(fd, SHUT_WR);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
+	while (recv(fd, buf, sizeof(buf), 0) > 0)
+		;
+}
+
 /* The rule's moment has come. Returns true when the body goes on. */
 static bool cut(int fd, const struct fault *f)
 {
@@ -215,7 +234,7 @@ bool answer_send(struct conn *c, const struct answer *a, const struct fault *f,
 	char *head;
 	bool ok;
 
-	if (fault_flag(f, "lost")) {
+	if (fault_loses(f)) {
 		reset_connection(c->fd);
 		return false;
 	}

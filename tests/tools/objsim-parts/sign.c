@@ -16,9 +16,18 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-struct settings settings = { .access = "tarn",
-			     .secret = "tarnsecret",
-			     .check = true };
+struct settings settings = {
+	.access = "tarn",
+	.secret = "tarnsecret",
+	.check = true,
+	.conditions = true,
+	.copy_conditions = true,
+	.put_most = UINT64_C(5) << 30,
+	.part_least = UINT64_C(5) << 20,
+	.part_most = UINT64_C(5) << 30,
+	.parts_most = 10000,
+	.object_most = UINT64_C(5) << 40,
+};
 
 /* Keys beside those of the settings: of sessions that end. */
 struct key {

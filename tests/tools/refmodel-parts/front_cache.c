@@ -8,9 +8,7 @@
  */
 #include "tests/tools/refmodel-parts/front.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 
 #include "base/clock.h"
 #include "base/lock.h"
@@ -19,6 +17,7 @@
 #include "cache/meta.h"
 #include "cache/object.h"
 #include "tests/tools/refmodel-parts/clock.h"
+#include "tests/tools/refmodel-parts/scratch.h"
 #include "tests/tools/refmodel-parts/store.h"
 #include "tests/tools/refmodel-parts/tamper.h"
 
@@ -32,27 +31,15 @@ struct front_cache {
 	struct front front;
 	struct store *store;
 	struct cache *cache;
-	char base[64], dirs[2][80];
+	struct scratch scratch;
+	char dirs[2][80];
 	struct slot slots[SLOTS];
-	int fds;
-	int64_t memory_bytes, lost;
+	int64_t lost;
 };
 
 static struct front_cache *of(struct front *f)
 {
 	return container_of(f, struct front_cache, front);
-}
-
-static int open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	must(d == NULL);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* What a cache may have had to drop, or did not keep. */
@@ -95,27 +82,15 @@ static int cache_begin(struct front_cache *c)
 static int start(struct front *f)
 {
 	struct front_cache *c = of(f);
-	const char *tmp = getenv("TMPDIR");
+	int r = scratch_begin(&c->scratch);
 
-	snprintf(c->base, sizeof(c->base), "%.40s/refmodel-XXXXXX",
-		 tmp != NULL ? tmp : "/tmp");
-	if (mkdtemp(c->base) == NULL)
-		return -errno;
+	if (r < 0)
+		return r;
 	for (int i = 0; i < 2; i++)
-		snprintf(c->dirs[i], sizeof(c->dirs[i]), "%s/%d", c->base, i);
-	c->fds = open_fds();
-	c->memory_bytes = stat_read(STAT_memory_bytes);
+		snprintf(c->dirs[i], sizeof(c->dirs[i]), "%s/%d",
+			 c->scratch.base, i);
 	c->lost = lost();
 	return cache_begin(c);
-}
-
-static int remove_cb(const char *path, const struct stat *st, int type,
-		     struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
 }
 
 static void slot_close(struct front *f, unsigned slot)
@@ -130,18 +105,10 @@ static void stop(struct front *f, char why[static 256])
 {
 	struct front_cache *c = of(f);
 
-	why[0] = '\0';
 	for (unsigned i = 0; i < SLOTS; i++)
 		slot_close(f, i);
 	cache_free(c->cache);
-	if (open_fds() != c->fds)
-		snprintf(why, 256, "%d descriptors became %d", c->fds,
-			 open_fds());
-	else if (stat_read(STAT_memory_bytes) != c->memory_bytes)
-		snprintf(
-		    why, 256, "%jd bytes of memory are still counted",
-		    (intmax_t)(stat_read(STAT_memory_bytes) - c->memory_bytes));
-	nftw(c->base, remove_cb, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_end(&c->scratch, why);
 }
 
 /* A key's directory and its name there; of a marker the directory's name. */

@@ -13,7 +13,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,6 +22,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "tests/tools/refmodel-parts/scratch.h"
 #include "tests/tools/refmodel-parts/sim.h"
 #include "tests/tools/refmodel-parts/store.h"
 #include "tests/tools/refmodel-parts/tamper.h"
@@ -175,15 +175,6 @@ static void slot_close(struct front *f, unsigned slot)
 	s->open = false;
 }
 
-static int remove_cb(const char *path, const struct stat *st, int type,
-		     struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 /* The mount's own count of open files, or -1. */
 static int handles(struct front_mount *m)
 {
@@ -219,7 +210,7 @@ static void stop(struct front *f, char why[static 256])
 	}
 	rmdir(m->mount);
 	for (int i = 0; i < 2; i++)
-		nftw(m->caches[i], remove_cb, 16, FTW_DEPTH | FTW_PHYS);
+		scratch_remove(m->caches[i]);
 }
 
 static void path_of(const struct front_mount *m, unsigned key, bool twin,

@@ -92,26 +92,33 @@ static bool wanted(enum op_kind kind, const struct config *c)
 	       !(kind == OP_TAMPER && !c->tampers);
 }
 
+struct op op_draw(struct seed *s, const unsigned *of, unsigned kinds)
+{
+	unsigned sum = 0, kind = 0, x;
+
+	for (unsigned i = 0; i < kinds; i++)
+		sum += of[i];
+	if (sum == 0)
+		abort(); /* dice without a side */
+	for (x = pick(s, sum); x >= of[kind]; kind++)
+		x -= of[kind];
+	return (struct op){
+		.kind = kind,
+		.a = (uint32_t)seed_next(s),
+		.b = (uint32_t)seed_next(s),
+		.c = (uint32_t)seed_next(s),
+		.d = (uint32_t)seed_next(s),
+	};
+}
+
 void ops_make(struct seed *s, const struct config *c, struct op *ops, size_t n)
 {
-	unsigned sum = 0;
+	unsigned chosen[OP_COUNT];
 
 	for (unsigned i = 0; i < OP_COUNT; i++)
-		sum += wanted(i, c) ? weights[i] : 0;
+		chosen[i] = wanted(i, c) ? weights[i] : 0;
 	for (size_t i = 0; i < n; i++) {
-		unsigned x = pick(s, sum), kind = 0;
-
-		while (!wanted(kind, c) || x >= weights[kind]) {
-			x -= wanted(kind, c) ? weights[kind] : 0;
-			kind++;
-		}
-		ops[i] = (struct op){
-			.kind = kind,
-			.a = (uint32_t)seed_next(s),
-			.b = (uint32_t)seed_next(s),
-			.c = (uint32_t)seed_next(s),
-			.d = (uint32_t)seed_next(s),
-		};
+		ops[i] = op_draw(s, chosen, OP_COUNT);
 		/* Of so few, some are to be there from the beginning. */
 		if (i < 8) {
 			ops[i].kind = OP_PUT;

@@ -40,7 +40,7 @@ enum op_kind { OP_KINDS(OP_ENUM) OP_COUNT };
 enum { SLOTS = 5, BURST_MAX = 4 };
 
 struct op {
-	enum op_kind kind;
+	unsigned kind; /* enum op_kind, or of write_ops.h */
 	uint32_t a, b, c, d;
 };
 
@@ -63,6 +63,12 @@ struct seed {
 };
 
 uint64_t seed_next(struct seed *s);
+
+/*
+ * One of so many kinds of operations, each as often as its weight says (of[];
+ * 0: never), and its numbers.
+ */
+struct op op_draw(struct seed *s, const unsigned *of, unsigned kinds);
 
 /* For a real mount the times are those of a clock that cannot be moved. */
 void config_make(struct seed *s, bool real, struct config *out);

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * failed.c - files that could not be committed, by their keys
+ *
+ * Another process may bring them back or drop them (cache/recover.h) without
+ * saying so: what counts is whether the file is still there, which is looked
+ * at whenever one of them is asked for.
+ */
+#include "cache/staging_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/stats.h"
+#include "cache/recover.h"
+
+#define PATIENCE (200 * NSEC_PER_MSEC) /* its last user just closed it */
+
+/* Those with one of these ids out of the list. */
+static void drop(struct staging *s, char (*ids)[STAGED_ID + 1], size_t n)
+{
+	struct failed *gone = NULL, *f;
+
+	lock_take(&s->lock);
+	for (struct failed **at = &s->failed; (f = *at) != NULL;) {
+		size_t i = 0;
+
+		while (i < n && strcmp(ids[i], f->id) != 0)
+			i++;
+		if (i == n) {
+			at = &f->next;
+			continue;
+		}
+		*at = f->next;
+		f->next = gone;
+		gone = f;
+	}
+	lock_drop(&s->lock);
+	while ((f = gone) != NULL) {
+		gone = f->next;
+		free(f);
+	}
+}
+
+/* The ids (heap) of those of key, or of all (NULL). */
+static size_t ids_of(struct staging *s, const struct str *key,
+		     char (**out)[STAGED_ID + 1])
+{
+	char(*ids)[STAGED_ID + 1] = NULL;
+	size_t n = 0, room = 0;
+
+	lock_take(&s->lock);
+	for (const struct failed *f = s->failed; f != NULL; f = f->next)
+		room +=
+		    key == NULL || str_eq(*key, (struct str){ f->key, f->n });
+	if (room > 0)
+		ids = calloc(room, sizeof(*ids));
+	for (const struct failed *f = s->failed; ids != NULL && f != NULL;
+	     f = f->next)
+		if (key == NULL || str_eq(*key, (struct str){ f->key, f->n }))
+			memcpy(ids[n++], f->id, sizeof(f->id));
+	lock_drop(&s->lock);
+	*out = ids;
+	return n;
+}
+
+static bool is_there(struct staging *s, const char *id)
+{
+	char name[STAGED_ID + 8];
+
+	snprintf(name, sizeof(name), "%s.data", id);
+	return faccessat(s->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	       errno != ENOENT;
+}
+
+/* Forget those of key (NULL: of all) that are not there any more. */
+static void look(struct staging *s, const struct str *key)
+{
+	char(*ids)[STAGED_ID + 1];
+	size_t n = ids_of(s, key, &ids), gone = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!is_there(s, ids[i]))
+			memmove(ids[gone++], ids[i], sizeof(ids[i]));
+	if (gone > 0)
+		drop(s, ids, gone);
+	free(ids);
+}
+
+void failed_note(struct staging *s, struct str key, const char *id, int err,
+		 uint64_t bytes)
+{
+	struct failed *f = malloc(sizeof(*f) + key.n), **last, *old = NULL;
+	unsigned n = 1;
+
+	if (f == NULL)
+		return;
+	memcpy(f->id, id, sizeof(f->id));
+	f->err = err;
+	f->bytes = bytes;
+	f->heard = false;
+	f->n = key.n;
+	memcpy(f->key, key.p, key.n);
+	lock_take(&s->lock);
+	f->number = ++s->failures;
+	f->next = s->failed;
+	s->failed = f;
+	for (last = &f->next; *last != NULL && n < FAILED_MOST; n++)
+		last = &(*last)->next;
+	old = *last;
+	*last = NULL;
+	lock_drop(&s->lock);
+	free(old); /* one more than the most, at most */
+}
+
+void failed_free(struct staging *s)
+{
+	struct failed *f;
+
+	while ((f = s->failed) != NULL) {
+		s->failed = f->next;
+		free(f);
+	}
+}
+
+/* A copy of the list, in its order; shorter when there is no memory. */
+static struct failed *copy_locked(const struct staging *s)
+    TSA(requires_capability(s->lock));
+
+static struct failed *copy_locked(const struct staging *s)
+{
+	struct failed *all = NULL, **end = &all;
+
+	for (const struct failed *f = s->failed; f != NULL; f = f->next) {
+		*end = malloc(sizeof(*f) + f->n);
+		if (*end == NULL)
+			break;
+		memcpy(*end, f, sizeof(*f) + f->n);
+		(*end)->next = NULL;
+		end = &(*end)->next;
+	}
+	return all;
+}
+
+void staging_each_failed(struct staging *s,
+			 void (*cb)(void *arg, const struct staging_failed *f),
+			 void *arg)
+{
+	struct failed *all, *f;
+
+	look(s, NULL);
+	lock_take(&s->lock);
+	all = copy_locked(s);
+	lock_drop(&s->lock);
+	/* Who is told looks for its path, and takes locks for that. */
+	while ((f = all) != NULL) {
+		cb(arg, &(struct staging_failed){
+			    { f->key, f->n }, f->err, f->bytes });
+		all = f->next;
+		free(f);
+	}
+}
+
+int staging_failed(struct staging *s, struct str key)
+{
+	int err = 0;
+
+	look(s, &key);
+	lock_take(&s->lock);
+	for (const struct failed *f = s->failed; f != NULL && err == 0;
+	     f = f->next)
+		if (f->err != -EEXIST &&
+		    str_eq(key, (struct str){ f->key, f->n }))
+			err = f->err;
+	lock_drop(&s->lock);
+	return err;
+}
+
+uint64_t staging_failures(struct staging *s)
+{
+	uint64_t n;
+
+	lock_take(&s->lock);
+	n = s->failures;
+	lock_drop(&s->lock);
+	return n;
+}
+
+int staging_failed_below(struct staging *s, struct str dir, uint64_t *seen)
+{
+	int err = 0;
+
+	look(s, NULL);
+	lock_take(&s->lock);
+	for (struct failed *f = s->failed; f != NULL; f = f->next) {
+		/* It was asked for, and told. */
+		if (f->err == -EEXIST || (f->heard && f->number <= *seen) ||
+		    !str_starts((struct str){ f->key, f->n }, dir))
+			continue;
+		f->heard = true;
+		err = f->err; /* they stand newest first */
+	}
+	*seen = s->failures;
+	lock_drop(&s->lock);
+	return err;
+}
+
+void failed_heard(struct staging *s)
+{
+	lock_take(&s->lock);
+	for (struct failed *f = s->failed; f != NULL; f = f->next)
+		f->heard = true;
+	lock_drop(&s->lock);
+}
+
+/* For the mounts that come after this one. */
+static void note_told(struct staging *s, const char *id)
+{
+	struct recover_file f;
+	int r = recover_claim_in(s->dir, id, PATIENCE, &f);
+
+	/* It went with its name, or has a user that had another name of it. */
+	if (r == -ENOENT || r == -EBUSY)
+		return;
+	if (r == 0) {
+		r = recover_note_told(&f);
+		recover_close(&f);
+	}
+	if (r < 0)
+		log_warn("staging: %s.json: it cannot be noted that its name "
+			 "was taken: %s",
+			 id, strerror(-r));
+}
+
+void staging_forgive(struct staging *s, struct str key)
+{
+	char(*ids)[STAGED_ID + 1];
+	size_t n = ids_of(s, &key, &ids);
+
+	for (size_t i = 0; i < n; i++)
+		note_told(s, ids[i]);
+	if (n > 0)
+		drop(s, ids, n);
+	free(ids);
+}

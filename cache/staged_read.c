@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * staged_read.c - what its bytes are: written, the base's, zeros
+ *
+ * Reads take no turn: they look at what a byte is under the lock and get it
+ * without. One that runs beside a write sees bytes from before it or after.
+ */
+#include "cache/staging_impl.h"
+
+#include <errno.h>
+
+#include "cache/object.h"
+#include "cache/staging_io.h"
+
+struct waited {
+	struct object_read read;
+	struct lock lock;
+	struct event ended;
+	bool over;
+	int err;
+	char *buf;
+	size_t got;
+};
+
+static void read_done(struct object_read *r, int err, const struct iovec *iov,
+		      int niov)
+{
+	struct waited *w = container_of(r, struct waited, read);
+
+	for (int i = 0; i < niov && err == 0; i++) {
+		size_t n = MIN(iov[i].iov_len, r->len - w->got);
+
+		memcpy(w->buf + w->got, iov[i].iov_base, n);
+		w->got += n;
+	}
+	lock_take(&w->lock);
+	w->err = err;
+	w->over = true;
+	event_broadcast(&w->ended);
+	lock_drop(&w->lock);
+}
+
+static int read_some(struct object *o, char *buf, size_t n, uint64_t off)
+{
+	struct waited w = { .buf = buf };
+
+	lock_init(&w.lock, RANK_LEAF);
+	event_init(&w.ended);
+	w.read.off = off;
+	w.read.len = n;
+	w.read.done = read_done;
+	object_read(o, &w.read);
+	lock_take(&w.lock);
+	while (!w.over)
+		event_wait(&w.ended, &w.lock);
+	lock_drop(&w.lock);
+	event_fini(&w.ended);
+	lock_fini(&w.lock);
+	if (w.err == 0 && w.got != n)
+		return -EIO;
+	return w.err;
+}
+
+int staged_base_read(struct staging *s, struct staged_base *b, void *buf,
+		     size_t n, uint64_t off)
+{
+	struct object *o;
+	char *at = buf;
+	int r = object_get(s->cache, b->key, &b->st, &o);
+
+	if (r < 0)
+		return r;
+	while (r == 0 && n > 0) {
+		size_t len = MIN(n, OBJECT_READ_MAX);
+
+		r = read_some(o, at, len, off);
+		at += len;
+		off += len;
+		n -= len;
+	}
+	object_put(o);
+	return r;
+}
+
+void staged_base_ahead(struct staged *f, struct staged_base *b, uint64_t off,
+		       uint64_t end)
+{
+	struct range gaps[16], r;
+	struct object *o;
+	size_t n = 0;
+
+	lock_take(&f->lock);
+	while (off < end && n < ARRAY_SIZE(gaps)) {
+		if (!ranges_find(&f->held, off, &r))
+			r = (struct range){ end, end };
+		if (r.off > off)
+			gaps[n++] = (struct range){ off, MIN(r.off, end) };
+		off = r.end;
+	}
+	lock_drop(&f->lock);
+	if (n == 0 || object_get(f->staging->cache, b->key, &b->st, &o) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		object_ahead(o, gaps[i].off, gaps[i].end - gaps[i].off);
+	object_put(o);
+}
+
+/* A run of bytes of one kind. */
+struct piece {
+	enum { PIECE_HELD, PIECE_BASE, PIECE_ZEROS } kind;
+	uint64_t end;
+	int fd;
+	struct staged_base *base; /* of PIECE_BASE; owns a ref */
+};
+
+static void piece_at_locked(struct staged *f, uint64_t off, uint64_t end,
+			    struct piece *out)
+    TSA(requires_capability(f->lock));
+
+static void piece_at_locked(struct staged *f, uint64_t off, uint64_t end,
+			    struct piece *out)
+{
+	struct range r = { end, end };
+
+	*out = (struct piece){ .fd = f->fd };
+	if (ranges_find(&f->held, off, &r) && r.off <= off) {
+		out->kind = PIECE_HELD;
+		out->end = MIN(r.end, end);
+	} else if (off < f->base_end) {
+		out->kind = PIECE_BASE;
+		out->end = MIN(MIN(f->base_end, r.off), end);
+		out->base = staged_base_ref(f->base);
+	} else {
+		out->kind = PIECE_ZEROS;
+		out->end = MIN(r.off, end);
+	}
+}
+
+ssize_t staged_read(struct staged *f, void *p, size_t n, uint64_t off,
+		    bool nowait)
+{
+	char *buf = p;
+	uint64_t at = off, end;
+	int r = 0;
+
+	n = MIN(n, (size_t)INT32_MAX);
+	while (r == 0) {
+		struct piece piece;
+
+		lock_take(&f->lock);
+		end = off < f->size ? MIN(f->size, off + n) : off;
+		if (at < end)
+			piece_at_locked(f, at, end, &piece);
+		lock_drop(&f->lock);
+		if (at >= end)
+			break;
+		n = (size_t)(end - off); /* it may have been cut */
+		switch (piece.kind) {
+		case PIECE_HELD:
+			r = staging_pread(piece.fd, buf + (at - off),
+					  (size_t)(piece.end - at), at);
+			if (r < 0)
+				staged_stick(f, r,
+					     "cannot read its staging "
+					     "file");
+			break;
+		case PIECE_BASE:
+			r = nowait ? -EAGAIN
+				   : staged_base_read(f->staging, piece.base,
+						      buf + (at - off),
+						      (size_t)(piece.end - at),
+						      at);
+			staged_base_unref(piece.base);
+			break;
+		case PIECE_ZEROS:
+			memset(buf + (at - off), 0, (size_t)(piece.end - at));
+			break;
+		}
+		at = piece.end;
+	}
+	return r < 0 ? r : (ssize_t)(MIN(at, end) - off);
+}
+
+int64_t staged_seek(struct staged *f, uint64_t off, bool hole)
+{
+	uint64_t pos = off;
+	struct range r;
+
+	lock_take(&f->lock);
+	if (off >= f->size) {
+		lock_drop(&f->lock);
+		return -ENXIO;
+	}
+	if (hole) {
+		pos = MAX(pos, f->base_end);
+		while (ranges_find(&f->held, pos, &r) && r.off <= pos)
+			pos = r.end;
+		pos = MIN(pos, f->size);
+	} else if (pos >= f->base_end) {
+		if (!ranges_find(&f->held, pos, &r))
+			pos = UINT64_MAX;
+		else
+			pos = MAX(pos, r.off);
+	}
+	lock_drop(&f->lock);
+	return pos == UINT64_MAX ? -ENXIO : (int64_t)pos;
+}

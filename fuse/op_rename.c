@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * op_rename.c - names that are moved
+ *
+ * What is not committed yet is simply committed under its new name. What the
+ * store has is copied and removed (cache/rename.h), and those who know it by
+ * its old name are led on in between, while the store has both.
+ */
+#include <errno.h>
+#include <linux/fs.h>
+
+#include "cache/rename.h"
+#include "fuse/rename_tree.h"
+
+/* What is at the destination now, as a commit there is to find it. */
+static struct ufs_cond cond_of(struct fs *fs, const struct place *to)
+{
+	if (staging_last_wins(fs->conf.staging))
+		return (struct ufs_cond){ UFS_IF_ANY, NULL };
+	if (!to->there)
+		return (struct ufs_cond){ UFS_IF_ABSENT, NULL };
+	return (struct ufs_cond){ UFS_IF_VERSION, to->w.st.version };
+}
+
+/*
+ * What is not in the store yet is committed under its new name. -EALREADY: a
+ * commit that ran was faster.
+ */
+static int rename_staged(struct fs *fs, struct place *from, struct place *to)
+{
+	struct ufs_cond cond = cond_of(fs, to);
+	int r = staged_move(from->opened->staged,
+			    (struct str){ to->key, to->n }, &cond);
+
+	if (r == 0)
+		r = inodes_move(fs->inodes, from->opened->nodeid, to->parent,
+				place_name(to));
+	return r;
+}
+
+/*
+ * Who has it open reads the version of its old name, which goes: the next open
+ * is to find the new one (S2).
+ */
+static void leave_to_readers(struct fs *fs, uint64_t nodeid)
+{
+	struct opened *o = inodes_attach(fs->inodes, nodeid, NULL);
+
+	if (o == NULL)
+		return;
+	inodes_set_gone(fs->inodes, nodeid);
+	inodes_leave(fs->inodes, nodeid);
+	opened_put(fs, o);
+}
+
+struct move {
+	struct fs *fs;
+	struct place *from, *to;
+	uint64_t nodeid; /* 0: it was not moved, or none is known */
+};
+
+/* It is there under its new name: that is what it means from now on. */
+static int written_moved(struct move *m, const struct ufs_stat *was,
+			 const struct ufs_stat *st)
+{
+	struct opened *o = m->from->opened;
+	int r = staged_copied(o->staged, was->version,
+			      (struct str){ m->to->key, m->to->n }, st);
+
+	if (r < 0)
+		return r;
+	written_made(m->fs, m->to->key, m->to->dir, m->to->n, st);
+	r = inodes_move(m->fs->inodes, o->nodeid, m->to->parent,
+			place_name(m->to));
+	if (r == 0)
+		(void)inodes_written(m->fs->inodes, o->nodeid, st);
+	return 0;
+}
+
+static int object_moved(struct move *m, const struct ufs_stat *st)
+{
+	struct place *from = m->from, *to = m->to;
+	struct fs *fs = m->fs;
+	uint64_t nodeid;
+
+	written_made(fs, to->key, to->dir, to->n, st);
+	if (m->nodeid == 0) {
+		place_leave(fs, to, INODE_FILE);
+		if (inodes_find(fs->inodes, from->parent, from->w.type,
+				place_name(from), &nodeid) == 0 &&
+		    inodes_move(fs->inodes, nodeid, to->parent,
+				place_name(to)) == 0)
+			m->nodeid = nodeid;
+	}
+	if (m->nodeid != 0) {
+		(void)inodes_written(fs->inodes, m->nodeid, st);
+		leave_to_readers(fs, m->nodeid);
+	}
+	return 0;
+}
+
+static int file_copied(void *arg, struct str name, const struct ufs_stat *was,
+		       const struct ufs_stat *now)
+{
+	struct move *m = arg;
+
+	(void)name;
+	return m->from->opened != NULL ? written_moved(m, was, now)
+				       : object_moved(m, now);
+}
+
+static bool is_dir(const struct place *p)
+{
+	return p->opened == NULL && p->there && p->w.type == INODE_DIR;
+}
+
+/*
+ * What the store has there now: a rename is bound to it, so a memory that may
+ * be a minute old will not do.
+ */
+static int place_now(struct fs *fs, struct place *p, struct cancel *cancel)
+{
+	struct ufs_stat st;
+	int r;
+
+	if (is_dir(p))
+		return 0;
+	r = meta_stat_now(fs->meta, (struct str){ p->key, p->n }, &st, cancel);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (p->there != (r == 0) ||
+	    (p->there && strcmp(p->w.st.version, st.version) != 0))
+		meta_gone(fs->meta, (struct str){ p->key, p->n });
+	p->there = r == 0;
+	p->w.type = INODE_FILE;
+	if (r == 0)
+		p->w.st = st;
+	return 0;
+}
+
+/*
+ * Commit what is written there, and have its version as the store tells it,
+ * time and all. -ESTALE: somebody else's is there by now, which what is open
+ * here knows nothing of.
+ */
+static int commit_place(struct fs *fs, struct place *p, struct cancel *cancel)
+{
+	struct staged_state s;
+	int r;
+
+	/* Once for that, and once for who commits at the same time. */
+	for (int i = 0; i < 3; i++) {
+		r = written_commit_now(fs, p->opened, cancel);
+		if (r < 0)
+			return r;
+		staged_get(p->opened->staged, &s);
+		if (p->there && strcmp(p->w.st.version, s.st.version) == 0)
+			return 0;
+		r = place_now(fs, p, cancel);
+		if (r < 0)
+			return r;
+	}
+	return -ESTALE;
+}
+
+/*
+ * The store copies it, and then the old name goes. What is being written as
+ * well is of the copy from then on; what was written so far goes there first.
+ */
+static int rename_object(struct fs *fs, struct place *from, struct place *to,
+			 struct cancel *cancel)
+{
+	struct move m = { fs, from, to, 0 };
+	const struct rename_hook hook = { &m, file_copied };
+	struct ufs_cond cond = cond_of(fs, to);
+	struct rename *job;
+	int r = 0;
+
+	if (from->opened != NULL)
+		r = commit_place(fs, from, cancel);
+	if (r == 0)
+		r = rename_new(fs->conf.staging,
+			       (struct str){ from->key, from->n },
+			       (struct str){ to->key, to->n }, &cond, &job);
+	if (r < 0)
+		return r;
+	r = rename_add(job, STR_EMPTY, &from->w.st);
+	if (r == 0)
+		r = rename_run(job, &hook);
+	/* Its old name is gone, or lingers. */
+	if (r == 0 && rename_moved(job) > 0)
+		written_made(fs, from->key, from->dir, from->n, NULL);
+	rename_free(job);
+	return r;
+}
+
+static int rename_check(const struct name_rq *n, const struct place *from,
+			const struct place *to)
+{
+	if (from->opened == NULL && !from->there)
+		return -ENOENT;
+	if ((n->flags & RENAME_NOREPLACE) && (to->there || to->opened != NULL))
+		return -EEXIST;
+	if (is_dir(from))
+		return (to->there || to->opened != NULL) && !is_dir(to)
+			   ? -ENOTDIR
+			   : 0;
+	return is_dir(to) ? -EISDIR : 0;
+}
+
+static int rename_any(struct fs *fs, struct place *from, struct place *to,
+		      struct cancel *cancel)
+{
+	struct staged_state s;
+	int r;
+
+	if (from->opened != NULL)
+		staged_get(from->opened->staged, &s);
+	if (from->opened != NULL && !from->there && !s.committed) {
+		r = rename_staged(fs, from, to);
+		if (r != -EALREADY)
+			return r;
+	}
+	return rename_object(fs, from, to, cancel);
+}
+
+static int run_once(struct name_rq *n)
+{
+	struct fs *fs = n->rq.fs;
+	struct cancel *cancel = &n->rq.cancel;
+	struct place from, to;
+	int r = places_find(n, &from, &to);
+
+	/* A commit there is not to come between. */
+	if (r == 0 && to.opened != NULL)
+		staged_pause(to.opened->staged);
+	if (r == 0)
+		r = place_now(fs, &from, cancel);
+	if (r == 0)
+		r = place_now(fs, &to, cancel);
+	if (r == 0)
+		r = rename_check(n, &from, &to);
+	if (r == 0)
+		r = is_dir(&from) ? rename_tree(n, &from, &to)
+				  : rename_any(fs, &from, &to, cancel);
+	/* What was being written there has no name any more. */
+	if (r == 0 && to.opened != NULL)
+		staged_discard(to.opened->staged);
+	if (r == 0) {
+		place_forgive(fs, &from);
+		place_forgive(fs, &to);
+	}
+	if (to.opened != NULL)
+		staged_resume(to.opened->staged);
+	place_put(n, &from);
+	place_put(n, &to);
+	return r;
+}
+
+/* Others moved a directory meanwhile, which this one is about. */
+static int run(struct name_rq *n)
+{
+	int r;
+
+	do
+		r = run_once(n);
+	while (r == -EAGAIN);
+	return r;
+}
+
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+	       fuse_ino_t newparent, const char *newname, unsigned flags)
+{
+	struct name_rq *n;
+
+	if (flags & ~(unsigned)RENAME_NOREPLACE) {
+		reply_err(req, -EINVAL);
+		return;
+	}
+	n = name_new(req, parent, name);
+	if (n == NULL)
+		return;
+	n->newparent = newparent;
+	n->flags = flags;
+	n->newname = strdup(newname);
+	if (n->newname == NULL) {
+		rq_finish_err(&n->rq, -ENOMEM);
+		rq_wait(&n->rq);
+		return;
+	}
+	name_start(n, run);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rename_tree.h - a directory that is moved, with all below it
+ *
+ * Its objects are moved one by one (cache/rename.h), where the store cannot do
+ * it at once. Meanwhile programs go on below it: who opens a file there finds
+ * it under its old key or its new one (trees.h).
+ */
+#ifndef FUSE_RENAME_TREE_H
+#define FUSE_RENAME_TREE_H
+
+#include "fuse/place.h"
+
+/*
+ * Move from, which is a directory, to to, which is none or an empty one. The
+ * keys get their slashes, and are let go. EXDEV: it is too large for that
+ * (S22). -EAGAIN: others were moved meanwhile; look again. Blocks.
+ */
+int rename_tree(struct name_rq *n, struct place *from, struct place *to);
+
+#endif
