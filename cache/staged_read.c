@@ -9,8 +9,12 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "cache/object.h"
 #include "cache/staging_io.h"
+
+/* For a commit, also one whose tries are seconds apart. */
+#define MOVE_NS (60 * NSEC_PER_SEC)
 
 struct waited {
 	struct object_read read;
@@ -136,6 +140,35 @@ static void piece_at_locked(struct staged *f, uint64_t off, uint64_t end,
 	}
 }
 
+/*
+ * The store has another version than the base now. Has the file another base,
+ * too, or is it to have one soon? A commit may have made that version, and not
+ * have come back yet; or it was made by a process that died, and the commit of
+ * what that had acknowledged finds it out.
+ */
+static bool base_moved(struct staged *f, const struct staged_base *b)
+{
+	int64_t until = clock_ns() + MOVE_NS;
+	bool moved;
+
+	lock_take(&f->lock);
+	while (f->base == b && f->err == 0 && !f->removed &&
+	       (f->committing || (f->acked && f->uncertain)) &&
+	       event_wait_until(&f->changed, &f->lock, until))
+		;
+	moved = f->base != b;
+	lock_drop(&f->lock);
+	return moved;
+}
+
+static int read_base(struct staged *f, struct staged_base *b, char *buf,
+		     size_t n, uint64_t off)
+{
+	int r = staged_base_read(f->staging, b, buf, n, off);
+
+	return r == -ESTALE && base_moved(f, b) ? -EAGAIN : r;
+}
+
 ssize_t staged_read(struct staged *f, void *p, size_t n, uint64_t off,
 		    bool nowait)
 {
@@ -166,11 +199,14 @@ ssize_t staged_read(struct staged *f, void *p, size_t n, uint64_t off,
 			break;
 		case PIECE_BASE:
 			r = nowait ? -EAGAIN
-				   : staged_base_read(f->staging, piece.base,
-						      buf + (at - off),
-						      (size_t)(piece.end - at),
-						      at);
+				   : read_base(f, piece.base, buf + (at - off),
+					       (size_t)(piece.end - at), at);
 			staged_base_unref(piece.base);
+			if (r == -EAGAIN && !nowait) {
+				/* What it is now is another piece. */
+				r = 0;
+				continue;
+			}
 			break;
 		case PIECE_ZEROS:
 			memset(buf + (at - off), 0, (size_t)(piece.end - at));

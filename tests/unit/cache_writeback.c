@@ -254,6 +254,42 @@ START_TEST(what_was_written_to_an_object_is_written_to_it)
 }
 END_TEST
 
+static void *read_all_of_it(void *file)
+{
+	char *got = malloc(SMALL);
+	ssize_t n = staged_read(file, got, SMALL, 0, false);
+	bool right = n == SMALL && memcmp(got, bytes, SMALL) == 0;
+
+	free(got);
+	return right ? NULL : (void *)(intptr_t)(n < 0 ? n : 1);
+}
+
+/* The dead had got it there, and what it was upon is gone by that. */
+START_TEST(it_is_read_while_nobody_knows_that_the_store_has_it)
+{
+	struct staged *f;
+	struct ufs_stat st;
+	pthread_t reader;
+	void *wrong;
+
+	store_set(&rig.store, "key", bytes, SMALL, &st);
+	f = staged_open(&rig, "key", STAGED_UPON, &st);
+	ck_assert_int_eq(staged_write(f, other, 1000, 777), 0);
+	ck_assert_int_eq(staged_persist(f), 0);
+	crash(f);
+	memcpy(bytes + 777, other, 1000);
+	store_set(&rig.store, "key", bytes, SMALL, &st);
+	f = staging_restored(rig.staging);
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_all_of_it, f), 0);
+	while (store_calls(&rig.store, STORE_GET) == 0)
+		sched_yield();
+	ck_assert_int_eq(commit_acked(f), 0);
+	ck_assert_int_eq(pthread_join(reader, &wrong), 0);
+	ck_assert_int_eq((intptr_t)wrong, 0);
+	staged_unref(f);
+}
+END_TEST
+
 START_TEST(an_upload_of_the_dead_is_aborted_first)
 {
 	struct staged *f = new_file(bytes, LARGE);
@@ -728,6 +764,7 @@ int main(void)
 			    0, 2);
 	tcase_add_loop_test(t, what_was_written_to_an_object_is_written_to_it,
 			    0, 2);
+	tcase_add_test(t, it_is_read_while_nobody_knows_that_the_store_has_it);
 	tcase_add_test(t, an_upload_of_the_dead_is_aborted_first);
 	tcase_add_loop_test(t, a_store_that_is_away_is_no_error_that_stays, 0,
 			    2);
