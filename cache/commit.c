@@ -257,18 +257,23 @@ static void begin_anew(struct staged *f)
 	lock_drop(&f->lock);
 }
 
-/* What a mount that is gone had begun. */
+/* What a mount that is gone had begun, or what nobody knows the id of. */
 static int abort_old(struct staged *f)
 {
 	struct staging *s = f->staging;
+	bool any;
 	int r = 0;
 
-	if (f->old_upload == NULL)
+	lock_take(&f->lock);
+	while (f->beginning)
+		event_wait(&f->changed, &f->lock);
+	any = f->old_upload != NULL;
+	lock_drop(&f->lock);
+	if (!any)
 		return 0;
 	if (s->uploads)
-		r = s->ops->upload_abort(s->ufs,
-					 (struct str){ f->key, f->key_len },
-					 f->old_upload, &f->cancel);
+		r = upload_abort(s->ufs, (struct str){ f->key, f->key_len },
+				 f->old_upload, &f->cancel);
 	if (r == 0) {
 		char *id;
 

@@ -138,9 +138,8 @@ static int tidy_up(struct staging *s, const char *id)
 	if (r < 0)
 		return 0;
 	if (f.r.upload != NULL && s->uploads) {
-		r = s->ops->upload_abort(s->ufs,
-					 (struct str){ f.r.key, f.r.key_len },
-					 f.r.upload, NULL);
+		r = upload_abort(s->ufs, (struct str){ f.r.key, f.r.key_len },
+				 f.r.upload, NULL);
 		if (r < 0)
 			log_warn("staging: an upload of a mount that is gone "
 				 "is still open: %s; the next mount tries "

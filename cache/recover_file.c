@@ -18,6 +18,7 @@
 #include "cache/parts.h"
 #include "cache/recover_impl.h"
 #include "cache/staging_io.h"
+#include "cache/upload_abort.h"
 
 #define PATIENCE (2 * NSEC_PER_SEC)
 
@@ -323,12 +324,14 @@ static int by_upload(struct recover_file *f, struct ufs *u,
 	struct str key = { f->r.key, f->r.key_len };
 	unsigned n = parts_of(parts, f->r.size - 1) + 1;
 	AUTO_FREE struct ufs_part *done = calloc(n, sizeof(*done));
-	AUTO_FREE char *id = NULL;
+	AUTO_FREE char *id = NULL, *unknown = upload_unknown();
 	int r;
 
-	if (done == NULL)
+	if (done == NULL || unknown == NULL)
 		return -ENOMEM;
-	r = ops->upload_begin(u, key, &id, cancel);
+	r = note_upload(f, unknown);
+	if (r == 0)
+		r = ops->upload_begin(u, key, &id, cancel);
 	if (r < 0)
 		return r;
 	r = note_upload(f, id);
@@ -373,7 +376,6 @@ int recover_commit(struct recover_file *f, struct ufs *u,
 		   const struct recover_how *how, struct ufs_stat *out,
 		   struct cancel *cancel)
 {
-	const struct ufs_write_ops *ops = u->ops->write;
 	struct ufs_cond cond = { .what = how->force ? UFS_IF_ANY : f->r.bound };
 	int r = 0;
 
@@ -381,9 +383,9 @@ int recover_commit(struct recover_file *f, struct ufs *u,
 		return -ENODATA;
 	if (cond.what == UFS_IF_VERSION)
 		cond.version = f->r.version;
-	if (f->r.upload != NULL && ops->upload_abort != NULL)
-		r = ops->upload_abort(u, (struct str){ f->r.key, f->r.key_len },
-				      f->r.upload, cancel);
+	if (f->r.upload != NULL)
+		r = upload_abort(u, (struct str){ f->r.key, f->r.key_len },
+				 f->r.upload, cancel);
 	if (r == 0 && f->r.upload != NULL)
 		r = recover_note_closed(f);
 	if (r == 0)

@@ -69,12 +69,13 @@ void staged_free(struct staged *f)
 static void end(struct staged *f)
 {
 	struct staging *s = f->staging;
+	struct str key = { f->key, f->key_len };
 	bool keep = (f->err != 0 || (f->acked && staged_dirty_locked(f))) &&
 		    !f->removed;
 
-	if (f->upload != NULL)
-		s->ops->upload_abort(s->ufs, (struct str){ f->key, f->key_len },
-				     f->upload, NULL);
+	upload_abort_later(s, key, take_ptr(f->upload));
+	if (!keep)
+		upload_abort_later(s, key, take_ptr(f->old_upload));
 	if (!f->removed && f->err == 0 && f->made && !staged_dirty_locked(f))
 		commit_adopt(f);
 	if (f->removed || (!keep && !staged_dirty_locked(f)))
@@ -103,7 +104,8 @@ void staged_let_go(struct staged *f)
 {
 	if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	if (f->upload != NULL || (f->made && !f->adopted)) {
+	if (f->upload != NULL || f->old_upload != NULL ||
+	    (f->made && !f->adopted)) {
 		f->job.run = end_run;
 		pool_submit(f->staging->commits, &f->job, POOL_BACKGROUND);
 	} else {
@@ -449,10 +451,10 @@ static int change_key(struct staged *f, struct str key,
 	lock_drop(&f->lock);
 	/* What the disk says is what will be committed, or it is not moved. */
 	moved = r == 0;
-	if (moved)
-		r = staged_record(f);
 	upload_abort_later(f->staging, (struct str){ old, old_len }, id);
 	upload_abort_later(f->staging, (struct str){ old, old_len }, older);
+	if (moved)
+		r = staged_record(f);
 	lock_take(&f->lock);
 	if (moved && r < 0)
 		key_back_locked(f, &was_bound, take_ptr(old), old_len);
@@ -535,7 +537,7 @@ void staged_discard(struct staged *f)
 {
 	AUTO_FREE char *key = NULL;
 	size_t key_len;
-	char *id;
+	char *id, *older;
 
 	lock_take(&f->lock);
 	f->removed = true;
@@ -544,16 +546,18 @@ void staged_discard(struct staged *f)
 	key = str_dup((struct str){ f->key, f->key_len });
 	key_len = f->key_len;
 	id = upload_forget_locked(f);
+	older = take_ptr(f->old_upload);
 	f->quiet = false;
 	event_broadcast(&f->changed);
 	lock_drop(&f->lock);
+	if (key != NULL) {
+		struct str k = { key, key_len };
+
+		upload_abort_later(f->staging, k, take_ptr(id));
+		upload_abort_later(f->staging, k, take_ptr(older));
+	}
 	staged_drop_asides(f, UINT64_MAX);
 	staged_record_remove(f);
 	if (f->acked_change != 0)
 		(void)fsync(f->staging->dir);
-	if (key != NULL)
-		upload_abort_later(f->staging, (struct str){ key, key_len },
-				   id);
-	else
-		free(id);
 }

@@ -17,7 +17,8 @@
  *   clean       nothing is to be committed
  *   size, mtime (ns)
  *   error       errno that stuck, 0; words
- *   upload      id of an upload that was begun, for the store to drop it
+ *   upload      id of an upload that was begun, for the store to drop it;
+ *               "?" and the time (ns) while that is not known
  *   told        an error that opens of key are not told any more
  *   line, generation
  *               which file it is of, and which of its states: staged_ack.c
@@ -93,20 +94,44 @@ static const char *bound_words(const struct staged *f)
 	}
 }
 
+static json_t *named(const struct staging *s, struct str key)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "format", json_integer(RECORD_FORMAT));
+	json_object_set_new(o, "store", record_text(str_of(s->ufs->store)));
+	json_object_set_new(o, "prefix", record_text(str_of(s->ufs->prefix)));
+	json_object_set_new(o, "key", record_text(key));
+	return o;
+}
+
+int staged_record_upload(struct staging *s, const char *id, struct str key,
+			 const char *upload)
+{
+	json_t *o = named(s, key);
+	AUTO_FREE char *words = NULL;
+
+	json_object_set_new(o, "bound", json_string("any"));
+	json_object_set_new(o, "version", json_string(""));
+	json_object_set_new(o, "base_end", json_integer(0));
+	json_object_set_new(o, "clean", json_true());
+	json_object_set_new(o, "size", json_integer(0));
+	json_object_set_new(o, "error", json_integer(0));
+	json_object_set_new(o, "upload", record_text(str_of(upload)));
+	words = json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
+	json_decref(o);
+	return words == NULL ? -ENOMEM : record_put(s->dir, id, words, false);
+}
+
 static json_t *record_locked(struct staged *f)
     TSA(requires_capability(f->lock));
 
 static json_t *record_locked(struct staged *f)
 {
-	const struct ufs *u = f->staging->ufs;
-	json_t *o = json_object();
+	json_t *o = named(f->staging, (struct str){ f->key, f->key_len });
+	const char *upload = f->old_upload != NULL ? f->old_upload : f->upload;
 	char hash[17];
 
-	json_object_set_new(o, "format", json_integer(RECORD_FORMAT));
-	json_object_set_new(o, "store", record_text(str_of(u->store)));
-	json_object_set_new(o, "prefix", record_text(str_of(u->prefix)));
-	json_object_set_new(o, "key",
-			    record_text((struct str){ f->key, f->key_len }));
 	json_object_set_new(o, "bound", json_string(bound_words(f)));
 	json_object_set_new(o, "version", record_text(str_of(f->version)));
 	if (f->base != NULL)
@@ -122,11 +147,8 @@ static json_t *record_locked(struct staged *f)
 	json_object_set_new(o, "error", json_integer(f->err));
 	if (f->err != 0)
 		json_object_set_new(o, "words", json_string(strerror(f->err)));
-	if (f->upload != NULL || f->old_upload != NULL)
-		json_object_set_new(
-		    o, "upload",
-		    record_text(str_of(f->old_upload != NULL ? f->old_upload
-							     : f->upload)));
+	if (upload != NULL)
+		json_object_set_new(o, "upload", record_text(str_of(upload)));
 	json_object_set_new(o, "line", json_string(f->line));
 	json_object_set_new(o, "generation", json_integer(f->generation));
 	json_object_set_new(o, "acked", json_boolean(staged_acked_locked(f)));

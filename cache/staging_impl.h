@@ -44,6 +44,7 @@
 #include "cache/ranges.h"
 #include "cache/staging.h"
 #include "cache/sums.h"
+#include "cache/upload_abort.h"
 
 #define STAGED_ID 32 /* hex digits */
 #define FAILED_MOST 1000
@@ -181,7 +182,8 @@ struct staged {
 	bool forced;          /* someone waits for the commit that runs */
 	unsigned runs;        /* commits that have ended, */
 	int run_err;          /* and how the last one did */
-	char *old_upload;     /* of a mount that died: to be aborted first */
+	char *old_upload; /* of a mount that died, or not known; to be aborted
+			   * before there is another */
 
 	/* parts: upload.c */
 	struct staged_part *parts;
@@ -296,6 +298,9 @@ void staged_base_ahead(struct staged *f, struct staged_base *b, uint64_t off,
 /* staged_record.c */
 int staged_record(struct staged *f);
 int staged_record_sync(struct staged *f); /* on the disk when it returns */
+/* ID.json of an upload that is to be aborted, without a file. 0 or -errno. */
+int staged_record_upload(struct staging *s, const char *id, struct str key,
+			 const char *upload);
 /* Nobody writes the record, and who would waits. */
 void staged_recording_begin_locked(struct staged *f)
     TSA(requires_capability(f->lock));
@@ -353,7 +358,10 @@ char *upload_forget_locked(struct staged *f) TSA(requires_capability(f->lock));
 void upload_stop_locked(struct staged *f) TSA(requires_capability(f->lock));
 /* A file with an error is not sent: abort what a commit will not. */
 void upload_end_failed(struct staged *f);
-/* Abort it behind the caller's back; id is taken over, NULL is allowed. */
+/*
+ * Abort it behind the caller's back; id is taken over, NULL is allowed. When
+ * it returns the record of its file may forget it.
+ */
 void upload_abort_later(struct staging *s, struct str key, char *id);
 
 /* commit.c */

@@ -15,6 +15,8 @@
 #include "cache/staging_impl.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "base/crash.h"
 #include "base/log.h"
@@ -151,11 +153,18 @@ void upload_wrote_locked(struct staged *f, uint64_t off, uint64_t end)
 	pump_locked(f);
 }
 
+/* Without our having its id. */
+static bool may_have_begun(int err)
+{
+	return err == -EIO || staged_passes(err);
+}
+
 /* The upload, begun when there is none. */
 static int have_upload(struct staged *f)
 {
 	struct staging *s = f->staging;
 	char *id = NULL;
+	bool told = false;
 	int r = 0;
 
 	lock_take(&f->lock);
@@ -168,7 +177,13 @@ static int have_upload(struct staged *f)
 		return r;
 	}
 	f->beginning = true;
+	if (f->old_upload == NULL) {
+		f->old_upload = upload_unknown();
+		told = true;
+	}
 	lock_drop(&f->lock);
+	/* For whoever has to abort it. Not that important. */
+	staged_record(f);
 	r = s->ops->upload_begin(s->ufs, (struct str){ f->key, f->key_len },
 				 &id, &f->cancel);
 	lock_take(&f->lock);
@@ -177,9 +192,11 @@ static int have_upload(struct staged *f)
 		f->upload = id;
 	else if (f->send_err == 0)
 		f->send_err = r;
+	if (told && !may_have_begun(r))
+		free(take_ptr(f->old_upload));
 	event_broadcast(&f->changed);
 	lock_drop(&f->lock);
-	/* For whoever has to abort it. Not that important. */
+	crash_point("upload-begun");
 	if (r == 0)
 		staged_record(f);
 	crash_point("upload-recorded");
@@ -385,17 +402,32 @@ int upload_send_locked(struct staged *f, struct ufs_part **out, unsigned *n)
 struct abort_job {
 	struct job job;
 	struct staging *staging;
+	char record[STAGED_ID + 1]; /* that tells of it; "": there is none */
 	char *id;
 	struct str key;
 	char bytes[];
 };
 
+static void remove_record(struct staging *s, const char *id)
+{
+	char name[STAGED_ID + 8];
+
+	snprintf(name, sizeof(name), "%s.json", id);
+	(void)unlinkat(s->dir, name, 0);
+}
+
 static void abort_run(struct job *job)
 {
 	struct abort_job *a = container_of(job, struct abort_job, job);
 	struct staging *s = a->staging;
+	int r = upload_abort(s->ufs, a->key, a->id, NULL);
 
-	s->ops->upload_abort(s->ufs, a->key, a->id, NULL);
+	if (r == 0 && a->record[0] != '\0')
+		remove_record(s, a->record);
+	else if (r < 0)
+		log_warn("staging: an upload that is of no use is still open: "
+			 "%s; the next mount tries again",
+			 strerror(-r));
 	free(a->id);
 	free(a);
 	staging_lives(s, -1);
@@ -417,6 +449,9 @@ void upload_abort_later(struct staging *s, struct str key, char *id)
 	a->id = id;
 	a->staging = s;
 	a->job.run = abort_run;
+	if (staged_make_id(a->record) < 0 ||
+	    staged_record_upload(s, a->record, key, id) < 0)
+		a->record[0] = '\0';
 	staging_lives(s, 1);
 	pool_submit(s->commits, &a->job, POOL_BACKGROUND);
 }

@@ -13,36 +13,12 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/stats.h"
 
 #define UPLOADS_ANSWER_MAX MIB(8) /* a page of a thousand */
 #define PAGES_MAX 10000
-
-int s3_upload_begin(struct ufs *u, struct str key, char **id,
-		    struct cancel *cancel)
-{
-	struct s3 *s3 = s3_of(u);
-	struct s3_change c;
-	int r;
-
-	if (!s3_key_ok(s3, key))
-		return -ENAMETOOLONG;
-	s3_change_init(&c, s3, HTTP_POST, key, STAT_store_put, cancel);
-	s3_change_short(&c);
-	s3_change_query(&c, "uploads", "");
-	s3_change_header(&c, "x-amz-checksum-algorithm", "CRC64NVME");
-	s3_change_header(&c, "x-amz-checksum-type", "FULL_OBJECT");
-	c.root = "InitiateMultipartUploadResult";
-	r = s3_change_run(&c);
-	if (r == 0 && (c.result.upload == NULL || *c.result.upload == '\0'))
-		r = ufs_fail(-EIO, "an upload without an id, from %s",
-			     s3->where);
-	if (r == 0)
-		*id = take_ptr(c.result.upload);
-	s3_change_fini(&c);
-	return r;
-}
 
 /* What the answer to a part says, for the end. */
 static int part_said(const struct s3_change *c, struct ufs_part *part)
@@ -302,15 +278,21 @@ static int parse_uploads(struct s3_change *c)
 	return r == -EBADMSG ? HTTP_WRONG : r;
 }
 
+struct search {
+	struct s3 *s3;
+	char *prefix; /* the mount's, and what is asked below it; owned */
+};
+
 /* Where the next page begins; key is NULL for the first. */
 struct marker {
 	char *key, *id;
 	size_t n;
 };
 
-static int list_page(struct s3 *s3, const struct marker *from,
+static int list_page(const struct search *s, const struct marker *from,
 		     struct s3_uploads *out, struct cancel *cancel)
 {
+	struct s3 *s3 = s->s3;
 	struct uploads l;
 	int r;
 
@@ -324,8 +306,8 @@ static int list_page(struct s3 *s3, const struct marker *from,
 	s3_change_query(&l.c, "uploads", "");
 	s3_change_query(&l.c, "encoding-type", "url");
 	s3_change_query(&l.c, "max-uploads", "1000");
-	if (*s3->ufs.prefix != '\0')
-		s3_change_query(&l.c, "prefix", s3->ufs.prefix);
+	if (*s->prefix != '\0')
+		s3_change_query(&l.c, "prefix", s->prefix);
 	if (from->key != NULL) {
 		s3_change_query(&l.c, "key-marker", "");
 		l.c.query[l.c.op.nquery - 1].value =
@@ -343,10 +325,10 @@ static int list_page(struct s3 *s3, const struct marker *from,
 }
 
 /* What belongs to the mount, relative to it. */
-static int give(const struct s3 *s3, const struct s3_uploads *page,
+static int give(const struct search *s, const struct s3_uploads *page,
 		ufs_upload_cb *cb, void *arg)
 {
-	struct str prefix = str_of(s3->ufs.prefix);
+	struct str prefix = str_of(s->s3->ufs.prefix);
 
 	for (size_t i = 0; i < page->n; i++) {
 		const struct s3_upload_entry *e = &page->entry[i];
@@ -355,7 +337,7 @@ static int give(const struct s3 *s3, const struct s3_uploads *page,
 					 .begun = ufs_mtime(e->seconds, 0) };
 		int r;
 
-		if (!str_starts(key, prefix) || key.n == prefix.n)
+		if (!str_starts(key, str_of(s->prefix)) || key.n == prefix.n)
 			continue;
 		up.key = (struct str){ key.p + prefix.n, key.n - prefix.n };
 		r = cb(arg, &up);
@@ -377,17 +359,16 @@ static bool goes_on(const struct marker *from, const struct s3_uploads *page)
 	return r > 0 || (r == 0 && strcmp(page->next_id, from->id) != 0);
 }
 
-int s3_upload_list(struct ufs *u, ufs_upload_cb *cb, void *arg,
-		   struct cancel *cancel)
+static int list(const struct search *s, ufs_upload_cb *cb, void *arg,
+		struct cancel *cancel)
 {
-	struct s3 *s3 = s3_of(u);
 	struct marker from = { NULL, NULL, 0 };
 	struct s3_uploads page;
 	bool more = true;
 	int r = 0;
 
 	for (unsigned pages = 0; r == 0 && more; pages++) {
-		r = list_page(s3, &from, &page, cancel);
+		r = list_page(s, &from, &page, cancel);
 		if (r < 0)
 			break;
 		more = page.next_key != NULL;
@@ -396,10 +377,10 @@ int s3_upload_list(struct ufs *u, ufs_upload_cb *cb, void *arg,
 			r = ufs_fail(-EIO,
 				     "a listing that goes round in circles, "
 				     "from %s",
-				     s3->where);
+				     s->s3->where);
 		}
 		if (r == 0)
-			r = give(s3, &page, cb, arg);
+			r = give(s, &page, cb, arg);
 		free(from.key);
 		free(from.id);
 		from = (struct marker){ page.next_key, page.next_id,
@@ -409,5 +390,94 @@ int s3_upload_list(struct ufs *u, ufs_upload_cb *cb, void *arg,
 	}
 	free(from.key);
 	free(from.id);
+	return r;
+}
+
+int s3_upload_list(struct ufs *u, struct str below, ufs_upload_cb *cb,
+		   void *arg, struct cancel *cancel)
+{
+	struct search s = { .s3 = s3_of(u) };
+	int r;
+
+	if (asprintf(&s.prefix, "%s%.*s", u->prefix, (int)below.n, below.p) < 0)
+		return -ENOMEM;
+	r = list(&s, cb, arg, cancel);
+	free(s.prefix);
+	return r;
+}
+
+/*
+ * Tries whose answer was lost may have begun uploads, too, of which nobody has
+ * the id. They are not younger than ours, by the store's clock, nor older than
+ * the first try.
+ */
+struct twins {
+	struct ufs *ufs;
+	struct str key;
+	const char *own;
+	int64_t begun, since;
+	struct cancel *cancel;
+};
+
+static int find_own(void *arg, const struct ufs_upload *up)
+{
+	struct twins *t = arg;
+
+	if (!str_eq(up->key, t->key) || strcmp(up->id, t->own) != 0)
+		return 0;
+	t->begun = up->begun;
+	return 1;
+}
+
+static int drop_twin(void *arg, const struct ufs_upload *up)
+{
+	const struct twins *t = arg;
+
+	if (!str_eq(up->key, t->key) || strcmp(up->id, t->own) == 0 ||
+	    up->begun > t->begun || up->begun < t->since)
+		return 0;
+	return s3_upload_abort(t->ufs, up->key, up->id, t->cancel);
+}
+
+/* As far as the store lets us: what is left is for its lifecycle rules. */
+static void drop_twins(struct ufs *u, struct str key, const char *own,
+		       int64_t start, struct cancel *cancel)
+{
+	struct twins t = { .ufs = u, .key = key, .own = own, .cancel = cancel };
+
+	if (s3_upload_list(u, key, find_own, &t, cancel) != 1)
+		return;
+	/* It tells whole seconds. */
+	t.since = t.begun - (clock_ns() - start) - NSEC_PER_SEC;
+	(void)s3_upload_list(u, key, drop_twin, &t, cancel);
+}
+
+int s3_upload_begin(struct ufs *u, struct str key, char **id,
+		    struct cancel *cancel)
+{
+	struct s3 *s3 = s3_of(u);
+	int64_t start = clock_ns();
+	struct s3_change c;
+	bool lost;
+	int r;
+
+	if (!s3_key_ok(s3, key))
+		return -ENAMETOOLONG;
+	s3_change_init(&c, s3, HTTP_POST, key, STAT_store_put, cancel);
+	s3_change_short(&c);
+	s3_change_query(&c, "uploads", "");
+	s3_change_header(&c, "x-amz-checksum-algorithm", "CRC64NVME");
+	s3_change_header(&c, "x-amz-checksum-type", "FULL_OBJECT");
+	c.root = "InitiateMultipartUploadResult";
+	r = s3_change_run(&c);
+	if (r == 0 && (c.result.upload == NULL || *c.result.upload == '\0'))
+		r = ufs_fail(-EIO, "an upload without an id, from %s",
+			     s3->where);
+	if (r == 0)
+		*id = take_ptr(c.result.upload);
+	lost = c.op.http.lost;
+	s3_change_fini(&c);
+	if (r == 0 && lost)
+		drop_twins(u, key, *id, start, cancel);
 	return r;
 }

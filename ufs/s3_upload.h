@@ -43,7 +43,7 @@ int s3_upload_end(struct ufs *u, struct str key, const char *id,
 		  struct cancel *cancel);
 int s3_upload_abort(struct ufs *u, struct str key, const char *id,
 		    struct cancel *cancel);
-int s3_upload_list(struct ufs *u, ufs_upload_cb *cb, void *arg,
-		   struct cancel *cancel);
+int s3_upload_list(struct ufs *u, struct str below, ufs_upload_cb *cb,
+		   void *arg, struct cancel *cancel);
 
 #endif

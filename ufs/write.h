@@ -146,9 +146,9 @@ struct ufs_write_ops {
 	/* 0 as well when it is not known any more. */
 	int (*upload_abort)(struct ufs *u, struct str key, const char *id,
 			    struct cancel *cancel);
-	/* All that have begun below the prefix and not ended. */
-	int (*upload_list)(struct ufs *u, ufs_upload_cb *cb, void *arg,
-			   struct cancel *cancel);
+	/* All of keys that begin so which have begun and not ended. */
+	int (*upload_list)(struct ufs *u, struct str below, ufs_upload_cb *cb,
+			   void *arg, struct cancel *cancel);
 };
 
 /*

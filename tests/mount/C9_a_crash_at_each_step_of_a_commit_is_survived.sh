@@ -56,6 +56,7 @@ print(*[f["id"] for f in json.load(sys.stdin)["files"]])'); do
 
 die_at staged-recorded small old
 die_at commit-put small old
+die_at upload-begun large old
 die_at upload-recorded large old
 die_at part-sent large old
 die_at commit-complete large old

@@ -290,6 +290,84 @@ START_TEST(it_is_read_while_nobody_knows_that_the_store_has_it)
 }
 END_TEST
 
+/*
+ * The store had begun an upload when the process died, which never heard of it.
+ * Another key's is left alone.
+ */
+START_TEST(an_upload_that_the_dead_did_not_hear_of_is_aborted)
+{
+	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
+	AUTO_FREE char *id = NULL, *others = NULL;
+	char to[120];
+
+	store_hold(&rig.store, 1u << STORE_BEGIN);
+	ck_assert_int_eq(staged_write(f, bytes, LARGE, 0), 0);
+	while (store_calls(&rig.store, STORE_BEGIN) == 0)
+		sched_yield();
+	if (_i == 1)
+		ck_assert_int_eq(staged_persist(f), 0);
+	take_copy(to);
+	staged_discard(f);
+	staged_unref(f);
+	store_hold(&rig.store, 0);
+	ck_assert_int_eq(
+	    store_upload_begin(&rig.store.ufs, str_of("key"), &id, NULL), 0);
+	ck_assert_int_eq(
+	    store_upload_begin(&rig.store.ufs, str_of("key2"), &others, NULL),
+	    0);
+	start_again(to);
+	ck_assert_uint_eq(replay(0), (unsigned)_i);
+	ck_assert_uint_eq(store_uploads(&rig.store), 1);
+	ck_assert_int_eq(
+	    store_upload_abort(&rig.store.ufs, str_of("key2"), others, NULL),
+	    0);
+	ck_assert_uint_eq(store_uploads(&rig.store), 0);
+}
+END_TEST
+
+/* It was of no use any more, and the record of its file had forgotten it. */
+START_TEST(an_upload_that_the_dead_had_forgotten_is_aborted)
+{
+	struct staged *f = new_file(bytes, LARGE);
+	struct ufs_cond cond = { .what = UFS_IF_ABSENT };
+
+	while (store_calls(&rig.store, STORE_PART) == 0)
+		sched_yield();
+	store_fail(&rig.store, STORE_ABORT, 1, 1, -EHOSTUNREACH);
+	if (_i == 0)
+		ck_assert_int_eq(staged_move(f, str_of("other"), &cond), 0);
+	else
+		staged_discard(f);
+	crash(f);
+	(void)staging_settle(rig.staging);
+	ck_assert_uint_eq(store_calls(&rig.store, STORE_ABORT), 2);
+	ck_assert_uint_eq(store_uploads(&rig.store), 0);
+}
+END_TEST
+
+/* The answer to its beginning was lost, and nobody died. */
+START_TEST(an_upload_whose_answer_was_lost_is_aborted)
+{
+	struct staged *f;
+	AUTO_FREE char *id = NULL;
+
+	store_fail(&rig.store, STORE_BEGIN, 1, 1, -ETIMEDOUT);
+	f = new_file(bytes, LARGE);
+	while (store_calls(&rig.store, STORE_BEGIN) == 0)
+		sched_yield();
+	ck_assert_int_eq(
+	    store_upload_begin(&rig.store.ufs, str_of("key"), &id, NULL), 0);
+	if (_i == 0)
+		ck_assert_int_eq(commit_now(f), 0);
+	else
+		staged_discard(f);
+	staged_unref(f);
+	(void)staging_settle(rig.staging);
+	ck_assert_uint_eq(store_uploads(&rig.store), 0);
+	ck_assert_uint_eq(files(), 0);
+}
+END_TEST
+
 START_TEST(an_upload_of_the_dead_is_aborted_first)
 {
 	struct staged *f = new_file(bytes, LARGE);
@@ -765,6 +843,12 @@ int main(void)
 	tcase_add_loop_test(t, what_was_written_to_an_object_is_written_to_it,
 			    0, 2);
 	tcase_add_test(t, it_is_read_while_nobody_knows_that_the_store_has_it);
+	tcase_add_loop_test(
+	    t, an_upload_that_the_dead_did_not_hear_of_is_aborted, 0, 2);
+	tcase_add_loop_test(t, an_upload_that_the_dead_had_forgotten_is_aborted,
+			    0, 2);
+	tcase_add_loop_test(t, an_upload_whose_answer_was_lost_is_aborted, 0,
+			    2);
 	tcase_add_test(t, an_upload_of_the_dead_is_aborted_first);
 	tcase_add_loop_test(t, a_store_that_is_away_is_no_error_that_stays, 0,
 			    2);

@@ -13,6 +13,9 @@
 	"<InitiateMultipartUploadResult xmlns=\"http://s3.amazonaws.com/doc/"  \
 	"2006-03-01/\"><Bucket>bucket</Bucket><Key>p/a</Key><UploadId>"        \
 	"id+1/2=&amp;</UploadId></InitiateMultipartUploadResult>"
+#define NONE_LISTED                                                            \
+	"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>"         \
+	"</ListMultipartUploadsResult>"
 #define ENDED                                                                  \
 	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"                         \
 	"<CompleteMultipartUploadResult><Location>x</Location>"                \
@@ -35,12 +38,19 @@ START_TEST(an_upload_begins_with_the_checksum_it_will_have)
 END_TEST
 
 static const struct {
-	struct step step[2];
+	struct step step[3];
 	int r;
 	unsigned requests;
 } begins[] = {
-	{ { SAYS(500, NULL, NULL), SAYS(200, NULL, BEGUN) }, 0, 2 },
-	{ { SAYS(200, NULL, "<Initiate"), SAYS(200, NULL, BEGUN) }, 0, 2 },
+	/* That may have begun one. */
+	{ { SAYS(500, NULL, NULL), SAYS(200, NULL, BEGUN),
+	    SAYS(200, NULL, NONE_LISTED) },
+	  0,
+	  3 },
+	{ { SAYS(200, NULL, "<Initiate"), SAYS(200, NULL, BEGUN),
+	    SAYS(200, NULL, NONE_LISTED) },
+	  0,
+	  3 },
 	{ { SAYS(200, NULL,
 		 "<InitiateMultipartUploadResult><UploadId></UploadId>"
 		 "</InitiateMultipartUploadResult>") },
@@ -58,7 +68,7 @@ START_TEST(what_a_begin_comes_to)
 {
 	char *id = NULL;
 
-	open_store(play, begins[_i].step, 2, PLAIN);
+	open_store(play, begins[_i].step, 3, PLAIN);
 	ck_assert_int_eq(st.w->upload_begin(st.u, str_of("a"), &id, NULL),
 			 begins[_i].r);
 	ck_assert_uint_eq(requests(), begins[_i].requests);
@@ -582,10 +592,11 @@ END_TEST
 #define LIST(more)                                                             \
 	"<ListMultipartUploadsResult><EncodingType>url"                        \
 	"</EncodingType>" more "</ListMultipartUploadsResult>"
-#define UPLOAD(key, id)                                                        \
+#define BEGUN_AT(key, id, when)                                                \
 	"<Upload><Key>" key "</Key><Initiator><ID>no</ID></Initiator>"         \
 	"<UploadId>" id "</UploadId>"                                          \
-	"<Initiated>2009-10-12T17:50:30.000Z</Initiated></Upload>"
+	"<Initiated>" when ".000Z</Initiated></Upload>"
+#define UPLOAD(key, id) BEGUN_AT(key, id, "2009-10-12T17:50:30")
 #define NEXT(key, id)                                                          \
 	"<NextKeyMarker>" key "</NextKeyMarker><NextUploadIdMarker>" id        \
 	"</NextUploadIdMarker><IsTruncated>true</IsTruncated>"
@@ -603,10 +614,12 @@ static int note(void *arg, const struct ufs_upload *up)
 	return arg != NULL ? *(int *)arg : 0;
 }
 
+static const char *below = "";
+
 static int list_all(void *arg)
 {
 	listed[0] = '\0';
-	return st.w->upload_list(st.u, note, arg, NULL);
+	return st.w->upload_list(st.u, str_of(below), note, arg, NULL);
 }
 
 START_TEST(S17_all_uploads_below_the_prefix_are_listed)
@@ -627,6 +640,43 @@ START_TEST(S17_all_uploads_below_the_prefix_are_listed)
 		      "max-uploads=1000&prefix=p%2F&upload-id-marker=2%26x&"
 		      "uploads= HTTP/1.1\r\n");
 	ck_assert_uint_eq(requests(), 3);
+	close_store();
+}
+END_TEST
+
+START_TEST(S17_the_uploads_of_one_key_are_listed)
+{
+	below = "d";
+	OPEN(PLAIN, SAYS(200, NULL,
+			 LIST(UPLOAD("p/d", "2") UPLOAD("p/da", "3")
+				  UPLOAD("p/no", "4") LAST)));
+	ck_assert_int_eq(list_all(NULL), 0);
+	ck_assert_str_eq(listed, "d=2;da=3;");
+	check_line(1, "GET /bucket?encoding-type=url&max-uploads=1000&"
+		      "prefix=p%2Fd&uploads= HTTP/1.1\r\n");
+	close_store();
+	below = "";
+}
+END_TEST
+
+/* The store may have begun one at the first try. */
+START_TEST(S17_an_upload_whose_answer_was_lost_is_aborted)
+{
+	char *id = NULL;
+
+	OPEN(PLAIN, GOES, SAYS(200, NULL, BEGUN),
+	     SAYS(200, NULL,
+		  LIST(UPLOAD("p/a", "lost") UPLOAD("p/a", "id+1/2=&amp;")
+			   LAST)),
+	     SAYS(200, NULL,
+		  LIST(BEGUN_AT("p/a", "others", "2009-10-12T17:50:00")
+			   UPLOAD("p/a", "lost") UPLOAD("p/a", "id+1/2=&amp;")
+			       UPLOAD("p/ab", "no") LAST)),
+	     SAYS(204, NULL, NULL));
+	ck_assert_int_eq(st.w->upload_begin(st.u, str_of("a"), &id, NULL), 0);
+	ck_assert_uint_eq(requests(), 5);
+	check_line(5, "DELETE /bucket/p/a?uploadId=lost HTTP/1.1\r\n");
+	free(id);
 	close_store();
 }
 END_TEST
@@ -714,6 +764,8 @@ int main(void)
 	tcase_add_test(end, the_whole_has_the_checksum_of_its_bytes);
 
 	tcase_add_test(list, S17_all_uploads_below_the_prefix_are_listed);
+	tcase_add_test(list, S17_the_uploads_of_one_key_are_listed);
+	tcase_add_test(list, S17_an_upload_whose_answer_was_lost_is_aborted);
 	tcase_add_test(list, a_callback_ends_the_listing_of_uploads);
 	tcase_add_loop_test(list, what_is_no_listing_of_uploads_is_refused, 0,
 			    ARRAY_SIZE(no_lists));

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/crc.h"
 #include "ufs/write.h"
 
@@ -30,6 +31,7 @@ struct store_object {
 struct store_upload {
 	unsigned id; /* 0: not in use */
 	char key[40];
+	int64_t begun;
 	struct {
 		char *bytes;
 		uint64_t size;
@@ -46,6 +48,7 @@ enum store_op {
 	STORE_REMOVE,
 	STORE_END,
 	STORE_ABORT,
+	STORE_LIST, /* of uploads */
 	STORE_GET,
 	STORE_STAT,
 	STORE_OPS
@@ -261,6 +264,7 @@ static inline int store_upload_begin(struct ufs *u, struct str key, char **id,
 			up = &s->uploads[i];
 	must(up == NULL);
 	up->id = ++s->ids;
+	up->begun = clock_wall_ns();
 	snprintf(up->key, sizeof(up->key), "%.*s", (int)key.n, key.p);
 	must(asprintf(id, "%u", up->id) < 0);
 	pthread_mutex_unlock(&s->mutex);
@@ -520,6 +524,29 @@ static inline int store_upload_abort(struct ufs *u, struct str key,
 	return 0;
 }
 
+static inline int store_upload_list(struct ufs *u, struct str below,
+				    ufs_upload_cb *cb, void *arg,
+				    struct cancel *cancel)
+{
+	struct store *s = store_of(u);
+	int r = store_begin(s, STORE_LIST, cancel);
+
+	for (size_t i = 0; r == 0 && i < STORE_OBJECTS; i++) {
+		char key[sizeof(s->uploads[i].key)], id[16];
+		struct ufs_upload up = { .id = id };
+
+		pthread_mutex_lock(&s->mutex);
+		memcpy(key, s->uploads[i].key, sizeof(key));
+		snprintf(id, sizeof(id), "%u", s->uploads[i].id);
+		up.begun = s->uploads[i].begun;
+		pthread_mutex_unlock(&s->mutex);
+		up.key = str_of(key);
+		if (strcmp(id, "0") != 0 && str_starts(up.key, below))
+			r = cb(arg, &up);
+	}
+	return r;
+}
+
 static inline int store_get(struct ufs *u, struct str key, const char *want,
 			    uint64_t off, uint64_t len,
 			    const struct ufs_sink *sink, struct cancel *cancel)
@@ -564,6 +591,7 @@ static const struct ufs_write_ops store_write_ops = {
 	.upload_copy = store_upload_copy,
 	.upload_end = store_upload_end,
 	.upload_abort = store_upload_abort,
+	.upload_list = store_upload_list,
 };
 
 static const struct ufs_ops store_ops = { .scheme = "memory",

@@ -336,6 +336,12 @@ static int mem_upload_abort(struct ufs *u, struct str key, const char *id,
 	return dead ? -EIO : store_upload_abort(inner(u), key, id, cancel);
 }
 
+static int mem_upload_list(struct ufs *u, struct str below, ufs_upload_cb *cb,
+			   void *arg, struct cancel *cancel)
+{
+	return store_upload_list(inner(u), below, cb, arg, cancel);
+}
+
 static void mem_limits(struct ufs *u, struct ufs_limits *out)
 {
 	store_limits(inner(u), out);
@@ -351,6 +357,7 @@ static const struct ufs_write_ops mem_write_ops = {
 	.upload_copy = mem_upload_copy,
 	.upload_end = mem_upload_end,
 	.upload_abort = mem_upload_abort,
+	.upload_list = mem_upload_list,
 };
 
 static const struct ufs_ops mem_ops = { .scheme = "memory",

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * upload_abort.h - uploads are aborted, also those whose id nobody knows
+ */
+#ifndef CACHE_UPLOAD_ABORT_H
+#define CACHE_UPLOAD_ABORT_H
+
+#include "ufs/write.h"
+
+/*
+ * What stands for the id of an upload that is begun now, on the heap. No
+ * store's is so. NULL: no memory.
+ */
+char *upload_unknown(void);
+
+/*
+ * Abort the upload that has this id, in the store's words or in ours. 0 as
+ * well when there is none, and in a store that has no uploads.
+ */
+int upload_abort(struct ufs *u, struct str key, const char *id,
+		 struct cancel *cancel);
+
+#endif
