@@ -417,7 +417,12 @@ static void commit_failed(struct staged *f, int r)
 			r = -ESTALE;
 		lock_drop(&f->lock);
 	}
-	staged_stick(f, r, "cannot be committed");
+	staged_stick(f, r,
+		     r == -EACCES
+			 ? "cannot be committed: the store does not let it be "
+			   "written (S3: s3:PutObject); give the right to, or "
+			   "mount with ro"
+			 : "cannot be committed");
 }
 
 void commit_run(struct job *job)

@@ -46,6 +46,13 @@ static void drop(struct staging *s, char (*ids)[STAGED_ID + 1], size_t n)
 	}
 }
 
+/* Does it stand between others and its key (NULL: is it any)? */
+static bool is_of(const struct failed *f, const struct str *key)
+{
+	return key == NULL ||
+	       (!f->told && str_eq(*key, (struct str){ f->key, f->n }));
+}
+
 /* The ids (heap) of those of key, or of all (NULL). */
 static size_t ids_of(struct staging *s, const struct str *key,
 		     char (**out)[STAGED_ID + 1])
@@ -55,13 +62,12 @@ static size_t ids_of(struct staging *s, const struct str *key,
 
 	lock_take(&s->lock);
 	for (const struct failed *f = s->failed; f != NULL; f = f->next)
-		room +=
-		    key == NULL || str_eq(*key, (struct str){ f->key, f->n });
+		room += is_of(f, key);
 	if (room > 0)
 		ids = calloc(room, sizeof(*ids));
 	for (const struct failed *f = s->failed; ids != NULL && f != NULL;
 	     f = f->next)
-		if (key == NULL || str_eq(*key, (struct str){ f->key, f->n }))
+		if (is_of(f, key))
 			memcpy(ids[n++], f->id, sizeof(f->id));
 	lock_drop(&s->lock);
 	*out = ids;
@@ -92,7 +98,7 @@ static void look(struct staging *s, const struct str *key)
 }
 
 void failed_note(struct staging *s, struct str key, const char *id, int err,
-		 uint64_t bytes)
+		 uint64_t bytes, bool told)
 {
 	struct failed *f = malloc(sizeof(*f) + key.n), **last, *old = NULL;
 	unsigned n = 1;
@@ -102,7 +108,8 @@ void failed_note(struct staging *s, struct str key, const char *id, int err,
 	memcpy(f->id, id, sizeof(f->id));
 	f->err = err;
 	f->bytes = bytes;
-	f->heard = false;
+	f->heard = told;
+	f->told = told;
 	f->n = key.n;
 	memcpy(f->key, key.p, key.n);
 	lock_take(&s->lock);
@@ -127,7 +134,10 @@ void failed_free(struct staging *s)
 	}
 }
 
-/* A copy of the list, in its order; shorter when there is no memory. */
+/*
+ * A copy of the list, in its order, of those that opens are told of; shorter
+ * when there is no memory.
+ */
 static struct failed *copy_locked(const struct staging *s)
     TSA(requires_capability(s->lock));
 
@@ -136,6 +146,8 @@ static struct failed *copy_locked(const struct staging *s)
 	struct failed *all = NULL, **end = &all;
 
 	for (const struct failed *f = s->failed; f != NULL; f = f->next) {
+		if (f->told)
+			continue;
 		*end = malloc(sizeof(*f) + f->n);
 		if (*end == NULL)
 			break;
@@ -165,6 +177,18 @@ void staging_each_failed(struct staging *s,
 	}
 }
 
+size_t staging_waiting(struct staging *s)
+{
+	size_t n = 0;
+
+	look(s, NULL);
+	lock_take(&s->lock);
+	for (const struct failed *f = s->failed; f != NULL; f = f->next)
+		n++;
+	lock_drop(&s->lock);
+	return n;
+}
+
 int staging_failed(struct staging *s, struct str key)
 {
 	int err = 0;
@@ -173,8 +197,7 @@ int staging_failed(struct staging *s, struct str key)
 	lock_take(&s->lock);
 	for (const struct failed *f = s->failed; f != NULL && err == 0;
 	     f = f->next)
-		if (f->err != -EEXIST &&
-		    str_eq(key, (struct str){ f->key, f->n }))
+		if (f->err != -EEXIST && is_of(f, &key))
 			err = f->err;
 	lock_drop(&s->lock);
 	return err;
@@ -198,7 +221,8 @@ int staging_failed_below(struct staging *s, struct str dir, uint64_t *seen)
 	lock_take(&s->lock);
 	for (struct failed *f = s->failed; f != NULL; f = f->next) {
 		/* It was asked for, and told. */
-		if (f->err == -EEXIST || (f->heard && f->number <= *seen) ||
+		if (f->err == -EEXIST || f->told ||
+		    (f->heard && f->number <= *seen) ||
 		    !str_starts((struct str){ f->key, f->n }, dir))
 			continue;
 		f->heard = true;
@@ -243,7 +267,10 @@ void staging_forgive(struct staging *s, struct str key)
 
 	for (size_t i = 0; i < n; i++)
 		note_told(s, ids[i]);
-	if (n > 0)
-		drop(s, ids, n);
+	lock_take(&s->lock);
+	for (struct failed *f = s->failed; f != NULL; f = f->next)
+		for (size_t i = 0; i < n && !f->told; i++)
+			f->told = strcmp(f->id, ids[i]) == 0;
+	lock_drop(&s->lock);
 	free(ids);
 }

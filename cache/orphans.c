@@ -119,10 +119,8 @@ static int found(void *arg, struct recover_record *r)
 	if (recover_has(r)) {
 		o->failed += r->err != 0;
 		o->interrupted += r->err == 0;
-		if (r->err != 0 && !r->told)
-			failed_note(o->staging,
-				    (struct str){ r->key, r->key_len }, r->id,
-				    -r->err, r->size);
+		failed_note(o->staging, (struct str){ r->key, r->key_len },
+			    r->id, -r->err, r->size, r->err == 0 || r->told);
 		if (r->upload == NULL)
 			return 0;
 	}

@@ -256,7 +256,7 @@ int staged_stick(struct staged *f, int err, const char *what)
 	record_escape((struct str){ f->key, f->key_len }, key);
 	if (first && kept)
 		failed_note(f->staging, (struct str){ f->key, f->key_len },
-			    f->id, err, f->size);
+			    f->id, err, f->size, false);
 	event_broadcast(&f->changed);
 	lock_drop(&f->lock);
 	if (!first)

@@ -97,6 +97,13 @@ void staging_each_failed(struct staging *s,
 			 void *arg);
 
 /*
+ * How many files there are for `tarn recover`: those, those whose name is
+ * another's by now, and those that were being written when a mount before this
+ * one died.
+ */
+size_t staging_waiting(struct staging *s);
+
+/*
  * Is a file of key among them? Its error, which is that of the next open for
  * writing (S12), or 0. That of STAGED_EXCLUSIVE, which found another there, is
  * none: it was asked for, and who waits for a name to be free asks again.

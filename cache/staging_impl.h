@@ -52,10 +52,11 @@
 struct failed {
 	struct failed *next;
 	char id[STAGED_ID + 1];
-	int err; /* < 0 */
+	int err; /* < 0; 0: it was interrupted */
 	uint64_t bytes;
 	uint64_t number; /* in the order that they failed, from 1 */
 	bool heard;      /* by a sync of a directory */
+	bool told;       /* opens hear nothing of it (any more) */
 	size_t n;
 	char key[];
 };
@@ -202,9 +203,9 @@ void staging_lives(struct staging *s, int n); /* a file, an abort: 1 or -1 */
 void staging_keeps(struct staging *s);        /* one that ended stays */
 
 /* failed.c */
-/* Remember that it failed. */
+/* Remember that it failed; told: opens are to hear nothing of it. */
 void failed_note(struct staging *s, struct str key, const char *id, int err,
-		 uint64_t bytes);
+		 uint64_t bytes, bool told);
 /* Those of now are no news to anybody. */
 void failed_heard(struct staging *s);
 void failed_free(struct staging *s);
