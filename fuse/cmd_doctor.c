@@ -13,8 +13,8 @@
 #include "base/log.h"
 #include "fuse/client.h"
 #include "fuse/doctor.h"
-#include "fuse/mount.h"
 #include "fuse/options.h"
+#include "fuse/places.h"
 #include "fuse/service.h"
 #include "fuse/json_text.h"
 #include "fuse/source.h"
@@ -69,24 +69,6 @@ static int print_json(struct request *q, unsigned failed)
 	return failed > 0 ? CLI_FAILED : r;
 }
 
-/* The directory at or above path that is a mount of tarn, by text alone. */
-static char *mounted_at(const char *path, struct mount_entry *e)
-{
-	char *dir = cli_absolute(path), *slash;
-
-	while (dir != NULL) {
-		if (mount_find(dir, e) == 0 &&
-		    strcmp(e->fstype, MOUNT_FSTYPE) == 0)
-			return dir;
-		slash = strrchr(dir, '/');
-		if (slash == dir)
-			break;
-		*slash = '\0';
-	}
-	free(dir);
-	return NULL;
-}
-
 static int options_of_shell(struct request *q, char why[static WHY_MAX])
 {
 	extern char **environ;
@@ -107,7 +89,7 @@ static int of_mount(struct request *q, const char *path)
 	struct mount_entry e;
 	int r = 0;
 
-	q->dir = mounted_at(path, &e);
+	q->dir = places_mount_of(path, &e);
 	if (q->dir == NULL && client_find_path(all, path, &m, &below) == 0)
 		q->dir = strdup(m->dir);
 	if (q->dir == NULL) {
@@ -148,6 +130,9 @@ static int examine(struct request *q)
 
 	if (source_defaults(q->options, false, why) < 0)
 		return cli_fail("%s", why);
+	/* Without one the check of staging-dir says so. */
+	if (source_writes_defaults(q->options, false, why) == -ENOMEM)
+		return cli_fail("out of memory");
 	/* Each thing is said once, by its check. */
 	log_open("/dev/null");
 	if (!q->json)

@@ -155,6 +155,7 @@ struct caller {
 	const char *name;
 	const char *flags; /* getopt's; -o is common to both */
 	int (*flag)(struct request *q, int flag, const char *value);
+	bool by_mount8;
 };
 
 static int mount_flag(struct request *q, int flag, const char *value)
@@ -175,10 +176,13 @@ static int mount_flag(struct request *q, int flag, const char *value)
 /* Flags that say nothing here are said by mount(8) to all its helpers. */
 static int helper_flag(struct request *q, int flag, const char *value)
 {
+	char why[WHY_MAX];
+
 	(void)value;
-	if (flag == 'w')
-		return cli_usage("-w: this version of tarn mounts read only; "
-				 "write -o ro");
+	if ((flag == 'w' || flag == 'r') &&
+	    options_set(q->options, "ro", flag == 'r' ? "on" : "off",
+			OPTION_FROM_COMMAND, "command line", why) < 0)
+		return cli_usage("-%c: %s", flag, why);
 	if (flag == 'f')
 		q->fake = true;
 	return CLI_DONE;
@@ -239,6 +243,7 @@ static int mount_for(const struct caller *c, int argc, char **argv)
 
 	if (options_new(&q.options) < 0)
 		return cli_fail("out of memory");
+	q.options->by_mount8 = c->by_mount8;
 	r = parse(&q, c, argc, argv);
 	options_free(q.options);
 	free(q.source);
@@ -248,7 +253,8 @@ static int mount_for(const struct caller *c, int argc, char **argv)
 
 int cmd_mount(int argc, char **argv)
 {
-	static const struct caller tarn = { "mount", ":o:fd:c:", mount_flag };
+	static const struct caller tarn = { "mount", ":o:fd:c:", mount_flag,
+					    false };
 
 	return mount_for(&tarn, argc, argv);
 }
@@ -257,7 +263,8 @@ int cmd_mount(int argc, char **argv)
 int cmd_mount_helper(int argc, char **argv)
 {
 	static const struct caller mount8 = { "mount.tarn",
-					      ":o:sfnvrwN:t:", helper_flag };
+					      ":o:sfnvrwN:t:", helper_flag,
+					      true };
 
 	return mount_for(&mount8, argc, argv);
 }

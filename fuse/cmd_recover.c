@@ -419,7 +419,8 @@ static int run(struct recover_request *q)
 	    options_set(q->options, "ro", "off", OPTION_FROM_COMMAND,
 			"tarn recover", why) < 0)
 		return cli_usage("%s", why);
-	if (source_defaults(q->options, false, why) < 0)
+	if (source_defaults(q->options, false, why) < 0 ||
+	    source_writes_defaults(q->options, false, why) < 0)
 		return cli_fail("%s", why);
 	q->mounts = client_mounts(NULL);
 	r = look(q);

@@ -133,8 +133,9 @@ static void print_workers(const json_t *ring)
 #define FAILED_SHOWN 10
 
 /* What was written here; nothing on a mount that only reads. */
-static void print_commits(const json_t *s)
+static void print_commits(const json_t *s, const char *dir)
 {
+	json_int_t waiting = number(s, "commits", "waiting");
 	const json_t *failed =
 	    json_object_get(json_object_get(s, "commits"), "failed");
 	json_int_t done = number(s, "commits", "done");
@@ -147,6 +148,10 @@ static void print_commits(const json_t *s)
 				   strcmp(conditions, "refused") == 0))
 		printf("  conditions   %s by the store: see `tarn doctor`\n",
 		       conditions);
+	if (json_is_true(
+		json_object_get(json_object_get(s, "commits"), "refused")))
+		printf("  refused      these keys may not write directly below "
+		       "the source: see `tarn doctor`\n");
 	if (done > 0 || pending > 0 || n > 0)
 		printf("  written      %jd files, %s; %jd under way, %zu "
 		       "failed\n",
@@ -166,6 +171,23 @@ static void print_commits(const json_t *s)
 		    size(number(f, NULL, "bytes")),
 		    error != NULL ? error : "?");
 	}
+	if (waiting > 0)
+		printf("  recover      %jd file%s: `tarn recover %s` lists "
+		       "%s\n",
+		       (intmax_t)waiting, waiting == 1 ? "" : "s", dir,
+		       waiting == 1 ? "it" : "them");
+}
+
+/* Why it is read only, when nobody asked for that. */
+static void print_read_only(const json_t *s)
+{
+	const char *why =
+	    json_string_value(json_object_get(s, "read_only_why"));
+	char clean[2 * WHY_MAX];
+
+	if (why != NULL && why[0] != '\0')
+		printf("  read only    as nothing can be written: %s\n",
+		       cli_clean(why, clean, sizeof(clean)));
 }
 
 static void print_mount(const struct client_mount *m)
@@ -189,7 +211,8 @@ static void print_mount(const struct client_mount *m)
 	       (intmax_t)number(s, "reads", "kernel_passthrough_opens"));
 	print_workers(json_object_get(s, "ring"));
 	print_store(s);
-	print_commits(s);
+	print_read_only(s);
+	print_commits(s, dir);
 	if (number(s, "prefetch", "files") > 0)
 		printf(
 		    "  prefetched   %jd files, %s; %jd of them opened since\n",

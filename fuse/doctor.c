@@ -33,6 +33,7 @@ static const struct {
 	{ "cache-space", doctor_cache_space },
 	{ "cache-xattr", doctor_cache_xattr },
 	{ "cache-io", doctor_cache_io },
+	{ "staging-dir", doctor_staging },
 	{ "memory", doctor_memory },
 	{ "descriptors", doctor_descriptors },
 	{ "mount", doctor_mount },

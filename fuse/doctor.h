@@ -5,7 +5,7 @@
  * Each check asks for one thing that a mount would use, says what it found,
  * and when that is wrong what to do about it. Nothing is changed: what is
  * written is unlinked, what is mounted is mounted nowhere; and what is put into
- * a store that is to be written (rw) is removed.
+ * a store that is to be written is removed.
  */
 #ifndef FUSE_DOCTOR_H
 #define FUSE_DOCTOR_H

@@ -19,21 +19,11 @@
 #include "base/units.h"
 #include "cache/disk.h"
 #include "fuse/limits.h"
+#include "fuse/places.h"
 
 #define TRY_BYTES MIB(16)
 #define PIECE MIB(1)
 #define FILES_MORE 512 /* descriptors beside those of connections */
-
-/* What is there of dir's path: dir itself, or where it would be made. */
-static char *nearest(const char *dir)
-{
-	char *path = cli_absolute(dir), *slash;
-
-	while (path != NULL && access(path, F_OK) < 0 && errno == ENOENT &&
-	       (slash = strrchr(path, '/')) != NULL && path[1] != '\0')
-		slash[slash == path] = '\0';
-	return path;
-}
 
 /* For file systems that cannot make a nameless file. */
 static int named_tmpfile(const char *dir)
@@ -52,7 +42,7 @@ static int named_tmpfile(const char *dir)
 
 int doctor_tmpfile(const char *dir)
 {
-	AUTO_FREE char *at = nearest(dir);
+	AUTO_FREE char *at = places_nearest(dir);
 	int fd;
 
 	if (at == NULL)
@@ -64,8 +54,8 @@ int doctor_tmpfile(const char *dir)
 						      : -errno;
 }
 
-/* A refusal of the cache is "cause: fix". */
-static void refused(struct doctor *d, int err, const char *why)
+void doctor_refused(struct doctor *d, int err, const char *why,
+		    const char *otherwise)
 {
 	const char *cut = NULL;
 
@@ -73,16 +63,14 @@ static void refused(struct doctor *d, int err, const char *why)
 		cut = p;
 	if (cut == NULL || (err != -EPERM && err != -ENOTDIR &&
 			    err != -ENOTEMPTY && err != -EINVAL))
-		doctor_fail(d,
-			    "let this user use it, or name another cache-dir",
-			    "%s", why);
+		doctor_fail(d, otherwise, "%s", why);
 	else
 		doctor_fail(d, cut + 2, "%.*s", (int)(cut - why), why);
 }
 
 static void look_at_dir(struct doctor *d, const char *dir)
 {
-	AUTO_FREE char *at = nearest(dir);
+	AUTO_FREE char *at = places_nearest(dir);
 	AUTO_CLOSE int fd = -1;
 	char why[256];
 	int r = disk_look(dir, &fd, why);
@@ -94,7 +82,9 @@ static void look_at_dir(struct doctor *d, const char *dir)
 	else if (r == 0)
 		doctor_pass(d, "%s is this user's, closed to others", dir);
 	else if (r != -ENOENT)
-		refused(d, r, why);
+		doctor_refused(
+		    d, r, why,
+		    "let this user use it, or name another cache-dir");
 	else if (at == NULL || access(at, W_OK | X_OK) < 0)
 		doctor_fail(d, "make it, or name another cache-dir",
 			    "%s is not there and cannot be made in %s: %s", dir,
@@ -116,7 +106,7 @@ static bool low(fsfilcnt_t free, fsfilcnt_t all)
 
 static void look_at_space(struct doctor *d, const char *dir)
 {
-	AUTO_FREE char *at = nearest(dir);
+	AUTO_FREE char *at = places_nearest(dir);
 	char free[32], all[32];
 	struct statvfs v;
 

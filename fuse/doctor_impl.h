@@ -7,6 +7,7 @@
  *   doctor_store.c  keys, the way to the server, LIST, GET, the clock
  *   doctor_put.c    PUT, and whether it keeps writers apart
  *   doctor_host.c   the cache's disks, memory, descriptors
+ *   doctor_staging.c  the directory of what is written
  *   doctor_ring.c   who the workers are, and what they answer
  *
  * A check says one line or, where there are several of a thing, one for each.
@@ -49,6 +50,10 @@ void doctor_fail(struct doctor *d, const char *fix, const char *fmt, ...)
 /* A failure in one sentence of ours: "cause; fix", or otherwise is the fix. */
 void doctor_fail_why(struct doctor *d, const char *why, const char *otherwise);
 
+/* A refusal of a directory is "cause: fix"; of another failure that is it. */
+void doctor_refused(struct doctor *d, int err, const char *why,
+		    const char *otherwise);
+
 /* "1.2 ms" into buf; returns buf. */
 const char *doctor_ms(int64_t ns, char buf[static 32]);
 
@@ -59,7 +64,7 @@ doctor_check doctor_source, doctor_credentials, doctor_dns, doctor_connect,
     doctor_tls, doctor_answer, doctor_list, doctor_get, doctor_put,
     doctor_conditions, doctor_clock;
 doctor_check doctor_cache_dir, doctor_cache_space, doctor_cache_xattr,
-    doctor_cache_io, doctor_memory, doctor_descriptors;
+    doctor_cache_io, doctor_staging, doctor_memory, doctor_descriptors;
 doctor_check doctor_membership, doctor_workers;
 
 /*

@@ -2,9 +2,12 @@
 /*
  * doctor_put.c - may the store be written, and does it keep writers apart?
  *
- * Asked only where the options say rw. An object is put under a name that says
+ * Asked unless the options say ro. An object is put under a name that says
  * what it is, and removed in any case: before it is put, by removing nothing,
  * it is seen whether that will be allowed; and signals wait until it is gone.
+ *
+ * Keys that may not write are right for who only reads, and no failure unless
+ * writing was asked for (rw).
  */
 #include "fuse/doctor_impl.h"
 
@@ -66,6 +69,22 @@ static void failed(struct doctor *d, int err, const char *what,
 		    "%s: %s", what, *words != '\0' ? words : strerror(-err));
 }
 
+/* Nothing was put. */
+static void not_put(struct doctor *d, int err, const char *what,
+		    const char *denied)
+{
+	const char *words = ufs_last_error();
+
+	if (err == -EACCES && !options_writes_asked(d->conf->options))
+		doctor_skip(d,
+			    "%s: %s: what is written would not reach the "
+			    "store; with ro nothing is, with rw this is a "
+			    "failure",
+			    what, *words != '\0' ? words : strerror(-err));
+	else
+		failed(d, err, what, denied);
+}
+
 /* It is there: what does it say, and what does the store take beside it? */
 static void look_at_it(struct doctor *d, struct ufs *u, const char *name,
 		       const struct ufs_stat *made, int64_t took)
@@ -102,8 +121,8 @@ static void put(struct doctor *d, struct ufs *u, const char *name)
 	    u, str_of(name), &(struct ufs_cond){ UFS_IF_ANY, NULL }, &stopped);
 
 	if (r < 0) {
-		failed(d, r, "nothing was put, as it could not be removed",
-		       REMOVE_FIX);
+		not_put(d, r, "nothing was put, as it could not be removed",
+			REMOVE_FIX);
 		return;
 	}
 	r = trial_put(u, name, ONE_TEXT, &absent, &st, &stopped);
@@ -115,7 +134,7 @@ static void put(struct doctor *d, struct ufs *u, const char *name)
 			      &stopped);
 	}
 	if (r < 0)
-		failed(d, r, "an object cannot be put", PUT_FIX);
+		not_put(d, r, "an object cannot be put", PUT_FIX);
 	else
 		look_at_it(d, u, name, &st, clock_ns() - began);
 	/* An answer may have been lost. */
@@ -128,9 +147,12 @@ static void put(struct doctor *d, struct ufs *u, const char *name)
 static bool can_write(struct doctor *d)
 {
 	if (options_number(d->conf->options, OPT_RO) != 0)
-		doctor_skip(d, "to be read only: -o rw has it tried");
+		doctor_skip(d, "to be read only (ro)");
 	else if (!d->listed)
 		doctor_skip(d, "LIST failed, or was not come to");
+	else if (ufs_writable(d->ufs) == NULL &&
+		 !options_writes_asked(d->conf->options))
+		doctor_skip(d, "this kind of source can only be read");
 	else if (ufs_writable(d->ufs) == NULL)
 		doctor_fail(d, "mount with ro",
 			    "this kind of source cannot be written");

@@ -155,6 +155,13 @@ int fs_new(const struct fs_conf *conf, struct fs **out)
 	return r;
 }
 
+void fs_writes(struct fs *fs)
+{
+	if (!atomic_load_explicit(&fs->written, memory_order_relaxed) &&
+	    !atomic_exchange(&fs->written, true) && fs->conf.writes != NULL)
+		fs->conf.writes(fs->conf.writes_arg);
+}
+
 void fs_settle(struct fs *fs)
 {
 	struct handle *h;

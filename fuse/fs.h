@@ -49,6 +49,13 @@ struct fs_conf {
 	void (*told)(void *arg, struct cancel *cancel);
 	void *workers;
 
+	/*
+	 * Optional: something is about to be changed, for the first time.
+	 * Called once, by a thread of the loop; is not to block.
+	 */
+	void (*writes)(void *arg);
+	void *writes_arg;
+
 	/* mounting */
 	const char *source; /* what /proc/mounts shows: s3://bucket/prefix */
 	const char *dir;    /* absolute mount point */

@@ -74,6 +74,7 @@ struct fs {
 	atomic_bool init_done;
 	atomic_bool passthrough;
 	atomic_bool refused_said;
+	atomic_bool written; /* something was to be changed */
 };
 
 /* Inodes were forgotten: give their memory back when it is much. */
@@ -106,6 +107,9 @@ void fs_stat(struct fs *fs, const struct inode_attr *a, struct stat *st);
  */
 void fs_entry(struct fs *fs, const struct inode_attr *a, int64_t until,
 	      struct fuse_entry_param *e);
+
+/* Something is about to be changed. */
+void fs_writes(struct fs *fs);
 
 /* The operations. */
 void op_init(void *userdata, struct fuse_conn_info *conn);

@@ -61,6 +61,7 @@ struct name_rq *name_new(fuse_req_t req, uint64_t parent, const char *name)
 		reply_err(req, -ENOMEM);
 		return NULL;
 	}
+	fs_writes(fuse_req_userdata(req));
 	rq_init(&n->rq, fuse_req_userdata(req), req, name_fini);
 	return n;
 }

@@ -146,6 +146,7 @@ void op_open_write(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_err(req, -EROFS);
 		return;
 	}
+	fs_writes(fs);
 	o = open_new(req, ino, fi->flags, NULL);
 	if (o == NULL) {
 		reply_err(req, -ENOMEM);
@@ -292,6 +293,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	struct open_rq *o = open_new(req, parent, fi->flags, name);
 
+	fs_writes(fuse_req_userdata(req));
 	if (o == NULL) {
 		reply_err(req, -ENOMEM);
 		return;
@@ -447,6 +449,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		reply_attr(fs, req, ino);
 		return;
 	}
+	fs_writes(fs);
 	o = open_new(req, ino, 0, NULL);
 	if (o == NULL) {
 		reply_err(req, -ENOMEM);

@@ -215,7 +215,8 @@ int options_parse(struct options *o, const char *text, char why[static WHY_MAX])
 
 		if (word == NULL)
 			return -ENOMEM;
-		if (*word == '\0' || mount_word(o, word))
+		if (*word == '\0' || mount_word(o, word) ||
+		    (o->by_mount8 && strcmp(word, "rw") == 0))
 			continue;
 		if (strcmp(word, "remount") == 0)
 			return option_refuse(
@@ -305,6 +306,12 @@ int64_t options_number(const struct options *o, enum option opt)
 bool options_is_set(const struct options *o, enum option opt)
 {
 	return o->v[opt].text != NULL;
+}
+
+bool options_writes_asked(const struct options *o)
+{
+	return o->v[OPT_RO].number == 0 &&
+	       o->v[OPT_RO].source != OPTION_DEFAULT;
 }
 
 enum consistency options_consistency(const struct options *o, int64_t *ttl)

@@ -24,9 +24,8 @@
  * least and most bound numbers, sizes (bytes) and times (ms).
  */
 #define OPTIONS(X)                                                             \
-	X(RO, "ro", FLAG, "on", NULL, NULL, 0, 0,                              \
-	  "read only: no write ever reaches the store; rw or ro=off: what is " \
-	  "written becomes objects")                                           \
+	X(RO, "ro", FLAG, "off", NULL, NULL, 0, 0,                             \
+	  "read only: no write ever reaches the store")                        \
 	X(ENDPOINT, "endpoint", URL, NULL, "the AWS endpoint of the region",   \
 	  "URL", 0, 0, "an S3-compatible server, http:// or https://")         \
 	X(REGION, "region", TEXT, NULL, "found by asking", "NAME", 0, 0,       \
@@ -194,6 +193,8 @@ struct options {
 	struct option_value v[OPT_COUNT];
 	/* mount(8)'s words */
 	bool exec, suid, dev;
+	/* mount(8) gives them: it adds rw whenever nobody said ro. */
+	bool by_mount8;
 };
 
 int options_new(struct options **out);
@@ -231,6 +232,9 @@ int options_default(struct options *o, enum option opt, const char *text,
 const char *options_text(const struct options *o, enum option opt);
 int64_t options_number(const struct options *o, enum option opt);
 bool options_is_set(const struct options *o, enum option opt);
+
+/* Is it to be written, in so many words (rw or ro=off)? */
+bool options_writes_asked(const struct options *o);
 
 enum consistency options_consistency(const struct options *o, int64_t *ttl);
 

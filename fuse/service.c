@@ -18,6 +18,8 @@
 #include "fuse/history.h"
 #include "fuse/limits.h"
 #include "fuse/mount.h"
+#include "fuse/places.h"
+#include "fuse/service_writes.h"
 #include "fuse/signals.h"
 #include "fuse/source.h"
 #include "fuse/start.h"
@@ -137,6 +139,8 @@ static int mount_fs(struct service *s, char why[static WHY_MAX])
 		    limits_inodes((uint64_t)options_number(o, OPT_MEMORY)),
 		.passthrough =
 		    strcmp(options_text(o, OPT_PASSTHROUGH), "off") != 0,
+		.writes = writes_begin,
+		.writes_arg = s,
 		.source = s->source,
 		.dir = s->dir,
 		.allow_other = options_number(o, OPT_ALLOW_OTHER),
@@ -225,34 +229,14 @@ static void on_tick(void *arg)
 	history_take(clock_ns());
 }
 
-/*
- * S15: a store that takes changes whatever they are bound to is named. T5: so
- * is one that takes none at all from us, before somebody has written much. One
- * of these may be said wrongly, where keys may write elsewhere below: it ends
- * nothing.
- */
-static void look_at_store(struct service *s)
+/* Is what this mount keeps elsewhere than below itself? */
+static int check_places(struct service *s, char why[static WHY_MAX])
 {
-	int err = 0;
+	char none[WHY_MAX];
 
-	/* A directory looks; and with last-wins nothing is bound. */
-	if (s->staging == NULL || s->store->ops->reach == NULL ||
-	    staging_last_wins(s->staging))
-		return;
-	s->conditions = trial_store(s->store, &s->stopping, &err);
-	s->refused = err == -EACCES;
-	if (s->conditions == TRIAL_IGNORED || s->conditions == TRIAL_REFUSED)
-		log_warn("tarn: %s: If-Match is %s by the store: %s", s->source,
-			 trial_word(s->conditions),
-			 s->conditions == TRIAL_IGNORED
-			     ? "of two writers of a file the last one wins, "
-			       "unnoticed"
-			     : "what is written cannot be committed but with "
-			       "conflict=last-wins");
-	else if (s->conditions == TRIAL_UNKNOWN)
-		log_info("tarn: %s: it is not known whether the store obeys "
-			 "If-Match: %s",
-			 s->source, strerror(-err));
+	/* Without a default writes_open() says what is to be done. */
+	(void)source_writes_defaults(s->options, true, none);
+	return places_check(s->options, s->dir, why);
 }
 
 static int open_all(struct service *s, char why[static WHY_MAX])
@@ -270,6 +254,8 @@ static int open_all(struct service *s, char why[static WHY_MAX])
 	};
 	int r = source_defaults(s->options, true, why);
 
+	if (r == 0)
+		r = check_places(s, why);
 	/* First of all, as from here on others are waited for. */
 	if (r == 0) {
 		r = signals_start(&what, &s->signals);
@@ -292,9 +278,7 @@ static int open_all(struct service *s, char why[static WHY_MAX])
 						    : s->store,
 				 &how, &s->cache, why);
 	if (r == 0)
-		r = source_staging(s->options, s->cache, &s->staging, why);
-	if (r == 0)
-		look_at_store(s);
+		r = writes_open(s, why);
 	if (r == 0 && serve)
 		r = worker_open_beside(s->options, s->source, &s->stopping,
 				       &s->worker, why);
@@ -380,6 +364,7 @@ void service_close(struct service *s)
 	signals_stop(s->signals);
 	control_stop(s->control);
 	fs_free(s->fs);
+	writes_end(s);
 	worker_close(s->worker);
 	staging_free(s->staging);
 	if (s->cache != NULL)
@@ -423,20 +408,7 @@ void service_print(const struct service *s, FILE *f, bool answers)
 		fprintf(f, "  note         nothing is there yet; check the "
 			   "prefix if that surprises\n");
 	source_print_cache(s->cache, f);
-	if (s->staging != NULL)
-		fprintf(f, "  staging      %s, commit=%s\n",
-			options_text(o, OPT_STAGING_DIR),
-			options_text(o, OPT_COMMIT));
-	if (s->conditions == TRIAL_IGNORED)
-		fprintf(f, "  note         the store ignores If-Match: of two "
-			   "writers of a file the last one wins, unnoticed\n");
-	if (s->conditions == TRIAL_REFUSED)
-		fprintf(f, "  note         the store refuses If-Match: nothing "
-			   "can be committed but with conflict=last-wins\n");
-	if (s->refused)
-		fprintf(f, "  note         these keys may not write directly "
-			   "below the source: if that is so everywhere, what "
-			   "is written fails when it is closed\n");
+	writes_print(s, f);
 	fprintf(f, "  memory       %s\n",
 		units_format_size((uint64_t)options_number(o, OPT_MEMORY), size,
 				  sizeof(size)));

@@ -9,6 +9,7 @@
 #ifndef FUSE_SERVICE_H
 #define FUSE_SERVICE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/cancel.h"
@@ -32,9 +33,14 @@ struct service {
 	char *dir;               /* absolute */
 	int64_t started;         /* clock_ns() */
 	bool empty;              /* the source held nothing at the start */
-	/* Of a mount that writes: what the store does with conditions. */
-	enum trial_answer conditions;
-	bool refused; /* it would not take an object directly below it */
+	bool looked;             /* at what the store does with conditions */
+	char read_only[WHY_MAX]; /* why nothing can be written, or "" */
+
+	/* What it does with them, and whether it took no object from us. */
+	_Atomic(enum trial_answer) conditions;
+	atomic_bool refused;
+	pthread_t looker; /* finds it out, when something is to be changed */
+	bool looker_runs;
 
 	struct cancel stopping;       /* set by the first signal to end */
 	_Atomic(struct fs *) mounted; /* to be stopped by a signal */

@@ -115,11 +115,8 @@ int source_defaults(struct options *o, bool make, char why[static WHY_MAX])
 {
 	uint64_t memory = limits_memory_default();
 	char text[64];
-	bool writes = options_number(o, OPT_RO) == 0;
 	int r = default_dir(o, &cache_place, make, why);
 
-	if (r == 0 && writes)
-		r = default_dir(o, &staging_place, make, why);
 	if (r < 0)
 		return r;
 	snprintf(text, sizeof(text), "%" PRIu64, memory);
@@ -135,6 +132,14 @@ int source_defaults(struct options *o, bool make, char why[static WHY_MAX])
 				    geteuid() == 0 ? "on" : "off",
 				    geteuid() == 0);
 	return r;
+}
+
+int source_writes_defaults(struct options *o, bool make,
+			   char why[static WHY_MAX])
+{
+	if (options_number(o, OPT_RO) != 0)
+		return 0;
+	return default_dir(o, &staging_place, make, why);
 }
 
 int source_open(const struct options *o, const char *source,
@@ -288,14 +293,10 @@ int source_staging(const struct options *o, struct cache *c,
 		    strcmp(options_text(o, OPT_CONFLICT), "last-wins") == 0,
 		.part_size = (uint64_t)options_number(o, OPT_PART_SIZE),
 	};
-	int r;
+	int r = staging_new(&conf, out, words);
 
-	if (options_number(o, OPT_RO) != 0)
-		return 0;
-	r = staging_new(&conf, out, words);
 	if (r < 0)
-		snprintf(why, WHY_MAX,
-			 "%s; a read-only mount (ro) does without",
+		snprintf(why, WHY_MAX, "%s",
 			 words[0] != '\0' ? words : strerror(-r));
 	return r;
 }

@@ -33,6 +33,13 @@ int source_check(const char *source, char **out, char why[static WHY_MAX]);
 int source_defaults(struct options *o, bool make, char why[static WHY_MAX]);
 
 /*
+ * The same for what is written, unless it is read only: where it is until the
+ * store has it. -EINVAL: there is no HOME to have it in.
+ */
+int source_writes_defaults(struct options *o, bool make,
+			   char why[static WHY_MAX]);
+
+/*
  * Open source as the options say; nothing is asked of it, but whoever has the
  * keys. 0, or -errno and why.
  */
@@ -54,10 +61,7 @@ int source_cache(const struct options *o, struct ufs *u,
 		 const struct source_use *how, struct cache **out,
 		 char why[static WHY_MAX]);
 
-/*
- * Where files are written before the store has them, unless the mount is read
- * only: then 0, and *out is not set. Else 0, or -errno and why.
- */
+/* Where files are written before the store has them. 0, or -errno and why. */
 int source_staging(const struct options *o, struct cache *c,
 		   struct staging **out, char why[static WHY_MAX]);
 

@@ -237,14 +237,19 @@ static json_t *commits_json(const struct service *s)
 {
 	struct failures failed = { .service = s, .array = json_array() };
 	const struct ufs *u = cache_ufs(s->cache);
+	size_t waiting = 0;
 
-	if (s->staging != NULL)
+	if (s->staging != NULL) {
 		staging_each_failed(s->staging, add_failed, &failed);
-	return json_pack("{s:I, s:I, s:o, s:s, s:o, s:o}", "pending",
-			 count(STAT_commits_pending), "done",
-			 count(STAT_commits_done), "failed", failed.array,
-			 "conditions", trial_word(s->conditions), "store",
-			 json_text(u->store), "prefix", json_text(u->prefix));
+		waiting = staging_waiting(s->staging);
+	}
+	return json_pack(
+	    "{s:I, s:I, s:o, s:s, s:o, s:o, s:b, s:I}", "pending",
+	    count(STAT_commits_pending), "done", count(STAT_commits_done),
+	    "failed", failed.array, "conditions",
+	    trial_word(atomic_load(&s->conditions)), "store",
+	    json_text(u->store), "prefix", json_text(u->prefix), "refused",
+	    (int)atomic_load(&s->refused), "waiting", (json_int_t)waiting);
 }
 
 static json_t *mount_json(const struct service *s, struct jobs *jobs)
@@ -263,6 +268,8 @@ static json_t *mount_json(const struct service *s, struct jobs *jobs)
 	json_object_set_new(m, "dir", json_text(s->dir));
 	json_object_set_new(m, "source", json_text(s->source));
 	json_object_set_new(m, "passthrough", json_boolean(pass));
+	json_object_set_new(m, "read_only", json_boolean(s->staging == NULL));
+	json_object_set_new(m, "read_only_why", json_text(s->read_only));
 	json_object_set_new(m, "inodes", json_integer(count(STAT_inodes)));
 	json_object_set_new(m, "hot", status_hot(&s->cache, NULL, 1));
 	json_object_set_new(m, "jobs", jobs_list(jobs));

@@ -23,6 +23,20 @@ listed() { # PYTHON-EXPRESSION of the files f, with fl the list
 }
 refuse() { sim_rule '{"name":"no","op":"PUT","status":403,"code":"AccessDenied"}'; }
 # Nobody has it open any more: the last release comes after the close.
+waits() { # FILES: mount or status says it, and how to list them
+	expect_eq "$(mount_stat "$MNT" "m['commits']['waiting']")" "$1" "waiting"
+	"$TARN" status "$MNT" >"$W/o"
+	if [ "$1" = 0 ]; then
+		! grep -q '^  recover' "$W/o" || fail "$(cat "$W/o")"
+	else
+		grep -q "^  recover  *$1 file.*: .tarn recover $MNT. lists" "$W/o" ||
+			fail "no $1 in $(cat "$W/o")"
+	fi
+}
+mount_says_waiting() { # FILES
+	grep -q "^  recover  *$1 file.* not in the store: .tarn recover $MNT. lists" \
+		"$W/mnt.out" || fail "no $1 in $(cat "$W/mnt.out")"
+}
 free_of() {
 	recover --json >"$W/list"
 	[ "$(json "$W/list" "sum(f['open'] for f in j['files'])")" = 0 ]
@@ -38,6 +52,8 @@ opens_fail() { # FILE
 
 mount_tarn rw
 expect_eq "$(recover)" "nothing is to be recovered"
+waits 0
+! grep -q '^  recover' "$W/mnt.out" || fail "$(cat "$W/mnt.out")"
 refuse
 expect_errno EACCES cp "$W/new" "$MNT/old"
 expect_errno EACCES cp "$W/new" "$MNT/fresh"
@@ -53,6 +69,7 @@ for f in old fresh; do
 	grep -q "$MNT/$f\$" "$W/o"
 	grep -q 'Permission denied$' "$W/o"
 done
+waits 2
 # What others read is the old one, and other files are written.
 expect_eq "$(cat "$MNT/old" | sha -)" "$old"
 cp "$W/other" "$MNT/well"
@@ -79,6 +96,7 @@ cp "$W/other" "$MNT/old"
 cmp "$W/other" "$MNT/old"
 expect_eq "$(listed 'len(fl)')" 0
 expect_eq "$(mount_stat "$MNT" "len(m['commits']['failed'])")" 0
+waits 0
 expect_eq "$(recover "$MNT")" "nothing is to be recovered"
 if recover "$MNT/old" --discard 2>"$W/err"; then
 	fail "what is not there was dropped"
@@ -96,6 +114,8 @@ mv "$MNT/fresh" "$MNT/well"
 cp "$W/other" "$MNT/old"
 cp "$W/third" "$MNT/well"
 expect_eq "$(listed 'len(fl)')" 2
+waits 2
+expect_eq "$(mount_stat "$MNT" "len(m['commits']['failed'])")" 0
 # Another is there by now: only who says so replaces it.
 if recover "$MNT/well" --commit 2>"$W/err"; then
 	fail "another version was replaced"
@@ -103,8 +123,11 @@ fi
 grep -q 'another version' "$W/err"
 recover "$MNT/well" --commit --force
 expect_eq "$(sim_sha well)" "$(sha "$W/new")"
+waits 1
 umount_tarn
-mount_tarn rw
+mount_tarn
+mount_says_waiting 1
+waits 1
 # It was told: not again by the next mount, either.
 cp "$W/other" "$MNT/old"
 recover "$(listed "fl[0]['id']")" --discard
@@ -136,6 +159,8 @@ no_uploads() { [ "$(uploads)" = 0 ]; }
 wait_for 20 no_uploads
 wait_for 10 free_of
 grep -q 'not in the store: 1, 1 of them not finished' "$W/mnt.log"
+mount_says_waiting 1
+waits 1
 expect_eq "$(sim_sha acked)" "$(sha "$W/new")"
 expect_eq "$(listed "[(f['state'], f['path'], f['whole']) for f in fl]")" \
 	"[('interrupted', '$MNT/large', True)]"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # S15: a store that takes changes whatever they are bound to is named by the
-# mount, its log, tarn status and tarn doctor; what finds it out is one request
-# that leaves nothing behind. doctor removes what it puts, also when a signal
+# mount (with rw; else by the first change), its log, tarn status and tarn
+# doctor; what finds it out is one request that leaves nothing behind. doctor removes what it puts, also when a signal
 # ends it, and puts nothing that it may not remove.
 # shellcheck shell=sh source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -28,9 +28,13 @@ expect_eq "$(conditions)" obeyed
 ! grep -q 'If-Match' "$W/mnt.out" || fail "$(cat "$W/mnt.out")"
 umount_tarn
 
-# Read only, and where nothing is bound, nothing is sent.
+# Read only, and where nothing is bound, nothing is sent; nor by a mount that
+# may be written, and is not.
 sim forget ''
+mount_tarn ro
+umount_tarn
 mount_tarn
+expect_eq "$(cat "$MNT/f" | sha -)" "$(sim_sha f)"
 umount_tarn
 mount_tarn rw,conflict=last-wins
 expect_eq "$(conditions)" unknown
@@ -48,6 +52,23 @@ expect_eq "$(grep -c ' warn .*If-Match is ignored' "$W/mnt.log")" 1 "lines of th
 expect_eq "$(conditions)" ignored
 "$TARN" status "$MNT" | grep -q 'conditions .*ignored by the store' || fail "status"
 umount_tarn
+nothing_left "$W/look"
+
+# Where nobody asked for rw, by the first change, whichever it is; once.
+named() { [ "$(conditions)" = ignored ]; }
+for change in "mkdir $MNT/d" "rmdir $MNT/d"; do
+	sim forget ''
+	rm -f "$W/mnt.log"
+	mount_tarn
+	expect_eq "$(conditions)" unknown
+	journal
+	$change
+	wait_for 20 named
+	$change 2>"$W/o" || true
+	umount_tarn
+	journal PUT DELETE
+	expect_eq "$(grep -c ' warn .*If-Match is ignored' "$W/mnt.log")" 1 "lines of the log"
+done
 nothing_left "$W/look"
 
 doctor() { # EXIT OPTIONS: what it printed is in $W/doctor
@@ -76,8 +97,13 @@ says PASS conditions 'are obeyed'
 nothing_left "$W/look"
 sim forget ''
 doctor 0 ro
-says SKIP put 'rw has it tried'
+says SKIP put 'read only'
+says SKIP staging-dir 'read only'
 journal
+# A mount may be written, so that is what is tried.
+doctor 0 log-level=info
+says PASS put 'put, told of and removed'
+journal DELETE PUT HEAD PUT PUT DELETE
 
 # One that has none of it: only last-wins can write there.
 sim_rule '{"name":"none","op":"PUT","key":".tarn-*","status":501,"code":"NotImplemented"}'
@@ -98,6 +124,11 @@ doctor 1 rw
 says FAIL put 'AccessDenied.*; give these keys the right to write'
 says SKIP conditions
 expect_fired no 2
+# Who only reads need not have it.
+doctor 0 log-level=info
+says SKIP put 'AccessDenied.*with rw this is a failure'
+says SKIP conditions
+expect_fired no 3
 sim clear ''
 sim_rule '{"name":"keep","op":"DELETE","status":403,"code":"AccessDenied"}'
 sim forget ''

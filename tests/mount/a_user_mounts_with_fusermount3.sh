@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Whoever is not root mounts, reads, asks, loads and unmounts by fusermount3;
-# what is mounted belongs to the mounter, and there is no passthrough.
+# Whoever is not root mounts, reads, writes, asks, loads and unmounts by
+# fusermount3; what is mounted belongs to the mounter, and there is no
+# passthrough. Who has no HOME to keep written files in reads.
 # shellcheck shell=sh source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need_fuse
@@ -23,7 +24,7 @@ chmod 700 "$W/u/run"
 chown -R 65534:65534 "$W/u"
 user() {
 	setpriv --reuid 65534 --regid 65534 --clear-groups env \
-		HOME="$W/u/home" XDG_RUNTIME_DIR="${RUN-$W/u/run}" \
+		-u TARN_STAGING_DIR -u XDG_STATE_HOME HOME="$W/u/home" XDG_RUNTIME_DIR="${RUN-$W/u/run}" \
 		XDG_CACHE_HOME="$W/u/home/.cache" \
 		XDG_CONFIG_HOME="$W/u/home/.config" "$@"
 }
@@ -36,6 +37,9 @@ cycle() {
 	grep -q "passthrough *off" "$W/out" || fail "$(cat "$W/out")"
 	user cmp "$W/u/store/d/f" "$W/u/mnt/d/f"
 	expect_eq "$(user stat -c %u:%g "$W/u/mnt/d/f")" 65534:65534
+	user cp "$W/u/mnt/d/f" "$W/u/mnt/d/copy"
+	cmp "$W/u/store/d/f" "$W/u/store/d/copy"
+	expect_eq "$(stat -c %u:%a "$W/u/home/.local/state/tarn")" 65534:700
 	tarn load --verify "$W/u/mnt" >"$W/out" || fail "load"
 	tarn status "$W/u/mnt" >"$W/out"
 	grep -q "file://$W/u/store on $W/u/mnt" "$W/out"
@@ -46,6 +50,18 @@ cycle() {
 	expect_eq "$(mounts_here)" ""
 }
 cycle
+user mkdir -m 700 "$W/u/cache"
+user env -u HOME "$W/u/tarn" mount "file://$W/u/store" "$W/u/mnt" \
+	-o "cache-dir=$W/u/cache,log=$W/u/log" >"$W/out" 2>&1 || fail "$(cat "$W/out")"
+grep -q 'read only, as .*there is no HOME.*staging-dir=' "$W/out" ||
+	fail "$(cat "$W/out")"
+user cmp "$W/u/store/d/f" "$W/u/mnt/d/f"
+tarn umount "$W/u/mnt"
+rc=0
+user env -u HOME "$W/u/tarn" mount "file://$W/u/store" "$W/u/mnt" \
+	-o "rw,cache-dir=$W/u/cache,log=$W/u/log" >"$W/out" 2>&1 || rc=$?
+expect_eq $rc 1
+grep -q 'there is no HOME.*staging-dir=' "$W/out" || fail "$(cat "$W/out")"
 # A directory of another, or open to others, is no runtime directory.
 RUN=$W/u/home
 mkdir "$W/u/home/tarn"

@@ -8,7 +8,7 @@ start_store
 mkdir -p "$W/src/d"
 echo one >"$W/src/d/f"
 store_put_tree "$W/src"
-mount_tarn
+mount_tarn ro
 ls -R "$MNT" >"$W/before"
 f=$MNT/d/f
 for c in "touch $MNT/new" "mkdir $MNT/dir" "rm $f" "mv $f $MNT/x" \

@@ -20,7 +20,7 @@ as_nobody() {
 }
 as_nobody test -x "$TARN" || skip "the user cannot reach $TARN"
 as_nobody "$TARN" mount s3://bucket "$W/theirs/mnt" \
-	-o "cache-dir=$W/theirs/cache,log=$W/theirs/log,$STORE_OPTS" \
+	-o "cache-dir=$W/theirs/cache,staging-dir=$W/theirs/staging,log=$W/theirs/log,$STORE_OPTS" \
 	>"$W/out" 2>&1 9>&- || fail "mount: $(cat "$W/out")"
 grep -qi passthrough "$W/out" || fail "does not say that there is no passthrough"
 as_nobody sha256sum "$W/theirs/mnt/d/f" "$W/theirs/mnt/d/g" >"$W/sums"

@@ -38,6 +38,18 @@ ln -s "$MNT" "$W/link"
 doctor 0 "$W/link"
 says PASS mount "$MNT answers"
 expect_eq "$(find "$CACHE_DIR" -name 'format.*' | wc -l)" 0 "left files"
+says PASS staging-dir "$W/staging is"
+expect_eq "$(ls -A "$MNT")" f "what its put left"
+
+# Written files would go to the mount, or to a disk with little room.
+for d in "$MNT/s" "$W/link/s" "$MNT"; do
+	doctor 1 "$MNT" -o "staging-dir=$d"
+	only staging-dir
+	says FAIL staging-dir "$d is on the mount of s3://bucket on $MNT: .*; name another"
+done
+doctor 1 "$MNT" -o "staging-dir=$W/disk/s"
+only staging-dir
+says FAIL staging-dir 'MiB free: .*ENOSPC; free some'
 
 # The disk of the cache is full.
 dd if=/dev/zero of="$W/disk/fill" bs=64K 2>"$W/dd" || true

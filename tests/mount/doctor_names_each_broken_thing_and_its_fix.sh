@@ -42,8 +42,9 @@ says PASS connect 127.0.0.1
 says SKIP tls 'plain HTTP'
 says PASS list
 says PASS get 'the first byte of small'
-says SKIP put 'rw has it tried'
-says SKIP conditions
+says PASS put 'put, told of and removed'
+says PASS conditions
+says PASS staging-dir 'will be made'
 says PASS clock '[0-2] s from'
 says PASS cache-dir 'will be made'
 says PASS cache-io 'MB/s'
@@ -52,7 +53,7 @@ says SKIP workers
 expect_eq "$(grep -cvE '^(PASS|SKIP)  [a-z0-9-]+ +[^ ]' "$W/doctor")" 0 \
 	"lines of another form"
 doctor 0 "$SOURCE" -o "$STORE_OPTS,$O" --json
-expect_eq "$(json "$W/doctor" "j['failed'], len(j['checks'])")" "(0, 23)"
+expect_eq "$(json "$W/doctor" "j['failed'], len(j['checks'])")" "(0, 24)"
 expect_eq "$(json "$W/doctor" "[c['check'] for c in j['checks'] if c['result'] == 'FAIL']")" "[]"
 
 # Bucket, keys, endpoint.
@@ -149,6 +150,35 @@ says FAIL cache-dir "thesis.*; empty it"
 doctor 1 "$SOURCE" -o "$P,cache-dir=$W/plain"
 says FAIL cache-dir 'not a directory'
 expect_eq "$(find "$W/world" "$W/foreign" -type f)" "$W/foreign/thesis"
+
+# Where written files go; who only reads needs it not.
+doctor 1 "$SOURCE" -o "$STORE_OPTS,$O,staging-dir=$W/world"
+only staging-dir
+says FAIL staging-dir "$W/world may be written by others; run chmod 700"
+doctor 1 "$SOURCE" -o "$STORE_OPTS,$O,staging-dir=$W/plain"
+only staging-dir
+says FAIL staging-dir 'not a directory; name another'
+ln -s "$W/foreign" "$W/link"
+doctor 1 "$SOURCE" -o "$STORE_OPTS,$O,staging-dir=$W/link"
+says FAIL staging-dir 'is a symlink; name the directory'
+doctor 1 "$SOURCE" -o "$STORE_OPTS,$O,staging-dir=/proc/none"
+says FAIL staging-dir '; .*or mount with ro'
+doctor 0 "$SOURCE" -o "$STORE_OPTS,$O,staging-dir=$W/foreign"
+says PASS staging-dir "$W/foreign is this user's, .* free"
+for errno in 95 5; do
+	echo "fallocate $W/foreign 1 0 $errno" >"$W/rules"
+	(
+		export LD_PRELOAD="$SHIMS/libfaultio.so" FAULTIO="$W/rules"
+		doctor "$((errno == 5))" "$SOURCE" -o "$STORE_OPTS,$O,staging-dir=$W/foreign"
+	)
+	case $errno in
+	95) says PASS staging-dir 'cannot reserve' ;;
+	*) says FAIL staging-dir 'reserved: Input/output error; look at the disk' ;;
+	esac
+done
+doctor 0 "$SOURCE" -o "$STORE_OPTS,$O,staging-dir=$W/world,ro"
+says SKIP staging-dir 'read only'
+says SKIP put 'read only'
 
 # Who is not root needs fusermount3; passthrough is not for them.
 if [ "$(id -u)" = 0 ] && command -v setpriv >"$W/o"; then

@@ -60,7 +60,8 @@ wait_for 20 no_process "$pid"
 # -f of mount(8): only look.
 mount -t tarn -f "file://$W/store" "$MNT" -o "ro,cache-dir=$CACHE"
 expect_eq "$(mounts_here)" "$W/over"
-# mount(8) asks for a writable mount when it is not told ro.
+# As with tarn mount it can be written unless it is told ro; the rw that
+# mount(8) then adds is nobody's word against the configuration file.
 mount -t tarn "file://$W/store" "$MNT" -o "cache-dir=$CACHE,staging-dir=$W/staging"
 grep -q " $MNT fuse.tarn rw," /proc/self/mounts
 echo written >"$MNT/new"
@@ -68,3 +69,24 @@ expect_eq "$(cat "$W/store/new")" written
 pid=$(mount_pid)
 umount "$MNT"
 wait_for 20 no_process "$pid"
+mount_r() { # RO-OR-RW ARGUMENTS...
+	want=$1
+	shift
+	mount -t tarn "file://$W/store" "$MNT" "$@" >"$W/out"
+	grep -q " $MNT fuse.tarn $want," /proc/self/mounts || fail "$*: not $want"
+	pid=$(mount_pid)
+	umount "$MNT"
+	wait_for 20 no_process "$pid"
+}
+mount_r ro -r -o "cache-dir=$CACHE"
+mount_r rw -w -o "cache-dir=$CACHE"
+mount_r ro -o "cache-dir=$CACHE,staging-dir=/proc/none"
+! TARN_RO=off mount -t tarn -o "cache-dir=$CACHE,staging-dir=/proc/none" \
+	"file://$W/store" "$MNT" >"$W/out" 2>&1 || fail "mounted without a staging-dir"
+grep -q 'read-only mount (ro) does without' "$W/out" || fail "$(cat "$W/out")"
+printf '{ "ro": true }\n' >"$W/config/tarn/config.json"
+mount_r ro -o "cache-dir=$CACHE"
+# The helper told -w itself.
+"$sbin/mount.tarn" "file://$W/store" "$MNT" -w -o "rw,cache-dir=$CACHE" >"$W/out"
+grep -q " $MNT fuse.tarn rw," /proc/self/mounts
+"$TARN" umount "$MNT"

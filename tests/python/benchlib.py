@@ -259,6 +259,8 @@ def status(mount):
 
 def tarn_mount(name, base, url, options="", cache="cache"):
     cache = os.path.join(base, cache)
+    if "staging-dir=" not in options:
+        options += ",staging-dir=" + os.path.join(base, "staging")
     return Mount(name, base, url,
                  [TARN, "mount", "s3://bench", "DIR", "-o",
                   "endpoint=%s,cache-dir=%s%s" % (url, cache, options)],

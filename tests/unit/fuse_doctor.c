@@ -77,6 +77,8 @@ static unsigned examine(const char *source, const char *cache, const char *more)
 		 more != NULL ? "," : "", more != NULL ? more : "");
 	ck_assert_msg(options_parse(o, text, why) == 0, "%s", why);
 	ck_assert_int_eq(source_defaults(o, false, why), 0);
+	ck_assert_int_eq(
+	    options_default(o, OPT_STAGING_DIR, below("staging"), 0), 0);
 	failed = doctor_run(&conf, keep, NULL);
 	for (size_t i = 0; i < nlines; i++)
 		counted += lines[i].result == DOCTOR_FAIL;
@@ -125,7 +127,7 @@ START_TEST(a_directory_as_source_and_a_cache_that_will_be_made_pass)
 	const char *url = store();
 	int before = entries(base);
 
-	examine(url, below("a/b/cache"), NULL);
+	examine(url, below("a/b/cache"), "ro");
 	IS("source", DOCTOR_PASS);
 	IS("credentials", DOCTOR_SKIP);
 	IS("connect", DOCTOR_SKIP);
@@ -133,6 +135,7 @@ START_TEST(a_directory_as_source_and_a_cache_that_will_be_made_pass)
 	IS("get", DOCTOR_PASS);
 	ck_assert_ptr_nonnull(strstr(of("get")->text, "object"));
 	IS("put", DOCTOR_SKIP);
+	IS("staging-dir", DOCTOR_SKIP);
 	IS("cache-dir", DOCTOR_PASS);
 	ck_assert_ptr_nonnull(strstr(of("cache-dir")->text, "will be made"));
 	IS("cache-xattr", DOCTOR_PASS);
@@ -146,9 +149,11 @@ START_TEST(what_is_put_where_it_may_be_written_is_gone_again)
 {
 	const char *url = store();
 
-	examine(url, below("cache"), "rw");
+	examine(url, below("cache"), NULL);
 	IS("put", DOCTOR_PASS);
 	IS("conditions", DOCTOR_PASS);
+	IS("staging-dir", DOCTOR_PASS);
+	ck_assert_ptr_nonnull(strstr(of("staging-dir")->text, "will be made"));
 	ck_assert_int_eq(entries(below("store")), 1);
 }
 END_TEST

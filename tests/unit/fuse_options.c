@@ -111,6 +111,32 @@ START_TEST(a_possible_value_is_taken)
 }
 END_TEST
 
+START_TEST(writing_is_the_default_and_known_from_what_was_asked_for)
+{
+	ck_assert_int_eq(options_number(o, OPT_RO), 0);
+	ck_assert(!options_writes_asked(o));
+	ck_assert_int_eq(options_set(o, "ro", "on", OPTION_FROM_FILE, "f", why),
+			 0);
+	ck_assert(!options_writes_asked(o));
+	ck_assert_int_eq(options_parse(o, "rw", why), 0);
+	ck_assert(options_writes_asked(o));
+}
+END_TEST
+
+/* mount(8) adds rw to whatever does not say ro. */
+START_TEST(the_rw_of_mount8_says_nothing_and_its_ro_does)
+{
+	o->by_mount8 = true;
+	ck_assert_int_eq(options_set(o, "ro", "on", OPTION_FROM_FILE, "f", why),
+			 0);
+	ck_assert_int_eq(options_parse(o, "rw,_netdev", why), 0);
+	ck_assert_int_eq(options_number(o, OPT_RO), 1);
+	ck_assert(!options_writes_asked(o));
+	ck_assert_int_eq(options_parse(o, "ro=off", why), 0);
+	ck_assert(options_writes_asked(o));
+}
+END_TEST
+
 static const struct {
 	const char *text;
 	const char *says;
@@ -443,6 +469,9 @@ int main(void)
 	tcase_add_test(t, what_is_no_file_is_refused_and_never_waited_for);
 	tcase_add_test(
 	    t, variables_of_others_are_left_alone_and_mistyped_ones_refused);
+	tcase_add_test(
+	    t, writing_is_the_default_and_known_from_what_was_asked_for);
+	tcase_add_test(t, the_rw_of_mount8_says_nothing_and_its_ro_does);
 	tcase_add_test(t, a_guarded_comma_belongs_to_the_value);
 	tcase_add_test(t, mount_words_set_what_the_kernel_is_asked_for);
 	tcase_add_test(t, a_worked_out_default_does_not_replace_what_was_said);
