@@ -187,9 +187,11 @@ static int rename_object(struct fs *fs, struct place *from, struct place *to,
 	r = rename_add(job, STR_EMPTY, &from->w.st);
 	if (r == 0)
 		r = rename_run(job, &hook);
-	/* Its old name is gone, or lingers. */
+	/* Its old name is gone, or lingers, or is somebody else's by now. */
 	if (r == 0 && rename_moved(job) > 0)
 		written_made(fs, from->key, from->dir, from->n, NULL);
+	else if (r == 0)
+		meta_gone(fs->meta, (struct str){ from->key, from->n });
 	rename_free(job);
 	return r;
 }

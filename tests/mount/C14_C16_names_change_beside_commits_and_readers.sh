@@ -113,6 +113,20 @@ exec 5>&-
 expect_eq "$(sim_sha target)" "$(sha "$W/small")" "target"
 expect_eq "$(sim_sha open)" "$(sha "$W/large")" "open"
 
+# Somebody else removes the old name before the rename does: this mount, which
+# had made it, does not say that it is there.
+cp "$W/small" "$W/one/fading"
+sim_rule '{"name":"gate","op":"DELETE","hold":true}'
+mv "$W/one/fading" "$W/one/faded" &
+mover=$!
+wait_for 20 held
+sim 'delete?bucket=bucket&key=fading' ''
+sim release?rule=gate ''
+sim clear ''
+wait $mover
+[ ! -e "$W/one/fading" ] || fail "fading is still there"
+expect_eq "$(sha "$W/one/faded")" "$(sha "$W/small")" "faded"
+
 # Two mounts take turns with one name.
 for n in 1 2 3 4; do
 	for m in one two; do
