@@ -11,14 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
-
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/stats.h"
-#include "cache/recover.h"
-
-#define PATIENCE (200 * NSEC_PER_MSEC) /* its last user just closed it */
 
 /* Those with one of these ids out of the list. */
 static void drop(struct staging *s, char (*ids)[STAGED_ID + 1], size_t n)
@@ -53,9 +45,8 @@ static bool is_of(const struct failed *f, const struct str *key)
 	       (!f->told && str_eq(*key, (struct str){ f->key, f->n }));
 }
 
-/* The ids (heap) of those of key, or of all (NULL). */
-static size_t ids_of(struct staging *s, const struct str *key,
-		     char (**out)[STAGED_ID + 1])
+size_t failed_ids(struct staging *s, const struct str *key,
+		  char (**out)[STAGED_ID + 1])
 {
 	char(*ids)[STAGED_ID + 1] = NULL;
 	size_t n = 0, room = 0;
@@ -87,7 +78,7 @@ static bool is_there(struct staging *s, const char *id)
 static void look(struct staging *s, const struct str *key)
 {
 	char(*ids)[STAGED_ID + 1];
-	size_t n = ids_of(s, key, &ids), gone = 0;
+	size_t n = failed_ids(s, key, &ids), gone = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (!is_there(s, ids[i]))
@@ -98,7 +89,7 @@ static void look(struct staging *s, const struct str *key)
 }
 
 void failed_note(struct staging *s, struct str key, const char *id, int err,
-		 uint64_t bytes, bool told)
+		 uint64_t bytes, bool told, struct staged *file)
 {
 	struct failed *f = malloc(sizeof(*f) + key.n), **last, *old = NULL;
 	unsigned n = 1;
@@ -106,6 +97,7 @@ void failed_note(struct staging *s, struct str key, const char *id, int err,
 	if (f == NULL)
 		return;
 	memcpy(f->id, id, sizeof(f->id));
+	f->file = file;
 	f->err = err;
 	f->bytes = bytes;
 	f->heard = told;
@@ -122,6 +114,15 @@ void failed_note(struct staging *s, struct str key, const char *id, int err,
 	*last = NULL;
 	lock_drop(&s->lock);
 	free(old); /* one more than the most, at most */
+}
+
+void failed_ended(struct staging *s, const struct staged *f)
+{
+	lock_take(&s->lock);
+	for (struct failed *e = s->failed; e != NULL; e = e->next)
+		if (e->file == f)
+			e->file = NULL;
+	lock_drop(&s->lock);
 }
 
 void failed_free(struct staging *s)
@@ -241,36 +242,38 @@ void failed_heard(struct staging *s)
 	lock_drop(&s->lock);
 }
 
-/* For the mounts that come after this one. */
-static void note_told(struct staging *s, const char *id)
+/* It does not end any more, unless it is ending. */
+static bool try_hold(struct staged *f)
 {
-	struct recover_file f;
-	int r = recover_claim_in(s->dir, id, PATIENCE, &f);
+	unsigned n = atomic_load_explicit(&f->refs, memory_order_relaxed);
 
-	/* It went with its name, or has a user that had another name of it. */
-	if (r == -ENOENT || r == -EBUSY)
-		return;
-	if (r == 0) {
-		r = recover_note_told(&f);
-		recover_close(&f);
-	}
-	if (r < 0)
-		log_warn("staging: %s.json: it cannot be noted that its name "
-			 "was taken: %s",
-			 id, strerror(-r));
+	while (n > 0)
+		if (atomic_compare_exchange_weak_explicit(&f->refs, &n, n + 1,
+							  memory_order_relaxed,
+							  memory_order_relaxed))
+			return true;
+	return false;
 }
 
-void staging_forgive(struct staging *s, struct str key)
+struct staged *failed_living(struct staging *s, const char *id)
 {
-	char(*ids)[STAGED_ID + 1];
-	size_t n = ids_of(s, &key, &ids);
+	struct staged *f = NULL;
 
-	for (size_t i = 0; i < n; i++)
-		note_told(s, ids[i]);
 	lock_take(&s->lock);
-	for (struct failed *f = s->failed; f != NULL; f = f->next)
-		for (size_t i = 0; i < n && !f->told; i++)
-			f->told = strcmp(f->id, ids[i]) == 0;
+	for (const struct failed *e = s->failed; e != NULL && f == NULL;
+	     e = e->next)
+		if (strcmp(e->id, id) == 0 && e->file != NULL &&
+		    try_hold(e->file))
+			f = e->file;
 	lock_drop(&s->lock);
-	free(ids);
+	return f;
+}
+
+void failed_told(struct staging *s, const char *id)
+{
+	lock_take(&s->lock);
+	for (struct failed *e = s->failed; e != NULL; e = e->next)
+		if (strcmp(e->id, id) == 0)
+			e->told = true;
+	lock_drop(&s->lock);
 }

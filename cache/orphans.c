@@ -120,7 +120,8 @@ static int found(void *arg, struct recover_record *r)
 		o->failed += r->err != 0;
 		o->interrupted += r->err == 0;
 		failed_note(o->staging, (struct str){ r->key, r->key_len },
-			    r->id, -r->err, r->size, r->err == 0 || r->told);
+			    r->id, -r->err, r->size, r->err == 0 || r->told,
+			    NULL);
 		if (r->upload == NULL)
 			return 0;
 	}

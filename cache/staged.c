@@ -73,6 +73,7 @@ static void end(struct staged *f)
 	bool keep = (f->err != 0 || (f->acked && staged_dirty_locked(f))) &&
 		    !f->removed;
 
+	failed_ended(s, f);
 	upload_abort_later(s, key, take_ptr(f->upload));
 	if (!keep)
 		upload_abort_later(s, key, take_ptr(f->old_upload));

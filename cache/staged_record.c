@@ -147,6 +147,8 @@ static json_t *record_locked(struct staged *f)
 	json_object_set_new(o, "error", json_integer(f->err));
 	if (f->err != 0)
 		json_object_set_new(o, "words", json_string(strerror(f->err)));
+	if (f->told)
+		json_object_set_new(o, "told", json_true());
 	if (upload != NULL)
 		json_object_set_new(o, "upload", record_text(str_of(upload)));
 	json_object_set_new(o, "line", json_string(f->line));
@@ -256,7 +258,7 @@ int staged_stick(struct staged *f, int err, const char *what)
 	record_escape((struct str){ f->key, f->key_len }, key);
 	if (first && kept)
 		failed_note(f->staging, (struct str){ f->key, f->key_len },
-			    f->id, err, f->size, false);
+			    f->id, err, f->size, false, f);
 	event_broadcast(&f->changed);
 	lock_drop(&f->lock);
 	if (!first)

@@ -14,6 +14,7 @@
  *   staged_offer.c   and the cache's entry
  *   staging_copy.c   the store makes an object of another one
  *   failed.c         what did not, by its key
+ *   forgive.c        its name is another file's now
  *   orphans.c        what mounts before this one left
  *   restore.c        of that, what they had acknowledged
  *   found.c          is what the store has ours?
@@ -51,6 +52,7 @@
 
 struct failed {
 	struct failed *next;
+	struct staged *file; /* borrowed until it ends; NULL: it has */
 	char id[STAGED_ID + 1];
 	int err; /* < 0; 0: it was interrupted */
 	uint64_t bytes;
@@ -156,6 +158,7 @@ struct staged {
 	bool timed; /* mtime was set, after the last write */
 	int err;    /* sticky; > 0 */
 	bool removed, abandoned, made;
+	bool told;   /* opens are not told err any more */
 	bool copies; /* nothing is written to it: see staging_copy.c */
 
 	struct staged_base *base; /* owns a ref; NULL: nothing was there */
@@ -203,9 +206,21 @@ void staging_lives(struct staging *s, int n); /* a file, an abort: 1 or -1 */
 void staging_keeps(struct staging *s);        /* one that ended stays */
 
 /* failed.c */
-/* Remember that it failed; told: opens are to hear nothing of it. */
+/*
+ * Remember that it failed; told: opens are to hear nothing of it. file: NULL
+ * when it has ended already.
+ */
 void failed_note(struct staging *s, struct str key, const char *id, int err,
-		 uint64_t bytes, bool told);
+		 uint64_t bytes, bool told, struct staged *file);
+/* It ends; it has no reference any more. */
+void failed_ended(struct staging *s, const struct staged *f);
+/* The ids (heap) of those of key that opens are told of, or of all (NULL). */
+size_t failed_ids(struct staging *s, const struct str *key,
+		  char (**out)[STAGED_ID + 1]);
+/* The file, held, if it has not ended. */
+struct staged *failed_living(struct staging *s, const char *id);
+/* Opens are not told of it any more. */
+void failed_told(struct staging *s, const char *id);
 /* Those of now are no news to anybody. */
 void failed_heard(struct staging *s);
 void failed_free(struct staging *s);

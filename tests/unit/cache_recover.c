@@ -264,6 +264,29 @@ START_TEST(a_name_that_was_taken_is_not_told_again)
 }
 END_TEST
 
+START_TEST(a_name_that_was_taken_is_not_told_again_while_another_reads_it)
+{
+	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
+	struct staged *reader = staged_ref(f);
+	struct recover_record r;
+
+	write_all(f, "bytes", 5, 0);
+	store_fail(&rig.store, STORE_PUT, 1, 1, -EACCES);
+	ck_assert_int_eq(commit_now(f), -EACCES);
+	staged_unref(f);
+	staging_forgive(rig.staging, str_of("key"));
+	ck_assert_int_eq(told("key"), 0);
+	/* A kill would leave it like that. */
+	r = the_one();
+	ck_assert(r.live && r.told);
+	recover_record_fini(&r);
+	staged_unref(reader);
+	(void)staging_settle(rig.staging);
+	mount_again();
+	ck_assert_int_eq(told("key"), 0);
+}
+END_TEST
+
 START_TEST(who_asked_to_be_the_only_one_may_ask_again)
 {
 	struct staged *f = staged_open(&rig, "key", STAGED_EXCLUSIVE, NULL);
@@ -705,6 +728,8 @@ int main(void)
 	tcase_add_test(t, what_failed_is_told_until_it_is_discarded);
 	tcase_add_test(t, the_next_mount_tells_it_too);
 	tcase_add_test(t, a_name_that_was_taken_is_not_told_again);
+	tcase_add_test(
+	    t, a_name_that_was_taken_is_not_told_again_while_another_reads_it);
 	tcase_add_test(t, who_asked_to_be_the_only_one_may_ask_again);
 	tcase_add_test(t, syncs_of_directories_hear_of_each_failure_once);
 	tcase_add_test(t, saved_bytes_are_those_that_were_written);
