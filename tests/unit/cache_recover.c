@@ -460,6 +460,54 @@ START_TEST(a_large_one_is_sent_in_parts_and_leaves_none)
 }
 END_TEST
 
+/* ---- uploads ---- */
+
+/* A file with parts in the store, whose name is removed. */
+static void removed_while_sent(void)
+{
+	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
+	size_t n = 3 * PART;
+	char *bytes = malloc(n);
+
+	fill_bytes(bytes, n, 3);
+	write_all(f, bytes, n, 0);
+	WAIT_UNTIL(store_calls(&rig.store, STORE_PART) > 0);
+	staged_discard(f);
+	staged_unref(f);
+	free(bytes);
+}
+
+START_TEST(an_upload_is_on_record_until_it_is_aborted)
+{
+	struct seen s;
+
+	store_hold(&rig.store, 1u << STORE_ABORT);
+	removed_while_sent();
+	WAIT_UNTIL(store_calls(&rig.store, STORE_ABORT) == 1);
+	/* A kill would leave it like that. */
+	s = look();
+	ck_assert_uint_eq(s.n, 1);
+	ck_assert_uint_eq(s.has, 0);
+	store_hold(&rig.store, 0);
+	(void)staging_settle(rig.staging);
+	ck_assert_uint_eq(store_uploads(&rig.store), 0);
+	ck_assert_uint_eq(files(), 0);
+}
+END_TEST
+
+START_TEST(what_could_not_be_aborted_the_next_mount_aborts)
+{
+	store_fail(&rig.store, STORE_ABORT, 1, 1, -ETIMEDOUT);
+	removed_while_sent();
+	(void)staging_settle(rig.staging);
+	ck_assert_uint_eq(store_uploads(&rig.store), 1);
+	mount_again();
+	WAIT_UNTIL(store_uploads(&rig.store) == 0);
+	(void)staging_settle(rig.staging);
+	ck_assert_uint_eq(files(), 0);
+}
+END_TEST
+
 /* ---- interrupted ---- */
 
 START_TEST(uploads_of_the_dead_are_aborted_and_no_others)
@@ -736,6 +784,8 @@ int main(void)
 	tcase_add_test(t, what_needs_its_base_is_not_whole);
 	tcase_add_test(t, a_commit_is_bound_as_it_was);
 	tcase_add_test(t, a_large_one_is_sent_in_parts_and_leaves_none);
+	tcase_add_test(t, an_upload_is_on_record_until_it_is_aborted);
+	tcase_add_test(t, what_could_not_be_aborted_the_next_mount_aborts);
 	tcase_add_test(t, uploads_of_the_dead_are_aborted_and_no_others);
 	tcase_add_test(t, what_a_store_does_not_abort_the_next_mount_does);
 	tcase_add_test(t, of_what_the_store_has_or_nobody_wrote_nothing_stays);

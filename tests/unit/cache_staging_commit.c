@@ -713,6 +713,43 @@ START_TEST(commits_of_several_threads_join)
 }
 END_TEST
 
+struct reader {
+	struct staged *file;
+	char *to;
+	ssize_t got;
+};
+
+static void *reader_main(void *arg)
+{
+	struct reader *r = arg;
+
+	r->got = staged_read(r->file, r->to, SIZE, 0, false);
+	return NULL;
+}
+
+START_TEST(a_read_goes_on_upon_what_was_committed_meanwhile)
+{
+	struct ufs_stat st;
+	struct staged *f = upon(&st);
+	struct reader r = { .file = f, .to = malloc(SIZE) };
+	pthread_t thread;
+
+	/* Its GET of what is not written waits in the store, */
+	store_hold(&rig.store, 1u << STORE_GET);
+	must(pthread_create(&thread, NULL, reader_main, &r));
+	WAIT_UNTIL(store_calls(&rig.store, STORE_GET) > 0);
+	/* where another version is then, most of it a copy. */
+	change(f, (PARTS - 1) * PART, PART + 1000);
+	ck_assert_int_eq(commit_now(f), 0);
+	store_hold(&rig.store, 0);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(r.got, SIZE);
+	ck_assert(memcmp(r.to, bytes, SIZE) == 0);
+	free(r.to);
+	staged_unref(f);
+}
+END_TEST
+
 START_TEST(who_takes_its_name_waits_for_a_commit_that_runs)
 {
 	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
@@ -857,6 +894,7 @@ int main(void)
 	tcase_add_loop_test(t, what_is_written_during_a_commit_makes_no_blend,
 			    0, 2);
 	tcase_add_test(t, commits_of_several_threads_join);
+	tcase_add_test(t, a_read_goes_on_upon_what_was_committed_meanwhile);
 	tcase_add_test(t, who_takes_its_name_waits_for_a_commit_that_runs);
 	tcase_add_test(t, what_is_written_while_a_commit_ends_is_dirty_upon_it);
 	tcase_add_test(t, C17_parts_grow_up_to_the_largest_object);
