@@ -92,7 +92,7 @@ static struct wfile *file_made(struct write_run *r, unsigned mount,
 		      there && !(flags & O_TRUNC) ? bytes_copy(now->bytes)
 						  : bytes_new(NULL, 0));
 	if (there)
-		snprintf(f->base, sizeof(f->base), "%s", now->looked.version);
+		wfile_set_base(f, now->looked.version);
 	f->upon = there && !(flags & O_TRUNC) && now->looked.size > 0;
 	f->based = f->upon;
 	f->exclusive = (flags & O_EXCL) != 0;
@@ -112,8 +112,10 @@ static void open_write(struct write_run *r, struct whandle *h, int flags,
 	if (err < 0) {
 		int want = f == NULL ? 0 : flags & O_EXCL ? -EEXIST : f->err;
 
-		if (f != NULL && err == f->maybe_err)
-			f->err = want = err;
+		if (f != NULL && err == f->maybe_err) {
+			write_stuck(r, f, err);
+			want = err;
+		}
 		if (f != NULL ? err != want && !write_excused(r, err)
 			      : !may_fail(r, h->mount, h->key, flags, err))
 			write_wrong(r, "%s: open for writing: %s",
@@ -195,6 +197,13 @@ void write_open(struct write_run *r, unsigned mount, unsigned slot,
 		return;
 	memset(r->may, 0, sizeof(r->may));
 	err = r->ops->open(r->front, mount, slot, key, flags, &st);
+	write_trace(
+	    r, "%u: slot %u: open %s%s%s%s%s%s: %s, '%s' of %ju bytes", mount,
+	    slot, write_keys[key],
+	    (flags & O_ACCMODE) != O_RDONLY ? " to write" : "",
+	    flags & O_CREAT ? " create" : "", flags & O_EXCL ? " excl" : "",
+	    flags & O_TRUNC ? " trunc" : "", flags & O_APPEND ? " append" : "",
+	    strerror(-err), st.version, (uintmax_t)st.size);
 	r->out->opens++;
 	write_observe(r);
 	*h = (struct whandle){ .open = err == 0, .mount = mount, .key = key };
@@ -226,7 +235,7 @@ static void leave(struct write_run *r, struct wfile *f)
 	if (--f->writers > 0 || *at != f)
 		return;
 	if (f->err < 0 && !f->removed)
-		write_keep(m, f, !f->upon);
+		write_keep(m, f, f, !f->upon);
 	m->left[f->mount][f->key] = clock_ns();
 	*at = NULL;
 	wfile_unref(f);
@@ -244,6 +253,8 @@ void write_close(struct write_run *r, unsigned slot)
 	memset(r->may, 0, sizeof(r->may));
 	may_commit(r, f);
 	err = r->ops->close(r->front, slot);
+	write_trace(r, "%u: slot %u: close %s: %s", h->mount, slot,
+		    write_keys[f != NULL ? f->key : h->key], strerror(-err));
 	write_observe(r);
 	if (h->writes)
 		write_committed(r, f, err, bound);
@@ -265,6 +276,8 @@ static void do_fsync(struct write_run *r, unsigned slot)
 	memset(r->may, 0, sizeof(r->may));
 	may_commit(r, f);
 	err = r->ops->fsync(r->front, slot);
+	write_trace(r, "slot %u: fsync %s: %s", slot,
+		    write_keys[f != NULL ? f->key : h->key], strerror(-err));
 	write_observe(r);
 	if (f != NULL)
 		write_committed(r, f, err, bound);
@@ -289,7 +302,7 @@ static bool version_gone(struct write_run *r, const struct whandle *h)
 	const struct looked *now;
 
 	if (h->file != NULL)
-		return h->file->upon && !wfile_bound(&r->model, h->file);
+		return !wfile_readable(&r->model, h->file);
 	now = &write_now(&r->model, h->key)->looked;
 	return !now->there || strcmp(now->version, h->version) != 0;
 }
@@ -303,6 +316,8 @@ static void do_read(struct write_run *r, unsigned slot, uint64_t off,
 	uint64_t at = 0;
 
 	r->out->reads++;
+	write_trace(r, "slot %u: read %s, %ju at %ju: %zd", slot,
+		    write_keys[h->key], (uintmax_t)n, (uintmax_t)off, got);
 	if (got < 0) {
 		bool gone =
 		    (got == -ESTALE || got == -EFAULT) && version_gone(r, h);
@@ -333,7 +348,7 @@ static void change_failed(struct write_run *r, struct wfile *f, int err,
 			  const char *what)
 {
 	if (err == f->maybe_err && err != 0)
-		f->err = err;
+		write_stuck(r, f, err);
 	if (err != f->err)
 		write_wrong(r, "%s: %s: %s", write_keys[f->key], what,
 			    strerror(-err));
@@ -361,6 +376,8 @@ static void do_write(struct write_run *r, unsigned slot, uint64_t off,
 		return;
 	write_content(r, n);
 	got = r->ops->write(r->front, slot, r->buf, n, off, how);
+	write_trace(r, "slot %u: write %s, %ju at %ju: %zd", slot,
+		    write_keys[f->key], (uintmax_t)n, (uintmax_t)off, got);
 	write_observe(r);
 	/* A mapped page could not be read: how many were written is not told */
 	if (got == -EFAULT && (write_excused(r, -EIO) || f->upon)) {
@@ -384,6 +401,8 @@ static void do_truncate(struct write_run *r, unsigned slot, uint64_t size)
 	struct wfile *f = r->model.handles[slot].file;
 	int err = r->ops->truncate_slot(r->front, slot, size);
 
+	write_trace(r, "slot %u: truncate %s to %ju: %s", slot,
+		    write_keys[f->key], (uintmax_t)size, strerror(-err));
 	write_observe(r);
 	if (err < 0) {
 		change_failed(r, f, err, "ftruncate");
@@ -401,6 +420,9 @@ static void do_allocate(struct write_run *r, unsigned slot, uint64_t off,
 	struct wfile *f = r->model.handles[slot].file;
 	int err = n > 0 ? r->ops->allocate(r->front, slot, off, n) : 0;
 
+	write_trace(r, "slot %u: allocate %s, %ju at %ju: %s", slot,
+		    write_keys[f->key], (uintmax_t)n, (uintmax_t)off,
+		    strerror(-err));
 	write_observe(r);
 	if (n == 0 || err == -EOPNOTSUPP)
 		return;
@@ -582,11 +604,11 @@ static bool read_between(const struct worker *w, const struct bytes *x,
 }
 
 static void judge_burst(struct write_run *r, struct wfile *f, struct worker *w,
-			const struct bytes *before, bool bound)
+			const struct bytes *before, bool bound, bool readable)
 {
 	/* Read up to the end of whatever it was then. */
 	if (w[2].got >= 0 ? !read_between(&w[2], before, f->bytes)
-			  : !(w[2].got == -ESTALE && f->upon && !bound) &&
+			  : !(w[2].got == -ESTALE && !readable) &&
 				!write_excused(r, (int)w[2].got))
 		write_wrong(r, "%s: a read beside writes: %zd",
 			    write_keys[f->key], w[2].got);
@@ -598,8 +620,7 @@ static void judge_burst(struct write_run *r, struct wfile *f, struct worker *w,
 	/* Some version of it was there then, and is its base. */
 	if (!f->removed && f->err == 0 && (bound || r->config->last_wins) &&
 	    write_now(&r->model, f->key)->looked.there) {
-		snprintf(f->base, sizeof(f->base), "%s",
-			 write_now(&r->model, f->key)->looked.version);
+		wfile_set_base(f, write_now(&r->model, f->key)->looked.version);
 		f->exclusive = false;
 		write_floor(&r->model, f->mount, f->key);
 	}
@@ -614,7 +635,7 @@ void write_burst(struct write_run *r, const struct op *op)
 	struct worker w[4];
 	struct bytes *before;
 	struct wfile *f;
-	bool bound;
+	bool bound, readable;
 
 	for (unsigned i = 0; i < WRITE_SLOTS && h == NULL; i++) {
 		slot = (op->a + i) % WRITE_SLOTS;
@@ -628,6 +649,7 @@ void write_burst(struct write_run *r, const struct op *op)
 		return;
 	f = h->file;
 	bound = wfile_bound(&r->model, f);
+	readable = wfile_readable(&r->model, f);
 	memset(w, 0, sizeof(w));
 	for (unsigned i = 0; i < 4; i++) {
 		w[i].run = r;
@@ -661,6 +683,12 @@ void write_burst(struct write_run *r, const struct op *op)
 		must(pthread_create(&w[i].thread, NULL, work, &w[i]));
 	for (unsigned i = 0; i < 4; i++)
 		pthread_join(w[i].thread, NULL);
+	write_trace(r,
+		    "slot %u: %s: write %ju at %ju: %zd, %ju at %ju: %zd, "
+		    "read: %zd, fsync: %zd",
+		    slot, write_keys[f->key], (uintmax_t)w[0].n,
+		    (uintmax_t)w[0].off, w[0].got, (uintmax_t)w[1].n,
+		    (uintmax_t)w[1].off, w[1].got, w[2].got, w[3].got);
 	write_observe(r);
 	f->dirty = DIRTY;
 	if (!r->out->failed) {
@@ -669,7 +697,7 @@ void write_burst(struct write_run *r, const struct op *op)
 			if (w[i].got < 0 && w[i].got != w[3].got)
 				write_wrong(r, "%s: a write beside others: %zd",
 					    write_keys[f->key], w[i].got);
-		judge_burst(r, f, w, before, bound);
+		judge_burst(r, f, w, before, bound, readable);
 	}
 	if ((w[0].got < 0 || w[1].got < 0) && !r->out->failed) {
 		/* Which of them is in it, who reads it may see. */

@@ -507,6 +507,8 @@ static int remove_key(struct front_cache *c, unsigned mount, unsigned key,
 
 	if (r == 0)
 		made(&c->sides[mount], key, NULL);
+	else
+		gone(&c->sides[mount], key);
 	return r;
 }
 
@@ -536,6 +538,8 @@ static int unlink_key(struct write_front *f, unsigned mount, unsigned key)
 		staged_get(file->staged, &state);
 	if (there || state.committed)
 		r = remove_key(c, mount, key, &any);
+	else
+		gone(s, key);
 	if (r == 0 && file->staged != NULL)
 		discard(file);
 	if (r == 0)

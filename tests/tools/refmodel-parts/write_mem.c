@@ -10,7 +10,7 @@
 
 #include "tests/unit/write_store.h"
 
-enum { MEM_FAULTS = 6 };
+enum { MEM_FAULTS = 6, UPLOADS = 4096 };
 enum mem_op {
 	MEM_STAT,
 	MEM_LIST,
@@ -36,6 +36,7 @@ struct mem_ufs {
 	struct ufs ufs;
 	struct write_mem *mem;
 	bool dead;
+	bool begun[UPLOADS]; /* by this one; by their numbers */
 };
 
 struct write_mem {
@@ -266,7 +267,12 @@ static int mem_upload_begin(struct ufs *u, struct str key, char **id,
 	bool late;
 	int r = meet(u, MEM_BEGIN, &late);
 
-	return r < 0 ? r : store_upload_begin(inner(u), key, id, cancel);
+	if (r == 0)
+		r = store_upload_begin(inner(u), key, id, cancel);
+	if (r == 0)
+		container_of(u, struct mem_ufs, ufs)
+		    ->begun[strtoul(*id, NULL, 10) % UPLOADS] = true;
+	return r;
 }
 
 static int mem_upload_part(struct ufs *u, struct str key, const char *id,
@@ -495,8 +501,32 @@ bool write_mem_failed(struct write_mem *m)
 	return fired;
 }
 
+/*
+ * It may have died when an upload had begun and it was not written down which:
+ * before that, no part is sent.
+ */
+static void drop_empty_uploads(struct write_mem *m, unsigned mount)
+{
+	struct store *s = &m->store;
+
+	must(pthread_mutex_lock(&s->mutex));
+	for (size_t i = 0; i < STORE_OBJECTS; i++) {
+		struct store_upload *up = &s->uploads[i];
+		bool empty = true;
+
+		for (size_t j = 0; j < STORE_PARTS; j++)
+			empty = empty && !up->parts[j].there;
+		if (up->id != 0 && empty &&
+		    m->mounts[mount].begun[up->id % UPLOADS])
+			store_drop_locked(up);
+	}
+	must(pthread_mutex_unlock(&s->mutex));
+}
+
 void write_mem_dead(struct write_mem *m, unsigned mount, bool dead)
 {
+	if (!dead)
+		drop_empty_uploads(m, mount);
 	must(pthread_mutex_lock(&m->mutex));
 	m->mounts[mount].dead = dead;
 	must(pthread_mutex_unlock(&m->mutex));

@@ -94,7 +94,7 @@ void write_model_fini(struct write_model *m)
 		free(m->keys[i].versions);
 	}
 	for (size_t i = 0; i < m->nkept; i++)
-		bytes_unref(m->kept[i].bytes);
+		write_kept_drop(&m->kept[i]);
 }
 
 struct seen_version *write_now(struct write_model *m, unsigned key)
@@ -166,6 +166,20 @@ void wfile_unref(struct wfile *f)
 	free(f);
 }
 
+void wfile_set_base(struct wfile *f, const char *version)
+{
+	snprintf(f->base, sizeof(f->base), "%s", version);
+	snprintf(f->from, sizeof(f->from), "%s", version);
+	f->from_key = f->key;
+}
+
+bool wfile_readable(struct write_model *m, const struct wfile *f)
+{
+	const struct looked *now = &write_now(m, f->from_key)->looked;
+
+	return !f->upon || (now->there && strcmp(now->version, f->from) == 0);
+}
+
 bool wfile_bound(struct write_model *m, const struct wfile *f)
 {
 	const struct looked *now = &write_now(m, f->key)->looked;
@@ -174,13 +188,31 @@ bool wfile_bound(struct write_model *m, const struct wfile *f)
 			  : f->base[0] == '\0';
 }
 
-void write_keep(struct write_model *m, const struct wfile *f, bool sure)
+void write_keep(struct write_model *m, const struct wfile *f,
+		struct wfile *file, bool sure)
 {
 	must(m->nkept == KEPT_MAX);
 	m->kept[m->nkept++] = (struct kept){ .mount = f->mount,
 					     .key = f->key,
 					     .bytes = bytes_copy(f->bytes),
+					     .file = file,
 					     .sure = sure };
+	if (file != NULL)
+		wfile_ref(file);
+}
+
+bool write_kept_open(const struct write_model *m, const struct kept *k)
+{
+	for (unsigned i = 0; i < WRITE_SLOTS && k->file != NULL; i++)
+		if (m->handles[i].open && m->handles[i].file == k->file)
+			return true;
+	return false;
+}
+
+void write_kept_drop(struct kept *k)
+{
+	bytes_unref(k->bytes);
+	wfile_unref(k->file);
 }
 
 void write_handle_drop(struct whandle *h)

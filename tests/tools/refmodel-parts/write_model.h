@@ -8,7 +8,8 @@
  *
  * A mount's file is what it writes of a key, from the first open for writing
  * until the last close: its bytes, and the version that its commit is bound
- * to. Of a name that nobody writes, a mount tells a version that it may
+ * to (its bytes may be of another one, when it was renamed). Of a name that
+ * nobody writes, a mount tells a version that it may
  * remember: the present one, or one since it last changed the key itself
  * (floor).
  */
@@ -52,8 +53,10 @@ struct wfile {
 	struct bytes *bytes;
 	enum dirty dirty;
 	char base[UFS_VERSION_MAX]; /* "": bound to nothing being there */
-	bool upon;                  /* what is not written is the base's */
-	bool based;                 /* it was, once */
+	bool upon;                  /* what is not written is of this: */
+	unsigned from_key;
+	char from[UFS_VERSION_MAX];
+	bool based; /* some was, once */
 	bool exclusive, removed;
 	int err;       /* sticky, < 0 */
 	int maybe_err; /* it may have this one, < 0 */
@@ -72,7 +75,8 @@ struct whandle {
 struct kept {
 	unsigned mount, key;
 	struct bytes *bytes;
-	bool sure; /* it is to be there, and whole */
+	struct wfile *file; /* owns a ref; NULL: its mount has died */
+	bool sure;          /* it is to be there, and whole */
 };
 
 enum { KEPT_MAX = 256 };
@@ -109,9 +113,18 @@ void write_floor(struct write_model *m, unsigned mount, unsigned key);
 struct wfile *wfile_new(unsigned mount, unsigned key, struct bytes *bytes);
 struct wfile *wfile_ref(struct wfile *f);
 void wfile_unref(struct wfile *f);
+/* The store has it as this version of its key: its base, in both senses. */
+void wfile_set_base(struct wfile *f, const char *version);
+/* Can what was not written be read? */
+bool wfile_readable(struct write_model *m, const struct wfile *f);
 /* Would a commit of it find what it is bound to? */
 bool wfile_bound(struct write_model *m, const struct wfile *f);
-void write_keep(struct write_model *m, const struct wfile *f, bool sure);
+/* f, or (file NULL) one that had its bytes. */
+void write_keep(struct write_model *m, const struct wfile *f,
+		struct wfile *file, bool sure);
+/* Does a slot have it open still? */
+bool write_kept_open(const struct write_model *m, const struct kept *k);
+void write_kept_drop(struct kept *k);
 void write_handle_drop(struct whandle *h);
 
 #endif

@@ -82,7 +82,7 @@ static void truncate_written(struct write_run *r, struct wfile *f, int err,
 		return;
 	}
 	if (err < 0 && err == f->maybe_err)
-		f->err = err;
+		write_stuck(r, f, err);
 	if (err != f->err)
 		write_wrong(r, "%s: truncate: %s, not %s", write_keys[f->key],
 			    strerror(-err), strerror(-f->err));
@@ -136,7 +136,7 @@ static void truncate_alone(struct write_run *r, unsigned mount, unsigned key,
 
 		m->failed[mount][key] = err;
 		m->unsure[mount][key] = true;
-		write_keep(m, &f, false);
+		write_keep(m, &f, NULL, false);
 	}
 }
 
@@ -158,6 +158,8 @@ void write_truncate(struct write_run *r, unsigned mount, unsigned key,
 		bytes_truncate(to, size);
 	r->may[key].is[0] = to;
 	err = r->ops->truncate(r->front, mount, key, size);
+	write_trace(r, "%u: truncate %s to %ju: %s", mount, write_keys[key],
+		    (uintmax_t)size, strerror(-err));
 	write_observe(r);
 	if (!r->out->failed && f != NULL)
 		truncate_written(r, f, err, size, bound, seen);
@@ -177,6 +179,8 @@ static void do_unlink(struct write_run *r, unsigned mount, unsigned key)
 
 	r->may[key].gone = true;
 	err = r->ops->unlink(r->front, mount, key);
+	write_trace(r, "%u: unlink %s: %s", mount, write_keys[key],
+		    strerror(-err));
 	write_observe(r);
 	if (r->out->failed)
 		return;
@@ -199,10 +203,10 @@ static void do_unlink(struct write_run *r, unsigned mount, unsigned key)
 
 struct rename {
 	unsigned mount, from, to;
-	bool noreplace, bound, was_there, to_there;
+	bool noreplace, bound, readable, was_there, to_there;
 	struct wfile *file, *other; /* borrowed, or NULL */
 	struct bytes *bytes;        /* that move; a ref, or NULL */
-	size_t seen;                /* versions of to */
+	size_t seen, seen_from;     /* versions of to, and of from */
 };
 
 static void rename_failed(struct write_run *r, const struct rename *n, int err)
@@ -227,13 +231,17 @@ static void rename_failed(struct write_run *r, const struct rename *n, int err)
 	if (f != NULL && f->err != 0 && err == f->err)
 		return;
 	if (f != NULL && err == f->maybe_err) {
-		f->err = err;
+		write_stuck(r, f, err);
 		return;
 	}
 	if (lost && !r->config->last_wins &&
 	    (err == -ESTALE || (f->exclusive && err == -EEXIST)) &&
 	    f->dirty == DIRTY) {
 		write_committed(r, f, err, false);
+		return;
+	}
+	if (f != NULL && !n->readable && err == -ESTALE && f->dirty == DIRTY) {
+		write_committed(r, f, err, n->bound);
 		return;
 	}
 	if (lost && (err == -ESTALE || err == -ENOENT || err == -EBUSY)) {
@@ -249,6 +257,9 @@ static void rename_failed(struct write_run *r, const struct rename *n, int err)
 	if (f != NULL) {
 		f->maybe_err = err;
 		f->dirty = f->dirty == CLEAN ? CLEAN : DIRTY_MAYBE;
+		if (m->keys[n->from].n != n->seen_from)
+			wfile_set_base(f,
+				       write_now(m, n->from)->looked.version);
 	}
 }
 
@@ -278,8 +289,11 @@ static void file_moved(struct write_run *r, const struct rename *n)
 	f->exclusive = false;
 	f->maybe_err = 0;
 	f->dirty = stored ? CLEAN : DIRTY;
-	snprintf(f->base, sizeof(f->base), "%s",
-		 now->looked.there ? now->looked.version : "");
+	if (stored)
+		wfile_set_base(f, now->looked.version);
+	else
+		snprintf(f->base, sizeof(f->base), "%s",
+			 now->looked.there ? now->looked.version : "");
 	m->files[n->mount][n->from] = NULL;
 	m->files[n->mount][n->to] = f;
 }
@@ -322,15 +336,20 @@ static void do_rename(struct write_run *r, const struct op *op)
 	n.file = m->files[n.mount][n.from];
 	n.other = m->files[n.mount][n.to];
 	n.bound = n.file != NULL && wfile_bound(m, n.file);
+	n.readable = n.file == NULL || wfile_readable(m, n.file);
 	n.was_there = from->looked.there;
 	n.to_there = write_now(m, n.to)->looked.there;
 	n.seen = m->keys[n.to].n;
+	n.seen_from = m->keys[n.from].n;
 	n.bytes = bytes_ref(n.file != NULL ? n.file->bytes : from->bytes);
 	r->may[n.from].gone = true;
 	if (n.file != NULL)
 		r->may[n.from].is[0] = n.bytes;
 	r->may[n.to].is[0] = n.bytes;
 	err = r->ops->rename(r->front, n.mount, n.from, n.to, n.noreplace);
+	write_trace(r, "%u: rename %s to %s%s: %s", n.mount, write_keys[n.from],
+		    write_keys[n.to], n.noreplace ? " if absent" : "",
+		    strerror(-err));
 	write_observe(r);
 	if (!r->out->failed && err == 0)
 		renamed(r, &n);
@@ -350,6 +369,8 @@ static void do_mkdir(struct write_run *r, unsigned mount, unsigned dir)
 		return;
 	r->may_dir[dir] = true;
 	err = r->ops->mkdir(r->front, mount, dir);
+	write_trace(r, "%u: mkdir %s: %s", mount, write_dirs[dir],
+		    strerror(-err));
 	write_observe(r);
 	if (err == 0 ? !r->model.dirs[dir]
 		     : !(err == -EEXIST && (there || !r->config->strict)) &&
@@ -368,6 +389,8 @@ static void do_rmdir(struct write_run *r, unsigned mount, unsigned dir)
 		return;
 	r->may_dir[dir] = true;
 	err = r->ops->rmdir(r->front, mount, dir);
+	write_trace(r, "%u: rmdir %s: %s", mount, write_dirs[dir],
+		    strerror(-err));
 	write_observe(r);
 	if (err == 0 && (full || r->model.dirs[dir]))
 		write_wrong(r, "%s: rmdir, and it is there", write_dirs[dir]);
@@ -386,6 +409,9 @@ static void do_stat(struct write_run *r, unsigned mount, unsigned key)
 	struct ufs_stat st;
 	int err = r->ops->stat(r->front, mount, key, &st);
 
+	write_trace(r, "%u: stat %s: %s, '%s' of %ju bytes", mount,
+		    write_keys[key], strerror(-err), err < 0 ? "" : st.version,
+		    err < 0 ? 0 : (uintmax_t)st.size);
 	if (err < 0) {
 		if (!(err == -ENOENT && f == NULL &&
 		      write_saw(m, mount, key, false)) &&
@@ -472,6 +498,7 @@ static void do_list(struct write_run *r, unsigned mount, unsigned dir)
 	if (r->ops->list == NULL)
 		return;
 	err = r->ops->list(r->front, mount, l.dir, listed_cb, &l);
+	write_trace(r, "%u: list '%s': %s", mount, l.dir, strerror(-err));
 	if (err == 0)
 		judge_listed(r, mount, dir, &l);
 	else if (!(err == -ENOENT &&
@@ -518,8 +545,30 @@ struct recovering {
 	struct write_run *run;
 	unsigned mount;
 	bool found[KEPT_MAX];
-	bool busy; /* one is, that nobody has open */
+	bool busy;             /* one is, that nobody has open */
+	bool live[WRITE_KEYS]; /* one of it is: somebody's, or looked at */
 };
+
+static void is_busy(struct recovering *to, const char *key)
+{
+	for (unsigned i = 0; i < WRITE_KEYS; i++)
+		to->live[i] |= strcmp(write_keys[i], key) == 0;
+}
+
+/* One that is to be found may be what the mount that came next looks at. */
+static bool is_awaited(const struct recovering *to)
+{
+	const struct write_model *m = &to->run->model;
+
+	for (size_t i = 0; i < m->nkept; i++) {
+		const struct kept *k = &m->kept[i];
+
+		if (k->mount == to->mount && k->sure && !to->found[i] &&
+		    to->live[k->key] && !write_kept_open(m, k))
+			return true;
+	}
+	return false;
+}
 
 static bool has_open(const struct write_run *r, unsigned mount, const char *key)
 {
@@ -548,8 +597,9 @@ static struct bytes *saved(const struct recover_file *f, int *err)
 	return b;
 }
 
-/* Which of what is kept is it? */
-static bool match(struct recovering *to, const char *key, const struct bytes *b)
+/* Which of what is kept is it? b NULL: one of this size that is not whole. */
+static bool match(struct recovering *to, const char *key, const struct bytes *b,
+		  uint64_t size)
 {
 	struct write_model *m = &to->run->model;
 	/* One that has to be there comes first. */
@@ -558,10 +608,11 @@ static bool match(struct recovering *to, const char *key, const struct bytes *b)
 		const struct kept *k = &m->kept[at];
 
 		if (k->mount != to->mount || to->found[at] ||
-		    k->sure != (i < m->nkept) ||
+		    write_kept_open(m, k) || k->sure != (i < m->nkept) ||
 		    strcmp(write_keys[k->key], key) != 0)
 			continue;
-		if (b == NULL ? !k->sure : bytes_same(k->bytes, b)) {
+		if (b == NULL ? !k->sure && k->bytes->size == size
+			      : bytes_same(k->bytes, b)) {
 			to->found[at] = true;
 			return true;
 		}
@@ -584,6 +635,8 @@ static int record_cb(void *arg, struct recover_record *rec)
 	err = rec->live ? -EBUSY : recover_claim(dir, rec, &f, why);
 	if (err == -EBUSY || err == -ENOENT) {
 		to->busy |= err == -EBUSY && !has_open(r, to->mount, rec->key);
+		if (err == -EBUSY)
+			is_busy(to, rec->key);
 		return 0;
 	}
 	if (err < 0) {
@@ -591,10 +644,12 @@ static int record_cb(void *arg, struct recover_record *rec)
 		return 0;
 	}
 	b = saved(&f, &err);
+	write_trace(r, "%u: %s is kept, %ju bytes, error %d", to->mount,
+		    rec->key, (uintmax_t)f.r.size, f.r.err);
 	if (err < 0 && err != -ENODATA)
 		write_wrong(r, "%s: it cannot be saved: %s", rec->key,
 			    strerror(-err));
-	else if (!match(to, rec->key, b))
+	else if (!match(to, rec->key, b, f.r.size))
 		write_wrong(r,
 			    "%s: %ju bytes are kept that were not written "
 			    "so, or are in the store%s",
@@ -609,6 +664,19 @@ static int record_cb(void *arg, struct recover_record *rec)
 	return 0;
 }
 
+/* Opens are told of what could not be dropped, if they were before. */
+static void still_told(struct write_model *m, unsigned mount, unsigned key)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < m->nkept; i++)
+		if (m->kept[i].mount == mount && m->kept[i].key == key &&
+		    m->kept[i].file != NULL)
+			err = write_sticky(m->kept[i].file->err);
+	m->failed[mount][key] = m->failed[mount][key] != 0 ? err : 0;
+	m->unsure[mount][key] = false;
+}
+
 /* All that a mount keeps is what it was given; then it is dropped. */
 void write_recover(struct write_run *r, unsigned mount)
 {
@@ -621,9 +689,10 @@ void write_recover(struct write_run *r, unsigned mount)
 	/* The end of one may be to come. */
 	for (int i = 0; i < PATIENCE; i++) {
 		to.busy = false;
+		memset(to.live, 0, sizeof(to.live));
 		err = recover_each(r->ops->staging_dir(r->front, mount),
 				   record_cb, &to, why);
-		if (err < 0 || !to.busy)
+		if (err < 0 || (!to.busy && !is_awaited(&to)))
 			break;
 		usleep(10000);
 	}
@@ -632,7 +701,9 @@ void write_recover(struct write_run *r, unsigned mount)
 	for (size_t i = 0; i < m->nkept; i++) {
 		struct kept *k = &m->kept[i];
 
-		if (k->mount != mount) {
+		/* One that may be there may have been what was busy. */
+		if (k->mount != mount || write_kept_open(m, k) ||
+		    (!to.found[i] && !k->sure && to.live[k->key])) {
 			m->kept[left++] = *k;
 			continue;
 		}
@@ -640,13 +711,10 @@ void write_recover(struct write_run *r, unsigned mount)
 			write_wrong(r, "%s: its %ju bytes are not kept",
 				    write_keys[k->key],
 				    (uintmax_t)k->bytes->size);
-		bytes_unref(k->bytes);
+		write_kept_drop(k);
 	}
 	m->nkept = left;
 	for (unsigned i = 0; i < WRITE_KEYS; i++)
-		if (m->files[mount][i] == NULL ||
-		    m->files[mount][i]->err == 0) {
-			m->failed[mount][i] = 0;
-			m->unsure[mount][i] = false;
-		}
+		if (m->files[mount][i] == NULL || m->files[mount][i]->err == 0)
+			still_told(m, mount, i);
 }

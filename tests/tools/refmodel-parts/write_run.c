@@ -29,6 +29,19 @@ void write_wrong(struct write_run *r, const char *fmt, ...)
 	va_end(ap);
 }
 
+void write_trace(struct write_run *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!r->trace)
+		return;
+	fprintf(stderr, "       ");
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "\n");
+}
+
 bool write_excused(struct write_run *r, int err)
 {
 	r->out->errors++;
@@ -105,6 +118,8 @@ static void observe_key(struct write_run *r, unsigned key)
 	if (now.there == was->there &&
 	    (!now.there || strcmp(now.version, was->version) == 0))
 		return;
+	write_trace(r, "%s: the store has %s", write_keys[key],
+		    now.there ? now.version : "no object");
 	if (!now.there) {
 		if (!may->gone)
 			write_wrong(r, "%s: it is gone from the store",
@@ -143,9 +158,17 @@ void write_observe(struct write_run *r)
 	}
 }
 
-static int sticky(int err)
+int write_sticky(int err)
 {
 	return err == -EEXIST ? 0 : err;
+}
+
+void write_stuck(struct write_run *r, struct wfile *f, int err)
+{
+	f->err = err;
+	f->maybe_err = 0;
+	r->model.failed[f->mount][f->key] = write_sticky(err);
+	r->model.unsure[f->mount][f->key] = false;
 }
 
 /* It failed as it was to, or because of a fault; and stays so. */
@@ -155,7 +178,7 @@ static void commit_failed(struct write_run *r, struct wfile *f, int err,
 	bool lost = !bound && !r->config->last_wins &&
 		    (err == -ESTALE || (f->exclusive && err == -EEXIST));
 	/* What was not written is to be read from a version that is gone. */
-	bool unread = !bound && f->upon && err == -ESTALE;
+	bool unread = err == -ESTALE && !wfile_readable(&r->model, f);
 
 	if (f->exclusive && !bound && err == -ESTALE)
 		lost = false;
@@ -163,10 +186,7 @@ static void commit_failed(struct write_run *r, struct wfile *f, int err,
 		write_wrong(r, "%s: commit: %s, and %s", write_keys[f->key],
 			    strerror(-err),
 			    bound ? "no fault" : "another version is there");
-	f->err = err;
-	f->maybe_err = 0;
-	r->model.failed[f->mount][f->key] = sticky(err);
-	r->model.unsure[f->mount][f->key] = false;
+	write_stuck(r, f, err);
 }
 
 void write_committed(struct write_run *r, struct wfile *f, int err, bool bound)
@@ -185,8 +205,7 @@ void write_committed(struct write_run *r, struct wfile *f, int err, bool bound)
 	}
 	if (err < 0) {
 		if (f->maybe_err == err) {
-			f->err = err;
-			r->model.failed[f->mount][f->key] = sticky(err);
+			write_stuck(r, f, err);
 		} else {
 			commit_failed(r, f, err, bound);
 		}
@@ -212,7 +231,7 @@ void write_committed(struct write_run *r, struct wfile *f, int err, bool bound)
 			    write_keys[f->key]);
 	f->dirty = CLEAN;
 	f->exclusive = false;
-	snprintf(f->base, sizeof(f->base), "%s", now->looked.version);
+	wfile_set_base(f, now->looked.version);
 	write_floor(&r->model, f->mount, f->key);
 }
 
@@ -225,6 +244,7 @@ static void put(struct write_run *r, const struct op *op)
 	struct bytes *b;
 
 	write_content(r, size);
+	write_trace(r, "put %s, %ju bytes", write_keys[key], (uintmax_t)size);
 	b = bytes_new(r->buf, size);
 	r->may[key].is[0] = b;
 	r->ops->put(r->front, write_keys[key], b->p, size);
@@ -234,6 +254,7 @@ static void put(struct write_run *r, const struct op *op)
 
 static void remove_key(struct write_run *r, unsigned key)
 {
+	write_trace(r, "delete %s", write_keys[key]);
 	r->may[key].gone = true;
 	r->ops->remove(r->front, write_keys[key]);
 	write_observe(r);
@@ -256,7 +277,10 @@ static void restart(struct write_run *r, unsigned mount)
 static void kill_it(struct write_run *r, unsigned mount)
 {
 	struct write_model *m = &r->model;
-	int err = r->ops->restart(r->front, mount, true);
+	int err;
+
+	write_trace(r, "kill %u", mount);
+	err = r->ops->restart(r->front, mount, true);
 
 	if (err < 0)
 		write_wrong(r, "restart of what was killed: %s",
@@ -275,11 +299,12 @@ static void kill_it(struct write_run *r, unsigned mount)
 		 * written is nothing to be kept. And of one that was not empty
 		 * when it was opened it is not known which bytes were written.
 		 */
-		write_keep(m, f,
-			   !f->upon && (f->err < 0 || (f->dirty == DIRTY &&
-						       f->bytes->size > 0)));
+		write_keep(m, f, NULL,
+			   !f->upon &&
+			       (f->err < 0 || (f->dirty == DIRTY && !f->based &&
+					       f->bytes->size > 0)));
 		if (f->maybe_err < 0) {
-			m->failed[mount][i] = sticky(f->maybe_err);
+			m->failed[mount][i] = write_sticky(f->maybe_err);
 			m->unsure[mount][i] = true;
 		}
 		wfile_unref(f);
@@ -436,15 +461,11 @@ static void do_op(struct write_run *r, const struct op *op)
 	}
 }
 
-static void trace_op(struct write_run *r, size_t i, const struct op *op)
+static void trace_op(size_t i, const struct op *op)
 {
-	const struct outcome *o = r->out;
-
 	fprintf(stderr, "%4zu ", i);
 	write_op_print(stderr, op);
-	fprintf(stderr, "  [%zu reads, %zu commits, %zu errors]%s%s\n",
-		o->reads, o->answers, o->errors, o->failed ? " FAILED: " : "",
-		o->failed ? o->why : "");
+	fprintf(stderr, "\n");
 }
 
 static void begin(struct write_run *r)
@@ -463,7 +484,7 @@ void write_run_ops(
     const struct write_config *config, const struct op *ops, size_t n,
     const bool *skip, bool trace, struct outcome *out)
 {
-	struct write_run r = { .config = config, .out = out };
+	struct write_run r = { .config = config, .out = out, .trace = trace };
 	char why[256] = "";
 
 	memset(out, 0, sizeof(*out));
@@ -478,9 +499,9 @@ void write_run_ops(
 		if (skip != NULL && skip[i])
 			continue;
 		out->at = i;
-		do_op(&r, &ops[i]);
 		if (trace)
-			trace_op(&r, i, &ops[i]);
+			trace_op(i, &ops[i]);
+		do_op(&r, &ops[i]);
 	}
 	if (!out->failed) {
 		out->at = n;

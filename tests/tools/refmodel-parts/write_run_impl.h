@@ -21,6 +21,7 @@ struct write_run {
 	const struct write_front_ops *ops;
 	const struct write_config *config;
 	struct outcome *out;
+	bool trace;
 	struct write_model model;
 	struct may may[WRITE_KEYS];
 	bool may_dir[WRITE_DIRS];
@@ -31,6 +32,8 @@ struct write_run {
 enum { BUF_BYTES = 16 << 20 };
 
 void write_wrong(struct write_run *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* A line of the trace: what an operation's numbers came to. */
+void write_trace(struct write_run *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* An error that a fault explains. */
 bool write_excused(struct write_run *r, int err);
 /* New bytes in r->buf. */
@@ -63,6 +66,11 @@ void write_recover(struct write_run *r, unsigned mount);
 bool write_dir_unsure(struct write_run *r, unsigned mount, unsigned key);
 /* What was written goes with its name. */
 void write_discard(struct write_run *r, unsigned mount, unsigned key);
+
+/* What opens are told of a commit's error: not that one was there (O_EXCL). */
+int write_sticky(int err);
+/* Its error is known now: it stays, and opens are told. */
+void write_stuck(struct write_run *r, struct wfile *f, int err);
 
 /*
  * How a commit of f ended; bound: would it find what it is bound to, when it
