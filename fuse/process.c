@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "base/base.h"
 
@@ -48,11 +49,37 @@ static bool number_of(const char *text, const char *name, int base,
 	return true;
 }
 
-static bool writes(int dir, const char *name, uint64_t ino)
+/* Is the mount of this number, as the thread sees mounts, one of dev? */
+static bool mount_is(pid_t thread, uint64_t id, dev_t dev)
+{
+	AUTO_FREE char *line = NULL;
+	size_t room = 0;
+	bool found = false, is = false;
+	char path[40];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int)thread);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return false;
+	while (!found && getline(&line, &room, f) > 0) {
+		uintmax_t its;
+		unsigned maj, min;
+
+		found = sscanf(line, "%ju %*u %u:%u", &its, &maj, &min) == 3 &&
+			its == id;
+		is = found && makedev(maj, min) == dev;
+	}
+	fclose(f);
+	return is;
+}
+
+static bool writes(pid_t thread, int dir, const char *name, dev_t dev,
+		   uint64_t ino)
 {
 	AUTO_CLOSE int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 	char text[512];
-	uint64_t flags, its;
+	uint64_t flags, its, mount;
 	ssize_t n;
 
 	if (fd < 0)
@@ -63,10 +90,12 @@ static bool writes(int dir, const char *name, uint64_t ino)
 	text[n] = '\0';
 	return number_of(text, "ino:", 10, &its) && its == ino &&
 	       number_of(text, "flags:", 8, &flags) &&
-	       (flags & O_ACCMODE) != O_RDONLY;
+	       (flags & O_ACCMODE) != O_RDONLY &&
+	       number_of(text, "mnt_id:", 10, &mount) &&
+	       mount_is(thread, mount, dev);
 }
 
-bool process_writes(pid_t thread, uint64_t ino)
+bool process_writes(pid_t thread, dev_t dev, uint64_t ino)
 {
 	struct dirent *e;
 	char path[40];
@@ -81,7 +110,8 @@ bool process_writes(pid_t thread, uint64_t ino)
 		e = readdir(d);
 		if (e == NULL)
 			break;
-		found = e->d_name[0] != '.' && writes(dirfd(d), e->d_name, ino);
+		found = e->d_name[0] != '.' &&
+			writes(thread, dirfd(d), e->d_name, dev, ino);
 	}
 	closedir(d);
 	return found;

@@ -13,10 +13,11 @@
 pid_t process_of(pid_t thread);
 
 /*
- * Has the process of this thread a file of this st_ino open for writing? A
- * descriptor that is being closed is none of its any more. False as well when
- * it cannot be told (before Linux 5.14, or of a process with very many files).
+ * Has the process of this thread a file of this st_dev and st_ino open for
+ * writing? A descriptor that is being closed is none of its any more. False as
+ * well when it cannot be told (before Linux 5.14, or of a process with very
+ * many files).
  */
-bool process_writes(pid_t thread, uint64_t ino);
+bool process_writes(pid_t thread, dev_t dev, uint64_t ino);
 
 #endif

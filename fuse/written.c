@@ -495,7 +495,7 @@ bool written_goes_on(struct fs *fs, struct opened *o, pid_t caller)
 	only = o->only_made;
 	lock_drop(&o->lock);
 	return only && inodes_get(fs->inodes, o->nodeid, &a, NULL) == 0 &&
-	       process_writes(caller, a.ino);
+	       process_writes(caller, fs->dev, a.ino);
 }
 
 bool written_maybe_by(struct opened *o, pid_t caller)
