@@ -23,6 +23,7 @@
 /* Take from top to bottom. */
 enum lock_rank {
 	RANK_CONTROL, /* control interface: jobs */
+	RANK_FLOCKS,  /* locks that processes hold on files */
 	RANK_INODES,  /* inode table */
 	RANK_META,    /* metadata: listings being read, negative answers */
 	RANK_STAGED,  /* one file being written */

@@ -85,6 +85,8 @@
 	X(GAUGE, inodes, "inodes the kernel knows")                            \
 	X(GAUGE, inode_bytes, "memory that these inodes take")                 \
 	X(GAUGE, handles, "open files and directories")                        \
+	X(GAUGE, locks, "locks that processes hold on files")                  \
+	X(GAUGE, lock_waits, "asked for by processes that wait for others")    \
 	X(GAUGE, memory_bytes, "bytes of the memory budget in use")
 
 #define STATS_ENUM(kind, name, help) STAT_##name,

@@ -144,6 +144,8 @@ int fs_new(const struct fs_conf *conf, struct fs **out)
 		r = pool_new("commit", COMMIT_THREADS, &fs->committers);
 	if (r == 0 && conf->staging != NULL)
 		r = pool_new("later", LATER_THREADS, &fs->laters);
+	if (r == 0 && conf->staging != NULL)
+		r = filelocks_init(&fs->locks);
 	if (r == 0)
 		r = pool_new("interrupt", 1, &fs->enders);
 	if (r == 0)
@@ -203,6 +205,7 @@ void fs_free(struct fs *fs)
 	inodes_free(fs->inodes);
 	turns_fini(&fs->turns);
 	trees_fini(&fs->trees);
+	filelocks_fini(&fs->locks);
 	rq_list_fini(&fs->waiting);
 	event_fini(&fs->later_wake);
 	lock_fini(&fs->later_lock);

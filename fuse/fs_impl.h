@@ -17,6 +17,7 @@
 #include "cache/meta.h"
 #include "cache/object.h"
 #include "fuse/backing.h"
+#include "fuse/filelocks.h"
 #include "fuse/fs.h"
 #include "fuse/handles.h"
 #include "fuse/inodes.h"
@@ -54,8 +55,9 @@ struct fs {
 	atomic_uint
 	    in_dirs; /* requests that hold a directory's lock and wait */
 	struct rq_list waiting;
-	struct turns turns; /* of the loop's threads */
-	struct trees trees; /* directories that are being moved */
+	struct turns turns;     /* of the loop's threads */
+	struct trees trees;     /* directories that are being moved */
+	struct filelocks locks; /* of a mount that writes */
 
 	/* mount.c's: set by fs_mount() */
 	struct fuse_session *se;
@@ -150,6 +152,18 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 		  off_t len, struct fuse_file_info *fi);
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	      struct fuse_file_info *fi);
+
+/* op_locks.c */
+void op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+	      struct flock *lock);
+void op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+	      struct flock *lock, int sleep);
+void op_flock(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+	      int op);
+/* What a process locked goes with its close of any descriptor of a file. */
+void locks_owner_closed(struct fs *fs, struct handle *h, uint64_t owner);
+/* The open file has ended. */
+void locks_file_closed(struct fs *fs, struct handle *h);
 
 /* op_names.c, op_rename.c: names that are made, moved, removed */
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);

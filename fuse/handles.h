@@ -19,6 +19,7 @@
 #include "ufs/encode.h"
 
 struct fs;
+struct lock_place;
 
 struct handle {
 	atomic_uint refs;
@@ -28,6 +29,8 @@ struct handle {
 	struct opened *opened; /* owns a ref; NULL: a directory */
 	enum open_mode mode;
 	bool writes; /* open for writing, or made or emptied by the open */
+	/* Owns a ref; NULL: no lock was asked for through it. */
+	struct lock_place *_Atomic locks;
 
 	/* a directory's */
 	bool dir;  /* has what follows */

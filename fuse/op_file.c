@@ -96,6 +96,7 @@ void handle_put(struct fs *fs, struct handle *h)
 	if (h == NULL ||
 	    atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) > 1)
 		return;
+	locks_file_closed(fs, h);
 	opened_put(fs, h->opened);
 	if (h->dir) {
 		listing_unref(h->listing);

@@ -251,6 +251,8 @@ static int run_once(struct name_rq *n)
 	if (r == 0) {
 		place_forgive(fs, &from);
 		place_forgive(fs, &to);
+		filelocks_moved(&fs->locks, (struct str){ from.key, from.n },
+				(struct str){ to.key, to.n }, false);
 	}
 	if (to.opened != NULL)
 		staged_resume(to.opened->staged);

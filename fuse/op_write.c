@@ -27,6 +27,7 @@ struct commit_rq {
 	struct handle *h; /* owns a ref */
 	uint64_t fh;      /* of a release */
 	bool close;       /* not an fsync: of that others hear first */
+	uint64_t owner;   /* of a close: the process, as its locks name it */
 };
 
 /* The handle of a request on a file that is being written, or NULL. */
@@ -139,10 +140,14 @@ static void commit_run(struct rq *rq)
 
 	if (r == 0 && !c->close && rq->fs->conf.told != NULL)
 		rq->fs->conf.told(rq->fs->conf.workers, &rq->cancel);
+	/* Who gets its locks then finds what it wrote in the store. */
+	if (c->close)
+		locks_owner_closed(rq->fs, c->h, c->owner);
 	rq_finish_err(rq, r);
 }
 
-static void commit(fuse_req_t req, struct fs *fs, struct handle *h, bool close)
+static void commit(fuse_req_t req, struct fs *fs, struct handle *h, bool close,
+		   uint64_t owner)
 {
 	struct commit_rq *c = calloc(1, sizeof(*c));
 
@@ -154,6 +159,7 @@ static void commit(fuse_req_t req, struct fs *fs, struct handle *h, bool close)
 	rq_init(&c->rq, fs, req, commit_fini);
 	c->h = h;
 	c->close = close;
+	c->owner = owner;
 	rq_run_on(&c->rq, fs->committers, commit_run);
 	rq_wait(&c->rq);
 }
@@ -161,17 +167,19 @@ static void commit(fuse_req_t req, struct fs *fs, struct handle *h, bool close)
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fuse_req_userdata(req);
-	struct handle *h = written_handle(fs, fi->fh);
+	struct handle *h = handles_get(fs->handles, fi->fh);
 	pid_t caller = fuse_req_ctx(req)->pid;
 
 	(void)ino;
 	if (h == NULL || !h->writes || !written_maybe_by(h->opened, caller) ||
 	    written_goes_on(fs, h->opened, caller)) {
+		if (h != NULL)
+			locks_owner_closed(fs, h, fi->lock_owner);
 		reply_err(req, 0);
 		handle_put(fs, h);
 		return;
 	}
-	commit(req, fs, h, true);
+	commit(req, fs, h, true, fi->lock_owner);
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
@@ -185,7 +193,7 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 		reply_err(req, 0); /* it is what the store has */
 		return;
 	}
-	commit(req, fs, h, false);
+	commit(req, fs, h, false, 0);
 }
 
 /* The last one that may have written: what nobody waited for is committed. */
@@ -206,6 +214,8 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	bool last = h != NULL && h->writes && written_leave(h->opened);
 
 	(void)ino;
+	if (h != NULL)
+		locks_file_closed(fs, h); /* the commit is not waited for */
 	c = last ? calloc(1, sizeof(*c)) : NULL;
 	if (c == NULL) {
 		if (last)

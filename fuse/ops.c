@@ -4,9 +4,9 @@
  *
  * Of a read-only mount the kernel answers most writes itself; what still comes
  * (a mount remounted rw) is EROFS. What is absent here is right as the kernel
- * does it: locks are local to the host, access is checked by
- * default_permissions. What a store cannot hold (links, devices, attributes)
- * is EPERM (S23).
+ * does it: access is checked by default_permissions, and locks of a read-only
+ * mount, which nobody writes to, are by the inode. What a store cannot hold
+ * (links, devices, attributes) is EPERM (S23).
  */
 #include <errno.h>
 
@@ -148,6 +148,9 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.fsyncdir = op_fsyncdir,
 	.setattr = op_setattr,
 	.fallocate = op_fallocate,
+	.getlk = op_getlk,
+	.setlk = op_setlk,
+	.flock = op_flock,
 	.mkdir = op_mkdir,
 	.rmdir = op_rmdir,
 	.unlink = op_unlink,

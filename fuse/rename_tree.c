@@ -471,6 +471,8 @@ int rename_tree(struct name_rq *n, struct place *from, struct place *to)
 	if (r != 0)
 		return r > 0 ? -EAGAIN : r;
 	r = run(&t, &n->rq.cancel);
+	if (r == 0)
+		filelocks_moved(&fs->locks, t.from_key, t.to_key, true);
 	trees_end(&fs->trees, &t.moving);
 	return r;
 }

@@ -21,6 +21,9 @@ enum {
 	WIRE_OPEN = 14,
 	WIRE_READ = 15,
 	WIRE_RELEASE = 18,
+	WIRE_GETLK = 31,
+	WIRE_SETLK = 32,
+	WIRE_SETLKW = 33,
 	WIRE_INTERRUPT = 36,
 	WIRE_BATCH_FORGET = 42,
 };
@@ -65,6 +68,9 @@ static bool brief(const void *buf, size_t n)
 	case WIRE_GETATTR:
 	case WIRE_OPEN:
 	case WIRE_RELEASE:
+	case WIRE_GETLK:
+	case WIRE_SETLK:
+	case WIRE_SETLKW:
 	case WIRE_INTERRUPT:
 	case WIRE_BATCH_FORGET:
 		return true;

@@ -12,8 +12,12 @@ STAGING_DIR=$W/disk/staging
 start_store
 mount_tarn rw
 cat >"$W/locks.py" <<'PY'
-import errno, fcntl, os, sys
-path = sys.argv[1]
+import errno, fcntl, json, os, subprocess, sys
+path, tarn = sys.argv[1:]
+def waits():
+    said = subprocess.run([tarn, "status", "--json", os.path.dirname(path)],
+                          check=True, stdout=subprocess.PIPE).stdout
+    return json.loads(said)["mounts"][0]["counters"]["lock_waits"]
 def child(f):
     """What another process finds."""
     r, w = os.pipe()
@@ -62,7 +66,7 @@ if pid == 0:
     fcntl.lockf(other, EX, 10, 100)
     os.pwrite(other, b"locked", 100)
     os._exit(0)
-while "->" not in open("/proc/locks").read():
+while not waits():
     pass
 os.pwrite(fd, b"before", 100)
 os.close(fd)
@@ -72,7 +76,7 @@ PY
 # By another mount, so that nobody has written it here.
 head -c 1000 /dev/zero | tr '\0' 0 >"$W/locked"
 store_put locked "$W/locked"
-timeout 60 python3 "$W/locks.py" "$MNT/locked"
+timeout 60 python3 "$W/locks.py" "$MNT/locked" "$TARN"
 
 # statfs is that of the disk, whatever else is said of a store.
 space() { # PATH
