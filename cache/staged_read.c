@@ -4,6 +4,12 @@
  *
  * Reads take no turn: they look at what a byte is under the lock and get it
  * without. One that runs beside a write sees bytes from before it or after.
+ *
+ * What was written is compared with the sum of its page, as it is when it is
+ * sent (C3): so a read that wants a part of a page gets it all from the staging
+ * file. Bytes that differ have rotted if nothing has changed in the file since
+ * its sum was looked at. Else the page is read again; one that a write is at is
+ * not looked at, as the writer does that.
  */
 #include "cache/staging_impl.h"
 
@@ -15,6 +21,7 @@
 
 /* For a commit, also one whose tries are seconds apart. */
 #define MOVE_NS (60 * NSEC_PER_SEC)
+#define TRIES 8 /* to find a moment between two writes */
 
 struct waited {
 	struct object_read read;
@@ -169,6 +176,112 @@ static int read_base(struct staged *f, struct staged_base *b, char *buf,
 	return r == -ESTALE && base_moved(f, b) ? -EAGAIN : r;
 }
 
+/* Is there a sum of the bytes that a page has, and which? *change: when. */
+static struct sum sum_now(struct staged *f, uint64_t page, uint64_t *change)
+{
+	uint64_t at = page * SUM_PAGE;
+	struct sum sum = { 0 };
+
+	lock_take(&f->lock);
+	*change = f->change;
+	if (!f->writing || f->write_end <= at || f->write_off >= at + SUM_PAGE)
+		sum = sums_get(f->sums, page);
+	lock_drop(&f->lock);
+	return sum;
+}
+
+/*
+ * A page was not what its sum says, as it was at this change. 1: it may have
+ * been changed since. Else it has rotted: -EIO, or 0 and a reference to the
+ * base, which is what was written where that is committed. Who has the turn and
+ * does not write may be putting another file in the place of this one.
+ */
+static int rotten(struct staged *f, uint64_t change, bool nowait,
+		  struct staged_base **base)
+{
+	int r = 0;
+
+	lock_take(&f->lock);
+	while (!nowait && f->writing && f->write_end == 0)
+		event_wait(&f->changed, &f->lock);
+	if (nowait)
+		r = -EAGAIN;
+	else if (f->change != change)
+		r = 1;
+	else if (f->change == f->committed && f->base != NULL)
+		*base = staged_base_ref(f->base);
+	else
+		r = -EIO;
+	lock_drop(&f->lock);
+	if (r == -EIO)
+		staged_stick(f, r, "staged bytes are not what was written");
+	return r;
+}
+
+static int unreadable(struct staged *f, int err)
+{
+	return staged_stick(f, err, "cannot read its staging file");
+}
+
+/* n bytes at off of one page. spare: SUM_PAGE bytes, made when needed. */
+static int read_page(struct staged *f, int fd, char *buf, size_t n,
+		     uint64_t off, char **spare, bool nowait)
+{
+	uint64_t page = off / SUM_PAGE, change;
+	struct staged_base *base = NULL;
+	size_t from = (size_t)(off % SUM_PAGE);
+	int r;
+
+	for (unsigned i = 0; i < TRIES; i++) {
+		struct sum sum = sum_now(f, page, &change);
+		size_t len = MAX((size_t)sum.len, from + n);
+		char *bytes = len == n ? buf : *spare;
+
+		if (sum.len == 0)
+			break; /* zeros, or who writes there looks at it */
+		if (bytes == NULL)
+			bytes = *spare = malloc(SUM_PAGE);
+		if (bytes == NULL)
+			return -ENOMEM;
+		r = staging_pread(fd, bytes, len, page * SUM_PAGE);
+		if (r < 0)
+			return unreadable(f, r);
+		if (sum_right(sum, bytes)) {
+			if (bytes != buf)
+				memcpy(buf, bytes + from, n);
+			return 0;
+		}
+		r = rotten(f, change, nowait, &base);
+		if (base != NULL) {
+			r = staged_base_read(f->staging, base, buf, n, off);
+			staged_base_unref(base);
+			return r;
+		}
+		if (r < 0)
+			return r;
+	}
+	r = staging_pread(fd, buf, n, off);
+	return r < 0 ? unreadable(f, r) : 0;
+}
+
+/* Bytes that were written. */
+static int read_held(struct staged *f, int fd, char *buf, uint64_t at,
+		     uint64_t end, bool nowait)
+{
+	AUTO_FREE char *spare = NULL;
+	int r = 0;
+
+	while (at < end && r == 0) {
+		size_t n =
+		    (size_t)(MIN(end, (at / SUM_PAGE + 1) * SUM_PAGE) - at);
+
+		r = read_page(f, fd, buf, n, at, &spare, nowait);
+		buf += n;
+		at += n;
+	}
+	return r;
+}
+
 ssize_t staged_read(struct staged *f, void *p, size_t n, uint64_t off,
 		    bool nowait)
 {
@@ -190,12 +303,8 @@ ssize_t staged_read(struct staged *f, void *p, size_t n, uint64_t off,
 		n = (size_t)(end - off); /* it may have been cut */
 		switch (piece.kind) {
 		case PIECE_HELD:
-			r = staging_pread(piece.fd, buf + (at - off),
-					  (size_t)(piece.end - at), at);
-			if (r < 0)
-				staged_stick(f, r,
-					     "cannot read its staging "
-					     "file");
+			r = read_held(f, piece.fd, buf + (at - off), at,
+				      piece.end, nowait);
 			break;
 		case PIECE_BASE:
 			r = nowait ? -EAGAIN
