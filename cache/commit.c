@@ -340,11 +340,12 @@ static int acknowledge(struct staged *f)
 	return needed ? staged_persist(f) : 0;
 }
 
-/* Of a store that is away, of the lack of something, of a pause. */
+/* Of a store that is away or full, of the lack of something, of a pause. */
 bool staged_passes(int err)
 {
-	return err == -ETIMEDOUT || err == -EHOSTUNREACH || err == -ENOMEM ||
-	       err == -EMFILE || err == -ENFILE || err == -ECANCELED;
+	return err == -ETIMEDOUT || err == -EHOSTUNREACH || err == -ENOSPC ||
+	       err == -EDQUOT || err == -ENOMEM || err == -EMFILE ||
+	       err == -ENFILE || err == -ECANCELED;
 }
 
 static int commit(struct staged *f)

@@ -231,7 +231,7 @@ int staged_persist(struct staged *f);
  */
 int staged_commit_acked(struct staged *f, struct ufs_stat *out);
 
-/* Of a store that is away for a while, or of a lack of memory. */
+/* Of a store that is away or full for a while, or of a lack of memory. */
 bool staged_passes(int err);
 
 /*

@@ -49,6 +49,7 @@ struct fs {
 	/* under later_lock */
 	bool settling;   /* no time for more tries */
 	bool store_away; /* as the last one said */
+	bool store_full; /* one said so, and none was taken since */
 	struct job trim; /* of the heap, when many inodes were forgotten */
 	atomic_bool trimming;
 	struct pruner *pruner;

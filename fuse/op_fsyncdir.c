@@ -70,7 +70,8 @@ static void sync_run(struct rq *rq)
 					 &nodeid)) {
 		r = wait_for(fs, nodeid, &rq->cancel);
 		err = err < 0 ? err : r;
-		/* The store is away: it is not waited for once for each. */
+		/* The store is away or full: it is not waited for once for
+		 * each. */
 		if (staged_passes(r))
 			break;
 	}

@@ -4,11 +4,13 @@
  *
  * A file whose close was acknowledged stays one that is being written, without
  * a writer, until its commit is over: held by a job here, of which a few run
- * side by side. When the store is away the job tries again, a while after the
- * tries of the request itself; only when the mount ends are all of them left,
- * for the next one. What a mount before this one has left comes in here, too.
+ * side by side. When the store is away or full the job tries again, a while
+ * after the tries of the request itself; only when the mount ends are all of
+ * them left, for the next one. What a mount before this one has left comes in
+ * here, too.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,6 +24,8 @@
 #define GRACE (100 * NSEC_PER_MSEC)
 #define PAUSE NSEC_PER_SEC /* at first */
 #define PAUSE_MOST (8 * NSEC_PER_SEC)
+/* It stays so for longer, and is sent what it then does not take. */
+#define PAUSE_FULL (64 * NSEC_PER_SEC)
 
 struct later {
 	struct job job;
@@ -44,11 +48,26 @@ static bool wait_until(struct fs *fs, int64_t until)
 	return on;
 }
 
-static void note_away(struct fs *fs, bool away)
+static bool is_full(int err)
 {
+	return err == -ENOSPC || err == -EDQUOT;
+}
+
+/* No close or sync tells that the store is full: the log does, once. */
+static void note_away(struct fs *fs, int err)
+{
+	bool news;
+
 	lock_take(&fs->later_lock);
-	fs->store_away = away;
+	fs->store_away = staged_passes(err) && err != -ECANCELED;
+	news = is_full(err) && !fs->store_full;
+	if (err == 0 || news)
+		fs->store_full = news;
 	lock_drop(&fs->later_lock);
+	if (news)
+		log_warn("fuse: the store is full (%s): files that are closed "
+			 "wait in the staging until it takes them",
+			 strerror(-err));
 }
 
 /* The mount ends, and the store was away when it was asked last. */
@@ -72,10 +91,10 @@ static void bring(struct fs *fs, struct opened *o)
 		return;
 	for (;;) {
 		r = staged_commit_acked(o->staged, &st);
-		note_away(fs, staged_passes(r) && r != -ECANCELED);
+		note_away(fs, r);
 		if (!staged_passes(r) || !wait_until(fs, clock_ns() + pause))
 			break;
-		pause = MIN(2 * pause, PAUSE_MOST);
+		pause = MIN(2 * pause, is_full(r) ? PAUSE_FULL : PAUSE_MOST);
 	}
 	if (r == 0)
 		(void)written_note(fs, o);

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # S14, S12, S16, E7: with commit=writeback a close returns while the store takes
 # nothing; the file is there under its name all the time, as it was written, and
-# the store gets it when it is back. fsync waits for the store. Another's file
-# is not replaced: the next open for writing tells it. A mount that ends while
-# the store is away says so, and the next one brings it there.
+# the store gets it when it is back, or has room. fsync waits for the store.
+# Another's file is not replaced: the next open for writing tells it. A mount that
+# ends while the store is away says so, and the next one brings it there.
 # shellcheck shell=sh source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need_fuse
@@ -106,6 +106,22 @@ python3 "$W/open.py" "$MNT/log" "$SIM" >"$W/got"
 wait_for 20 none_staged
 expect_eq "$(sim_sha log)" "$(printf 'begun\nended\n' | sha -)"
 sim clear ''
+
+# A store that is full takes it when there is room again; the log says so, once.
+sim_rule '{"name":"full","op":"PUT","status":507}'
+cp "$W/small" "$MNT/full-1"
+cp "$W/other" "$MNT/full-2"
+full() { [ "$(sim_fired full)" -ge 3 ]; }
+wait_for 30 full
+expect_eq "$(mount_stat "$MNT" "len(m['commits']['failed'])")" 0
+if sync "$MNT/full-1" 2>"$W/err"; then fail "a full store took an fsync"; fi
+grep -q 'No space left' "$W/err" || fail "$(cat "$W/err")"
+cmp "$W/small" "$MNT/full-1"
+expect_eq "$(grep -c 'the store is full' "$W/mnt.log")" 1 "times it was said"
+sim clear ''
+wait_for 60 none_staged
+expect_eq "$(sim_sha full-1)" "$(sha "$W/small")"
+expect_eq "$(sim_sha full-2)" "$(sha "$W/other")"
 
 # Somebody else's is not replaced, and the next who would write hears of it.
 sim_rule '{"name":"gate","op":"PUT","key":"old","status":503}'

@@ -416,6 +416,29 @@ START_TEST(a_store_that_is_away_is_no_error_that_stays)
 }
 END_TEST
 
+START_TEST(a_store_that_is_full_is_an_error_of_who_waits_for_it)
+{
+	struct staged *f = new_file(bytes, SMALL);
+
+	/* Acknowledged: it is kept, and gets there when there is room. */
+	ck_assert_int_eq(staged_persist(f), 0);
+	store_fail(&rig.store, STORE_PUT, 1, 100, -ENOSPC);
+	ck_assert_int_eq(commit_acked(f), -ENOSPC);
+	ck_assert_int_eq(commit_now(f), -ENOSPC); /* an fsync */
+	ck_assert_int_eq(state_of(f).err, 0);
+	store_fail(&rig.store, STORE_PUT, 0, 0, 0);
+	ck_assert_int_eq(commit_acked(f), 0);
+	/* A close that waits for the store tells it (S12). */
+	ck_assert_int_eq(staged_write(f, other, SMALL, 0), 0);
+	store_fail(&rig.store, STORE_PUT, 1, 100, -ENOSPC);
+	ck_assert_int_eq(commit_now(f), -ENOSPC);
+	ck_assert_int_eq(state_of(f).err, -ENOSPC);
+	store_fail(&rig.store, STORE_PUT, 0, 0, 0);
+	staged_unref(f);
+	ck_assert(store_has(&rig.store, "key", bytes, SMALL));
+}
+END_TEST
+
 START_TEST(what_the_store_refuses_stays_an_error)
 {
 	struct staged *f = new_file(bytes, SMALL);
@@ -910,6 +933,7 @@ int main(void)
 	tcase_add_test(t, an_upload_of_the_dead_is_aborted_first);
 	tcase_add_loop_test(t, a_store_that_is_away_is_no_error_that_stays, 0,
 			    2);
+	tcase_add_test(t, a_store_that_is_full_is_an_error_of_who_waits_for_it);
 	tcase_add_test(t, what_the_store_refuses_stays_an_error);
 	tcase_add_test(t, a_mount_that_ends_leaves_it_to_the_next);
 	tcase_add_test(t, what_is_removed_comes_not_back);
