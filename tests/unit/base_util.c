@@ -7,8 +7,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "base/clock.h"
@@ -202,6 +204,22 @@ START_TEST(a_crash_point_kills_at_the_passing_that_was_asked_for)
 }
 END_TEST
 
+START_TEST(a_crash_point_makes_its_file_when_it_kills_and_only_then)
+{
+	char dir[] = "/tmp/tarn-crash.XXXXXX";
+	AUTO_FREE char *file = NULL, *at = NULL;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_gt(asprintf(&file, "%s/a:b", dir), 0);
+	ck_assert_int_gt(asprintf(&at, "here:2:%s", file), 0);
+	ck_assert_int_eq(end_of(at, 1), 0);
+	ck_assert_int_lt(access(file, F_OK), 0);
+	ck_assert_int_eq(end_of(at, 2), SIGKILL);
+	ck_assert_int_eq(unlink(file), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("util");
@@ -218,5 +236,7 @@ int main(void)
 	tcase_add_test(t, every_number_has_a_name_a_kind_and_a_sentence);
 	tcase_add_test(t,
 		       a_crash_point_kills_at_the_passing_that_was_asked_for);
+	tcase_add_test(
+	    t, a_crash_point_makes_its_file_when_it_kills_and_only_then);
 	return RUN_CASES(t);
 }
