@@ -113,6 +113,15 @@ check-mount: all tools ## tests on real mounts (needs /dev/fuse)
 fuzzers: $(fuzzers)
 fuzz-objects: $(fuzzers:=.o) # what any compiler may look at
 
+# Every source is looked at, and nothing is made of it.
+sources := $(wildcard $(addsuffix /*.c,$(folders) tests/unit tests/fuzz tests/tools \
+	tests/tools/*-parts tests/shims))
+$(BUILD)/%.syntax: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(cppflags) $(CPPFLAGS) $(cflags) $(CFLAGS) -MMD -MP -MT $@ \
+		-MF $(@:.syntax=.d) -fsyntax-only $< && touch $@
+syntax: $(patsubst %.c,$(BUILD)/%.syntax,$(sources))
+
 fuzz: ## the fuzzers, FUZZ_SECONDS=60 each (needs clang)
 	$(MAKE) --no-print-directory CC=clang BUILD=build/fuzz \
 		SAN=fuzzer-no-link,address,undefined fuzzers
@@ -142,7 +151,7 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z_.-]*\):.*## /\1\t/p' Makefile | expand -t 24
 
-.PHONY: all tools unit-tests check refmodel check-all check-mount fuzzers fuzz-objects \
+.PHONY: all tools unit-tests check refmodel check-all check-mount fuzzers fuzz-objects syntax \
 	fuzz lint install uninstall clean help
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
