@@ -844,6 +844,33 @@ scrub_passed() {
 	[ "$(scrub_passes)" -gt "$scrub_before" ]
 }
 
+# mount_to_die POINT:N [OPTION,...]: it dies at the Nth passing of that point of
+# base/crash.h. Sets pid.
+mount_to_die() {
+	rm -f "$W/crashed"
+	TARN_CRASH_AT=$1:$W/crashed mount_tarn "$2"
+	pid=$(mount_pid)
+}
+
+# It did, and there. Counts in kills.
+kills=0
+has_died() {
+	wait_for 20 no_process "$pid"
+	[ -e "$W/crashed" ] || fail "it ended elsewhere"
+	kills=$((kills + 1))
+}
+
+# die_at_each OPTION,... N POINT...: at the first to the Nth passing of each of
+# these; see tests/python/crashes.py. Sets kills.
+die_at_each() {
+	each_options=${STORE_OPTS:+$STORE_OPTS,}$1
+	each_n=$2
+	shift 2
+	mkdir -p "$W/staging"
+	kills=$(python3 "$HELPERS/crashes.py" "$W" "${SEED:-1}" "$each_n" \
+		"$TARN" "$SOURCE" "$each_options" "$@" 8>&- 9>&-)
+}
+
 kill_tarn() { # [NAME]: kill -9 and clear the dead mount away
 	kill_pid=$(mount_pid "${1:-mnt}")
 	kill -9 "$kill_pid"

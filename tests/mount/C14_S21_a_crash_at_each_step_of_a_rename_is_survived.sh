@@ -30,12 +30,11 @@ die_at() { # POINT KEYS REPLACES(yes, no)
 		store_put to "$W/old"
 		start_watch to "$W/old" "$W/new"
 	fi
-	TARN_CRASH_AT=$1 mount_tarn rw
-	pid=$(mount_pid)
+	mount_to_die "$1" rw
 	if mv "$MNT/from" "$MNT/to" 2>"$W/err"; then
 		fail "renamed by the dead at $1"
 	fi
-	wait_for 20 no_process "$pid"
+	has_died
 	expect_eq "$(keys)" "$2" "keys at $1"
 	mount_tarn rw
 	leaves_nothing "$1, replacing: $3"
@@ -62,14 +61,16 @@ for point in resume-copied resume-removed rename-done; do
 	store_put from "$W/new"
 	store_put to "$W/old"
 	start_watch to "$W/old" "$W/new"
-	TARN_CRASH_AT=rename-recorded:1 mount_tarn rw
-	pid=$(mount_pid)
+	mount_to_die rename-recorded:1 rw
 	! mv "$MNT/from" "$MNT/to" 2>"$W/err" || fail "renamed by the dead"
-	wait_for 20 no_process "$pid"
-	TARN_CRASH_AT=$point:1 "$TARN" mount "$SOURCE" "$W/mnt" \
+	has_died
+	rm "$W/crashed"
+	TARN_CRASH_AT=$point:1:$W/crashed "$TARN" mount "$SOURCE" "$W/mnt" \
 		-o "cache-dir=$CACHE,staging-dir=$W/staging,log=$W/second.log,$STORE_OPTS,rw" \
 		>"$W/second.out" 2>&1 8>&- 9>&- || true
 	wait_for 20 nobody_serves
+	[ -e "$W/crashed" ] || fail "it ended elsewhere than at $point"
+	kills=$((kills + 1))
 	[ -n "$(find "$W/staging" -name '*.rename')" ] ||
 		fail "the record is gone at $point"
 	mount_tarn rw
@@ -80,16 +81,16 @@ done
 # What was written since is nobody's to remove.
 store_put from "$W/new"
 store_delete to
-TARN_CRASH_AT=rename-copied:1 mount_tarn rw
-pid=$(mount_pid)
+mount_to_die rename-copied:1 rw
 ! mv "$MNT/from" "$MNT/to" 2>"$W/err" || fail "renamed by the dead"
-wait_for 20 no_process "$pid"
+has_died
 store_put from "$W/old"
 mount_tarn rw
 wait_for 20 no_records
 expect_eq "$(keys)" "from to " "keys after another wrote the old name"
 cmp "$W/old" "$MNT/from"
 cmp "$W/new" "$MNT/to"
+expect_eq "$kills" 14 "times it was killed"
 
 # A second mount of this host leaves alone what the first is at.
 if [ "$STORE_KIND" = objsim ]; then

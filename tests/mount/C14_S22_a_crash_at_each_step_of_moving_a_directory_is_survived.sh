@@ -30,12 +30,11 @@ fresh() {
 die_at() { # POINT:N
 	fresh
 	start_watch old/f1:new/f1 "$W/src/old/f1"
-	TARN_CRASH_AT=$1 mount_tarn rw
-	pid=$(mount_pid)
+	mount_to_die "$1" rw
 	if mv "$MNT/old" "$MNT/new" 2>"$W/err"; then
 		fail "renamed by the dead at $1"
 	fi
-	wait_for 20 no_process "$pid"
+	has_died
 	expect_ge "$(($(keys old) + $(keys new)))" 48 "objects at $1"
 	mount_tarn rw
 	wait_for 60 no_records
@@ -56,10 +55,9 @@ die_at rename-done:1
 # What was written under an old name since stays, and so does what somebody
 # wrote under a new one.
 fresh
-TARN_CRASH_AT=rename-recorded:1 mount_tarn rw
-pid=$(mount_pid)
+mount_to_die rename-recorded:1 rw
 ! mv "$MNT/old" "$MNT/new" 2>"$W/err" || fail "renamed by the dead"
-wait_for 20 no_process "$pid"
+has_died
 store_put old/f1 "$W/other"
 store_put new/f2 "$W/other"
 mount_tarn rw
@@ -69,6 +67,7 @@ cmp "$W/other" "$MNT/old/f1"
 cmp "$W/src/old/f2" "$MNT/old/f2"
 cmp "$W/other" "$MNT/new/f2"
 umount_tarn
+expect_eq "$kills" 5 "times it was killed"
 [ "$STORE_KIND" = objsim ] || exit 0
 
 # ---- errors half way ------------------------------------------------------

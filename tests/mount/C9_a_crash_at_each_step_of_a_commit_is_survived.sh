@@ -25,12 +25,11 @@ recorded() { # N: files of which the staging has a record
 
 die_at() { # POINT SOURCE MAYBE(old, new, either)
 	store_put "$1" "$W/old"
-	TARN_CRASH_AT=$1:1 mount_tarn rw,part-size=5M
-	pid=$(mount_pid)
+	mount_to_die "$1:1" rw,part-size=5M
 	if cp "$W/$2" "$MNT/$1" 2>"$W/err"; then
 		fail "$1: close succeeded, and the mount died"
 	fi
-	wait_for 20 no_process "$pid"
+	has_died
 	new=$(sha "$W/$2") has=$(stored "$1")
 	case $3 in
 	old) expect_eq "$has" "$old" "$1 in the store" ;;
@@ -64,3 +63,4 @@ die_at commit-made small new
 die_at commit-made large new
 die_at commit-adopted small new
 die_at commit-recorded small new
+expect_eq "$kills" 9 "times it was killed"

@@ -83,13 +83,14 @@ def change(path, how, new, writes, acked):
     acked()
 
 
-def write(where, journal, seed):
+def write(where, journal, seed, names=tuple(sorted(SIZES)), most=None):
+    """Change these files until a call fails, or so many times."""
     random.seed(seed)
     acks = 0
     try:
         files = {x: read_or_none(os.path.join(where, x)) for x in SIZES}
-        while True:
-            name = random.choice(sorted(SIZES))
+        while acks != most:
+            name = random.choice(names)
             how, new, writes = next_version(name, files[name])
             journal.write("try %s %s %s\n" % (name, digest(new), how))
             change(os.path.join(where, name), how, new, writes,
@@ -98,7 +99,7 @@ def write(where, journal, seed):
             acks += 1
     except OSError as e:
         journal.write("# %s\n" % e)
-    print(acks)
+    return acks
 
 
 def allowed(lines):
@@ -121,15 +122,20 @@ def check(where, journal, lines):
             sys.exit("%s is %s of %s bytes, and may be %s" % (
                 name, got, data and len(data), versions))
         journal.write("ack %s %s\n" % (name, got))
-    print(len(SIZES))
 
 
-if not os.path.exists(sys.argv[3]):
-    open(sys.argv[3], "w").close()
-with open(sys.argv[3]) as before:
-    said = before.readlines()
-with open(sys.argv[3], "a", buffering=1) as out:
-    if sys.argv[1] == "write":
-        write(sys.argv[2], out, sys.argv[4])
-    else:
-        check(sys.argv[2], out, [x for x in said if x[0] != "#"])
+def main():
+    if not os.path.exists(sys.argv[3]):
+        open(sys.argv[3], "w").close()
+    with open(sys.argv[3]) as before:
+        said = before.readlines()
+    with open(sys.argv[3], "a", buffering=1) as out:
+        if sys.argv[1] == "write":
+            print(write(sys.argv[2], out, sys.argv[4]))
+        else:
+            check(sys.argv[2], out, [x for x in said if x[0] != "#"])
+            print(len(SIZES))
+
+
+if __name__ == "__main__":
+    main()
