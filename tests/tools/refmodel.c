@@ -78,8 +78,10 @@ static void run(const struct plan *p, const bool *skip, struct outcome *out)
 {
 	alarm(RUN_SECONDS);
 	if (p->writes) {
-		write_run_ops(write_front_cache_new, &p->write_config, p->ops,
-			      p->n, skip, p->settings->trace, out);
+		write_run_ops(p->settings->real ? write_front_mount_new
+						: write_front_cache_new,
+			      &p->write_config, p->ops, p->n, skip,
+			      p->settings->trace, out);
 		return;
 	}
 	run_ops(p->settings->real ? front_mount_new : front_cache_new,
@@ -182,10 +184,13 @@ static int run_seed(const struct settings *s, uint64_t seed, bool writes)
 	if (s->trace)
 		print_config(stderr, &p);
 	run(&p, skip, &out);
-	printf("%s seed %ju: %zu opens, %zu reads, %zu %s, %zu errors\n",
+	printf("%s seed %ju: %zu opens, %zu reads, %zu %s, %zu errors",
 	       out.failed ? "FAIL" : "ok  ", (uintmax_t)seed, out.opens,
 	       out.reads, out.answers, writes ? "commits" : "answers",
 	       out.errors);
+	if (writes)
+		printf(", %zu faults, %zu kills", out.faults, out.kills);
+	printf("\n");
 	fflush(stdout);
 	if (!out.failed)
 		return 0;
@@ -273,8 +278,6 @@ int main(int argc, char **argv)
 	signal(SIGABRT, crashed);
 	signal(SIGSEGV, crashed);
 	signal(SIGALRM, crashed);
-	if (s.real && s.writes)
-		return 2; /* only in this process, so far */
 	if (!s.reads && !s.writes) {
 		s.reads = true;
 		s.writes = !s.real;

@@ -21,7 +21,8 @@
  *        /_sim/running [?op=&key=GLOB&status=&rule=&bucket=]
  *        received: bytes of the requests' bodies
  *   GET  /_sim/head?bucket=B&key=K    what is known of it, as JSON
- *   GET  /_sim/uploads[?bucket=B&key=GLOB]    how many have not ended
+ *   GET  /_sim/uploads[?bucket=B&key=GLOB&parts=1]   how many have not ended,
+ *        of those that have parts
  *   POST /_sim/abort[?bucket=B&key=GLOB]      they end without an object
  *   POST /_sim/settings (JSON), /_sim/forget (the journal), /_sim/reset
  *        (everything but the settings):

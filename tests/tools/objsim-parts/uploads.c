@@ -96,6 +96,7 @@ static bool wanted(const struct upload *u, const struct request *r)
 	const struct bytes *key = request_param(r, "key");
 
 	return u->made == NULL &&
+	       (u->n > 0 || request_param(r, "parts") == NULL) &&
 	       (bucket == NULL || strcmp(bucket->p, u->bucket) == 0) &&
 	       (key == NULL || glob_match(key->p, u->proto->key));
 }

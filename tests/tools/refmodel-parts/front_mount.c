@@ -13,15 +13,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "tests/tools/refmodel-parts/mounted.h"
 #include "tests/tools/refmodel-parts/scratch.h"
 #include "tests/tools/refmodel-parts/sim.h"
 #include "tests/tools/refmodel-parts/store.h"
@@ -30,7 +26,7 @@
 #define SLACK_NS (300 * NSEC_PER_MSEC)
 #define TWIN "%~="
 
-enum { PATH_LEN = 512, GONE_TRIES = 2000 };
+enum { PATH_LEN = 512 };
 
 struct slot {
 	bool open, direct;
@@ -50,26 +46,6 @@ static struct front_mount *of(struct front *f)
 	return container_of(f, struct front_mount, front);
 }
 
-/* A command's exit status; what it says goes to the log of commands. */
-static int command(struct front_mount *m, const char *fmt, ...)
-    PRINTF_LIKE(2, 3);
-
-static int command(struct front_mount *m, const char *fmt, ...)
-{
-	char line[4096];
-	size_t n;
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	n = strlen(line);
-	snprintf(line + n, sizeof(line) - n, " >>%s/commands.log 2>&1",
-		 m->work);
-	/* The words are ours: no name in them needs quoting. */
-	return system(line);
-}
-
 static int mount_it(struct front_mount *m)
 {
 	static const char *const on_off[] = { "off", "auto" };
@@ -84,8 +60,8 @@ static int mount_it(struct front_mount *m)
 		snprintf(fresh, sizeof(fresh), "immutable");
 	snprintf(dirs, sizeof(dirs), "%s%s%s", m->caches[0],
 		 c->dirs == 2 ? ":" : "", c->dirs == 2 ? m->caches[1] : "");
-	return command(
-		   m,
+	return mounted_command(
+		   m->work,
 		   "%s mount s3://%s %s -o endpoint=%s,path-style=on,"
 		   "cache-dir=%s,cache-size=%ju,memory=%zu,consistency=%s,"
 		   "negative-ttl=%jdms,small-file=%ju,readahead=%ju,"
@@ -123,47 +99,11 @@ static int start(struct front *f)
 	return mount_it(m);
 }
 
-/* The daemon: the process that names the mount point and is not a child. */
-static pid_t daemon_pid(const struct front_mount *m)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *e;
-	pid_t pid = 0;
-
-	while (proc != NULL && pid == 0 && (e = readdir(proc)) != NULL) {
-		char path[300], args[4096];
-		AUTO_CLOSE int fd = -1;
-		ssize_t n;
-
-		snprintf(path, sizeof(path), "/proc/%s/cmdline", e->d_name);
-		if (strtol(e->d_name, NULL, 10) <= 0)
-			continue;
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		n = fd < 0 ? -1 : read(fd, args, sizeof(args));
-		if (n > 0 && memmem(args, (size_t)n, m->mount,
-				    strlen(m->mount) + 1) != NULL)
-			pid = (pid_t)strtol(e->d_name, NULL, 10);
-	}
-	if (proc != NULL)
-		closedir(proc);
-	return pid;
-}
-
-static bool ended(const struct front_mount *m)
-{
-	for (int i = 0; i < GONE_TRIES; i++) {
-		if (daemon_pid(m) == 0)
-			return true;
-		usleep(10000);
-	}
-	return false;
-}
-
 static int umount_it(struct front_mount *m)
 {
-	int r = command(m, "%s umount %s", m->tarn, m->mount);
+	int r = mounted_command(m->work, "%s umount %s", m->tarn, m->mount);
 
-	return r == 0 && ended(m) ? 0 : -EBUSY;
+	return r == 0 && mounted_ended(m->mount) ? 0 : -EBUSY;
 }
 
 static void slot_close(struct front *f, unsigned slot)
@@ -206,7 +146,7 @@ static void stop(struct front *f, char why[static 256])
 		snprintf(why, 256, "%d open files", n);
 	if (umount_it(m) < 0) {
 		snprintf(why, 256, "it cannot be unmounted");
-		command(m, "umount -l %s", m->mount);
+		mounted_command(m->work, "umount -l %s", m->mount);
 	}
 	rmdir(m->mount);
 	for (int i = 0; i < 2; i++)
@@ -226,29 +166,6 @@ static void path_of(const struct front_mount *m, unsigned key, bool twin,
 	}
 	snprintf(path, PATH_LEN, "%s/%.*s%s%s", m->mount, dir, name,
 		 twin ? TWIN : "", name + dir);
-}
-
-/* What fd is, also one of O_PATH. */
-static int fd_stat(int fd, struct ufs_stat *out, bool *dir)
-{
-	char self[40];
-	struct stat st;
-	ssize_t n;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	*dir = S_ISDIR(st.st_mode);
-	*out = (struct ufs_stat){
-		.size = (uint64_t)st.st_size,
-		.mtime = (int64_t)st.st_mtim.tv_sec * NSEC_PER_SEC +
-			 st.st_mtim.tv_nsec,
-	};
-	if (*dir)
-		return 0;
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	n = getxattr(self, "user.tarn.version", out->version,
-		     sizeof(out->version) - 1);
-	return n < 0 ? -errno : 0;
 }
 
 /*
@@ -271,7 +188,7 @@ static int open_name(struct front_mount *m, unsigned key, int flags,
 	out->by_file = *fd < 0 && errno == ENOTDIR;
 	if (*fd < 0)
 		return out->by_file ? -ENOENT : -errno;
-	r = fd_stat(*fd, &out->st, &dir);
+	r = mounted_stat(*fd, &out->st, &dir);
 	if (r == 0 && !dir) {
 		out->object = out->dir_unknown = true;
 		return 0;
@@ -286,7 +203,7 @@ static int open_name(struct front_mount *m, unsigned key, int flags,
 		out->twin_unknown = errno == ENOENT || errno == ENOTDIR;
 		return out->twin_unknown ? -ENOENT : -errno;
 	}
-	r = fd_stat(*fd, &out->st, &dir);
+	r = mounted_stat(*fd, &out->st, &dir);
 	out->object = r == 0;
 	if (r < 0)
 		close(*fd);
@@ -350,47 +267,6 @@ static int list(struct front *f, const char *dir, front_entry_cb *cb, void *arg)
 
 /* ---- reading ------------------------------------------------------------ */
 
-/* Only the handler reads it, which a compiler does not see. */
-static __thread sigjmp_buf *volatile on_bus;
-
-static void bus(int signal)
-{
-	(void)signal;
-	if (on_bus == NULL)
-		abort();
-	siglongjmp(*on_bus, 1);
-}
-
-/* -EFAULT: the kernel could not get the page. */
-static ssize_t read_mapped(int fd, char *buf, size_t len, uint64_t off)
-{
-	struct sigaction act = { .sa_handler = bus };
-	uint64_t skip = off % 4096;
-	sigjmp_buf back;
-	struct stat st;
-	volatile ssize_t got = -EFAULT;
-	char *p;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (off >= (uint64_t)st.st_size)
-		return 0;
-	len = (size_t)MIN(len, (uint64_t)st.st_size - off);
-	p = mmap(NULL, len + skip, PROT_READ, MAP_PRIVATE, fd,
-		 (off_t)(off - skip));
-	if (p == MAP_FAILED)
-		return -errno;
-	sigaction(SIGBUS, &act, NULL);
-	if (sigsetjmp(back, 1) == 0) {
-		on_bus = &back;
-		memcpy(buf, p + skip, len);
-		got = (ssize_t)len;
-	}
-	on_bus = NULL;
-	munmap(p, len + skip);
-	return got;
-}
-
 struct read_thread {
 	pthread_t thread;
 	const struct slot *slot;
@@ -401,22 +277,13 @@ static void *read_main(void *arg)
 {
 	struct read_thread *t = arg;
 	struct reading *r = t->reading;
-	ssize_t n;
 
 	if (r->how % 4 == 2 && !t->slot->direct) {
-		r->got = read_mapped(t->slot->fd, r->buf, r->len, r->off);
+		r->got =
+		    mounted_read_mapped(t->slot->fd, r->buf, r->len, r->off);
 		return NULL;
 	}
-	/* A read may be answered in parts where an error follows. */
-	r->got = 0;
-	do {
-		n = pread(t->slot->fd, r->buf + r->got, r->len - (size_t)r->got,
-			  (off_t)(r->off + (uint64_t)r->got));
-		if (n > 0)
-			r->got += n;
-	} while (n > 0 && (size_t)r->got < r->len);
-	if (n < 0)
-		r->got = -errno;
+	r->got = mounted_read(t->slot->fd, r->buf, r->len, r->off);
 	return NULL;
 }
 
@@ -439,7 +306,8 @@ static int invalidate(struct front *f, const char *path)
 {
 	struct front_mount *m = of(f);
 
-	return command(m, "%s invalidate %s/%s", m->tarn, m->mount, path) == 0
+	return mounted_command(m->work, "%s invalidate %s/%s", m->tarn,
+			       m->mount, path) == 0
 		   ? 0
 		   : -ENOENT;
 }
@@ -447,18 +315,14 @@ static int invalidate(struct front *f, const char *path)
 static int restart(struct front *f, bool *killed, unsigned how)
 {
 	struct front_mount *m = of(f);
-	pid_t pid;
+	int r;
 
 	*killed = how % 2 == 0;
 	if (!*killed)
 		return umount_it(m) < 0 ? -EBUSY : mount_it(m);
-	pid = daemon_pid(m);
-	if (pid <= 0)
-		return -ESRCH;
-	kill(pid, SIGKILL);
-	if (!ended(m))
-		return -EBUSY;
-	command(m, "umount -l %s || fusermount3 -uz %s", m->mount, m->mount);
+	r = mounted_kill(m->work, m->mount);
+	if (r < 0)
+		return r;
 	return mount_it(m);
 }
 

@@ -12,6 +12,7 @@ struct outcome {
 	size_t at;     /* the operation; n: the end of the run */
 	char why[400]; /* what was wrong */
 	size_t reads, opens, answers, errors; /* that were judged */
+	size_t faults, kills;                 /* of a run that writes */
 };
 
 /*

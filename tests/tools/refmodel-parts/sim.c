@@ -19,44 +19,67 @@ struct sim {
 	const char *url;
 	char bucket[24];
 	CURL *curl;
-	long fired; /* of the rules before the calm */
+	long fired;     /* of the rules before the calm */
+	long fired_all; /* of those before that one, too */
 	int64_t calmed;
+};
+
+struct answer {
+	char *p;
+	size_t n, room;
 };
 
 static size_t take(char *p, size_t size, size_t n, void *arg)
 {
-	char *to = arg;
-	size_t have = strlen(to), more = MIN(n * size, 100 - have);
+	struct answer *to = arg;
+	size_t more = MIN(n * size, to->room - to->n);
 
-	memcpy(to + have, p, more);
-	to[have + more] = '\0';
+	memcpy(to->p + to->n, p, more);
+	to->n += more;
 	return n * size;
 }
 
-/* POST body (NULL: a GET); the first 100 bytes of the answer. */
-static void ask(struct sim *s, const char *what, const char *body,
-		char answer[static 101])
+/*
+ * POST n bytes of body (NULL: a GET); as much of the answer as there is room
+ * for. 200, or 404 if that may be.
+ */
+static long ask_for(struct sim *s, const char *what, const void *body, size_t n,
+		    bool may_miss, struct answer *answer)
 {
 	char url[1024];
 	long status = 0;
 	CURLcode r;
 
 	snprintf(url, sizeof(url), "%s/_sim/%s", s->url, what);
-	answer[0] = '\0';
 	curl_easy_reset(s->curl);
 	curl_easy_setopt(s->curl, CURLOPT_URL, url);
 	curl_easy_setopt(s->curl, CURLOPT_TIMEOUT, 60L);
 	curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, take);
 	curl_easy_setopt(s->curl, CURLOPT_WRITEDATA, answer);
-	if (body != NULL)
+	if (body != NULL) {
 		curl_easy_setopt(s->curl, CURLOPT_POSTFIELDS, body);
+		curl_easy_setopt(s->curl, CURLOPT_POSTFIELDSIZE_LARGE,
+				 (curl_off_t)n);
+	}
 	r = curl_easy_perform(s->curl);
 	curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (r != CURLE_OK || status != 200) {
-		fprintf(stderr, "refmodel: %s: %s, %ld %s\n", url,
-			curl_easy_strerror(r), status, answer);
+	if (r != CURLE_OK || (status != 200 && (status != 404 || !may_miss))) {
+		fprintf(stderr, "refmodel: %s: %s, %ld %.*s\n", url,
+			curl_easy_strerror(r), status, (int)answer->n,
+			answer->p);
 		abort();
 	}
+	return status;
+}
+
+/* POST a text (NULL: a GET); the first 100 bytes of the answer. */
+static void ask(struct sim *s, const char *what, const char *body,
+		char answer[static 101])
+{
+	struct answer to = { .p = answer, .room = 100 };
+
+	ask_for(s, what, body, body != NULL ? strlen(body) : 0, false, &to);
+	answer[to.n] = '\0';
 }
 
 struct sim *sim_new(unsigned number, unsigned filler)
@@ -116,12 +139,70 @@ void sim_put(struct sim *s, const char *key, const struct version *v)
 	ask(s, what, "", answer);
 }
 
+void sim_put_bytes(struct sim *s, const char *key, const void *p, size_t n)
+{
+	char what[200], answer[100];
+	struct answer to = { .p = answer, .room = sizeof(answer) };
+
+	snprintf(what, sizeof(what), "put?bucket=%s&key=%s", s->bucket, key);
+	ask_for(s, what, p, n, false, &to);
+}
+
+bool sim_look(struct sim *s, const char *key, char version[static 100],
+	      uint64_t *size)
+{
+	char what[200], answer[2000];
+	struct answer to = { .p = answer, .room = sizeof(answer) };
+	json_t *o;
+
+	snprintf(what, sizeof(what), "head?bucket=%s&key=%s", s->bucket, key);
+	if (ask_for(s, what, NULL, 0, true, &to) == 404)
+		return false;
+	o = json_loadb(answer, to.n, 0, NULL);
+	must(o == NULL);
+	snprintf(version, 100, "%s",
+		 json_string_value(json_object_get(o, "etag")) + 1);
+	version[strcspn(version, "\"")] = '\0';
+	*size = (uint64_t)json_integer_value(json_object_get(o, "size"));
+	json_decref(o);
+	return true;
+}
+
+void sim_fetch(struct sim *s, const char *key, void *p, size_t n)
+{
+	char what[200];
+	struct answer to = { .p = p, .room = n };
+
+	snprintf(what, sizeof(what), "get?bucket=%s&key=%s", s->bucket, key);
+	ask_for(s, what, NULL, 0, false, &to);
+	must(to.n != n);
+}
+
+unsigned sim_uploads(struct sim *s, bool with_parts)
+{
+	char what[200], answer[101];
+
+	snprintf(what, sizeof(what), "uploads?bucket=%s%s", s->bucket,
+		 with_parts ? "&parts=1" : "");
+	ask(s, what, NULL, answer);
+	return (unsigned)strtoul(answer, NULL, 10);
+}
+
 void sim_delete(struct sim *s, const char *key)
 {
 	char what[200], answer[101];
 
 	snprintf(what, sizeof(what), "delete?bucket=%s&key=%s", s->bucket, key);
 	ask(s, what, "", answer);
+}
+
+static void rule(struct sim *s, const char *what, const struct op *op)
+{
+	char text[300], answer[101];
+
+	snprintf(text, sizeof(text), "{%s,\"nth\":%u,\"count\":%u}", what,
+		 1 + op->b % 3, 1 + op->c % 4);
+	ask(s, "rules", text, answer);
 }
 
 void sim_fault(struct sim *s, const struct op *op)
@@ -141,12 +222,42 @@ void sim_fault(struct sim *s, const struct op *op)
 		"\"op\":\"LIST\",\"status\":503",
 		"\"op\":\"LIST\",\"after_bytes\":30,\"then\":\"fin\"",
 	};
-	char rule[300], answer[101];
 
-	snprintf(rule, sizeof(rule), "{%s,\"nth\":%u,\"count\":%u}",
-		 faults[op->a % ARRAY_SIZE(faults)], 1 + op->b % 3,
-		 1 + op->c % 4);
-	ask(s, "rules", rule, answer);
+	rule(s, faults[op->a % ARRAY_SIZE(faults)], op);
+}
+
+void sim_write_fault(struct sim *s, const struct op *op)
+{
+	static const char *const faults[] = {
+		"\"op\":\"PUT\",\"status\":503",
+		"\"op\":\"PUT\",\"status\":500,\"apply\":true",
+		"\"op\":\"PUT\",\"apply\":true",
+		"\"op\":\"PUT\",\"status\":403,\"code\":\"AccessDenied\"",
+		"\"op\":\"PUT\",\"read_bytes\":1000",
+		"\"op\":\"PUT\",\"delay_ms\":200",
+		"\"op\":\"COPY\",\"status\":503",
+		"\"op\":\"COPY\",\"apply\":true",
+		"\"op\":\"COPY\",\"status\":403,\"code\":\"AccessDenied\"",
+		"\"op\":\"DELETE\",\"status\":500",
+		"\"op\":\"DELETE\",\"apply\":true",
+		"\"op\":\"DELETE\",\"status\":403,\"code\":\"AccessDenied\"",
+		"\"op\":\"CREATE_UPLOAD\",\"status\":503",
+		"\"op\":\"PART\",\"status\":503",
+		"\"op\":\"PART\",\"read_bytes\":100000",
+		"\"op\":\"PART\",\"apply\":true",
+		"\"op\":\"PART_COPY\",\"status\":500",
+		"\"op\":\"COMPLETE\",\"status\":503",
+		"\"op\":\"COMPLETE\",\"apply\":true",
+		"\"op\":\"COMPLETE\",\"status\":403,\"code\":\"AccessDenied\"",
+		"\"op\":\"GET\",\"status\":503",
+		"\"op\":\"GET\",\"after_bytes\":3000,\"then\":\"rst\"",
+		"\"op\":\"GET\",\"status\":403,\"code\":\"AccessDenied\"",
+		"\"op\":\"HEAD\",\"status\":500",
+		"\"op\":\"LIST\",\"status\":503",
+		"\"op\":\"LIST\",\"after_bytes\":30,\"then\":\"fin\"",
+	};
+
+	rule(s, faults[op->a % ARRAY_SIZE(faults)], op);
 }
 
 static long fired(struct sim *s)
@@ -162,6 +273,7 @@ void sim_calm(struct sim *s)
 	char answer[101];
 
 	s->fired = fired(s);
+	s->fired_all += s->fired;
 	s->calmed = clock_ns();
 	ask(s, "clear", "", answer);
 }
@@ -170,6 +282,11 @@ bool sim_failed(struct sim *s)
 {
 	return fired(s) > 0 ||
 	       (s->fired > 0 && clock_ns() - s->calmed < AFTER_CALM_NS);
+}
+
+long sim_fired(struct sim *s)
+{
+	return s->fired_all + fired(s);
 }
 
 int sim_json_handles(FILE *status)

@@ -19,9 +19,21 @@ const char *sim_url(const struct sim *s);
 const char *sim_bucket(const struct sim *s);
 
 void sim_put(struct sim *s, const char *key, const struct version *v);
+void sim_put_bytes(struct sim *s, const char *key, const void *p, size_t n);
+/* Is it there? Its version, as a mount names it, and its size. */
+bool sim_look(struct sim *s, const char *key, char version[static 100],
+	      uint64_t *size);
+/* Its n bytes. */
+void sim_fetch(struct sim *s, const char *key, void *p, size_t n);
+/* How many have not ended. with_parts: and are not empty. */
+unsigned sim_uploads(struct sim *s, bool with_parts);
 void sim_delete(struct sim *s, const char *key);
 void sim_fault(struct sim *s, const struct op *op);
+/* The same of what writes meet. */
+void sim_write_fault(struct sim *s, const struct op *op);
 void sim_calm(struct sim *s);
+/* How often, since the beginning. */
+long sim_fired(struct sim *s);
 /* Did a fault fire since the calm, or shortly before it? */
 bool sim_failed(struct sim *s);
 

@@ -241,6 +241,19 @@ static void leave(struct write_run *r, struct wfile *f)
 	wfile_unref(f);
 }
 
+/*
+ * What was only made or emptied, and is open for writing by another descriptor
+ * of this process, is for that one's close to commit: so begins a shell's `>`.
+ */
+static bool left_to_others(struct write_run *r, const struct wfile *f)
+{
+	const struct seen_version *now = write_now(&r->model, f->key);
+
+	return !r->front->sure && f->writers > 1 && f->dirty != CLEAN &&
+	       !f->written &&
+	       !(now->looked.there && bytes_same(now->bytes, f->bytes));
+}
+
 void write_close(struct write_run *r, unsigned slot)
 {
 	struct whandle *h = &r->model.handles[slot];
@@ -256,7 +269,7 @@ void write_close(struct write_run *r, unsigned slot)
 	write_trace(r, "%u: slot %u: close %s: %s", h->mount, slot,
 		    write_keys[f != NULL ? f->key : h->key], strerror(-err));
 	write_observe(r);
-	if (h->writes)
+	if (h->writes && !(err == 0 && left_to_others(r, f)))
 		write_committed(r, f, err, bound);
 	else if (err < 0)
 		write_wrong(r, "%s: close of a reader: %s", write_keys[h->key],
@@ -394,6 +407,7 @@ static void do_write(struct write_run *r, unsigned slot, uint64_t off,
 			    (uintmax_t)n, got);
 	bytes_write(f->bytes, r->buf, n, off);
 	f->dirty = DIRTY;
+	f->written = true;
 }
 
 static void do_truncate(struct write_run *r, unsigned slot, uint64_t size)
@@ -409,8 +423,10 @@ static void do_truncate(struct write_run *r, unsigned slot, uint64_t size)
 		return;
 	}
 	changed(r, f, "ftruncate");
-	if (size != f->bytes->size)
+	if (size != f->bytes->size) {
 		f->dirty = DIRTY;
+		f->written = true;
+	}
 	bytes_truncate(f->bytes, size);
 }
 
@@ -434,6 +450,7 @@ static void do_allocate(struct write_run *r, unsigned slot, uint64_t off,
 	if (off + n > f->bytes->size) {
 		bytes_truncate(f->bytes, off + n);
 		f->dirty = DIRTY;
+		f->written = true;
 	}
 }
 
@@ -590,7 +607,8 @@ static void *work(void *arg)
 static bool read_between(const struct worker *w, const struct bytes *x,
 			 const struct bytes *y)
 {
-	if ((uint64_t)w->got + w->off < MIN(x->size, y->size) ||
+	if ((uint64_t)w->got + w->off <
+		MIN(MIN(x->size, y->size), w->off + w->n) ||
 	    (uint64_t)w->got + w->off > MAX(x->size, y->size))
 		return false;
 	for (uint64_t i = 0; i < (uint64_t)w->got; i++) {
@@ -691,6 +709,7 @@ void write_burst(struct write_run *r, const struct op *op)
 		    (uintmax_t)w[1].off, w[1].got, w[2].got, w[3].got);
 	write_observe(r);
 	f->dirty = DIRTY;
+	f->written = true;
 	if (!r->out->failed) {
 		/* One that came behind the failed commit is not taken. */
 		for (unsigned i = 0; i < 2; i++)

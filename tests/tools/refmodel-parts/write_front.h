@@ -2,7 +2,7 @@
 /*
  * write_front.h - where operations that write go: two mounts of one store
  *
- * Two stagings and their caches in this process. A front
+ * Two stagings and their caches in this process, or two real mounts. A front
  * carries out what write_run.c asks and says what it saw; it judges nothing.
  * Errors are -errno. A file is a key, its directories are made of it.
  */
@@ -85,8 +85,11 @@ struct write_front_ops {
 	void (*calm)(struct write_front *f);
 	/* Did a fault fire since the last calm? */
 	bool (*failed)(struct write_front *f);
+	/* How many did, in all. */
+	size_t (*fired)(struct write_front *f);
 };
 
 struct write_front *write_front_cache_new(const struct write_config *c);
+struct write_front *write_front_mount_new(const struct write_config *c);
 
 #endif

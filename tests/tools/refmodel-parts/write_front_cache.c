@@ -475,10 +475,14 @@ static int slot_fsync(struct write_front *f, unsigned slot)
 	struct side *side = &c->sides[s->mount];
 	struct file *file = file_of(c, s);
 
+	struct ufs_stat st;
+
 	if (s->staged == NULL)
 		return 0;
-	return commit(side, s->staged,
-		      file != NULL ? (unsigned)(file - side->files) : s->key);
+	/* A reader may have what has no name any more, and is committed. */
+	return file != NULL
+		   ? commit(side, s->staged, (unsigned)(file - side->files))
+		   : staged_commit(s->staged, &st, NULL);
 }
 
 /* ---- names that change -------------------------------------------------- */
@@ -765,6 +769,11 @@ static bool failed(struct write_front *f)
 	return write_mem_failed(of(f)->mem);
 }
 
+static size_t fired(struct write_front *f)
+{
+	return write_mem_fired(of(f)->mem);
+}
+
 static void front_free(struct write_front *f)
 {
 	write_mem_free(of(f)->mem);
@@ -797,6 +806,7 @@ static const struct write_front_ops cache_ops = {
 	.fault = fault,
 	.calm = calm,
 	.failed = failed,
+	.fired = fired,
 };
 
 struct write_front *write_front_cache_new(const struct write_config *config)

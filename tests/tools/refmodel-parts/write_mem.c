@@ -46,6 +46,7 @@ struct write_mem {
 	/* under mutex, and so is dead */
 	struct mem_fault faults[MEM_FAULTS];
 	bool fired;
+	size_t fired_all;
 };
 
 static struct write_mem *of(struct ufs *u)
@@ -79,6 +80,7 @@ static int meet(struct ufs *u, enum mem_op op, bool *late)
 		err = f->err;
 		*late = f->late;
 		m->fired = true;
+		m->fired_all++;
 	}
 	if (container_of(u, struct mem_ufs, ufs)->dead) {
 		err = -EIO;
@@ -499,6 +501,16 @@ bool write_mem_failed(struct write_mem *m)
 	fired = m->fired;
 	must(pthread_mutex_unlock(&m->mutex));
 	return fired;
+}
+
+size_t write_mem_fired(struct write_mem *m)
+{
+	size_t n;
+
+	must(pthread_mutex_lock(&m->mutex));
+	n = m->fired_all;
+	must(pthread_mutex_unlock(&m->mutex));
+	return n;
 }
 
 /*

@@ -24,6 +24,7 @@ unsigned write_mem_uploads(struct write_mem *m);
 void write_mem_fault(struct write_mem *m, const struct op *op);
 void write_mem_calm(struct write_mem *m);
 bool write_mem_failed(struct write_mem *m);
+size_t write_mem_fired(struct write_mem *m);
 /* That mount has died: what it still asks for is not done. */
 void write_mem_dead(struct write_mem *m, unsigned mount, bool dead);
 

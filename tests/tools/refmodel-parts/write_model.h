@@ -58,6 +58,7 @@ struct wfile {
 	char from[UFS_VERSION_MAX];
 	bool based; /* some was, once */
 	bool exclusive, removed;
+	bool written;  /* and not only made or emptied, since it was clean */
 	int err;       /* sticky, < 0 */
 	int maybe_err; /* it may have this one, < 0 */
 };

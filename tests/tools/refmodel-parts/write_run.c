@@ -230,7 +230,7 @@ void write_committed(struct write_run *r, struct wfile *f, int err, bool bound)
 			    "open had not seen",
 			    write_keys[f->key]);
 	f->dirty = CLEAN;
-	f->exclusive = false;
+	f->written = f->exclusive = false;
 	wfile_set_base(f, now->looked.version);
 	write_floor(&r->model, f->mount, f->key);
 }
@@ -280,6 +280,7 @@ static void kill_it(struct write_run *r, unsigned mount)
 	int err;
 
 	write_trace(r, "kill %u", mount);
+	r->out->kills++;
 	err = r->ops->restart(r->front, mount, true);
 
 	if (err < 0)
@@ -511,6 +512,7 @@ void write_run_ops(
 	for (unsigned i = 0; i < WRITE_SLOTS; i++)
 		if (r.model.handles[i].open)
 			r.ops->close(r.front, i);
+	out->faults = r.ops->fired(r.front);
 	r.ops->stop(r.front, why);
 	if (why[0] != '\0')
 		write_wrong(&r, "left behind: %s", why);
