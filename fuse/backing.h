@@ -145,6 +145,7 @@ struct opened {
 	unsigned nwrote;
 	bool wrote_more;
 	bool only_made; /* or emptied, since the last commit */
+	bool nameless;  /* counted so: see written_discard() */
 };
 
 enum open_mode { OPEN_CACHED, OPEN_PASSTHROUGH, OPEN_DIRECT, OPEN_ELSEWHERE };

@@ -55,6 +55,8 @@ struct fs {
 	struct pruner *pruner;
 	atomic_uint
 	    in_dirs; /* requests that hold a directory's lock and wait */
+	/* Files that are open to be written and have lost their names. */
+	atomic_uint nameless;
 	struct rq_list waiting;
 	struct turns turns;     /* of the loop's threads */
 	struct trees trees;     /* directories that are being moved */

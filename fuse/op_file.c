@@ -83,6 +83,8 @@ void opened_put(struct fs *fs, struct opened *o)
 {
 	if (o == NULL || inodes_detach(fs->inodes, o->nodeid) == NULL)
 		return;
+	if (o->nameless)
+		atomic_fetch_sub(&fs->nameless, 1);
 	if (o->staged != NULL)
 		event_fini(&o->ended);
 	lock_fini(&o->lock);

@@ -217,7 +217,7 @@ static int discard(struct fs *fs, const struct place *p,
 	bool there;
 	int r;
 
-	staged_discard(p->opened->staged);
+	written_discard(fs, p->opened);
 	staged_get(p->opened->staged, &s);
 	there = s.committed &&
 		(!was->committed || strcmp(s.st.version, was->st.version) != 0);

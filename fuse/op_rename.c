@@ -247,7 +247,7 @@ static int run_once(struct name_rq *n)
 				  : rename_any(fs, &from, &to, cancel);
 	/* What was being written there has no name any more. */
 	if (r == 0 && to.opened != NULL)
-		staged_discard(to.opened->staged);
+		written_discard(fs, to.opened);
 	if (r == 0) {
 		place_forgive(fs, &from);
 		place_forgive(fs, &to);

@@ -486,6 +486,16 @@ void written_made_by(struct opened *o, pid_t caller)
 	note_by(o, caller, true);
 }
 
+void written_discard(struct fs *fs, struct opened *o)
+{
+	staged_discard(o->staged);
+	lock_take(&o->lock);
+	if (!o->nameless)
+		atomic_fetch_add(&fs->nameless, 1);
+	o->nameless = true;
+	lock_drop(&o->lock);
+}
+
 bool written_goes_on(struct fs *fs, struct opened *o, pid_t caller)
 {
 	struct inode_attr a;
@@ -494,7 +504,8 @@ bool written_goes_on(struct fs *fs, struct opened *o, pid_t caller)
 	lock_take(&o->lock);
 	only = o->only_made;
 	lock_drop(&o->lock);
-	return only && inodes_get(fs->inodes, o->nodeid, &a, NULL) == 0 &&
+	return only && atomic_load(&fs->nameless) == 0 &&
+	       inodes_get(fs->inodes, o->nodeid, &a, NULL) == 0 &&
 	       process_writes(caller, fs->dev, a.ino);
 }
 

@@ -93,10 +93,15 @@ void written_made_by(struct opened *o, pid_t caller);
 /* May the process of this thread have written since the last commit? */
 bool written_maybe_by(struct opened *o, pid_t caller);
 
+/* What is being written has no name any more: see staged_discard(). */
+void written_discard(struct fs *fs, struct opened *o);
+
 /*
  * Nothing was done since but to make or empty it, and the process of this
  * thread has it open for writing still: so begins a shell's `>`, which opens,
- * duplicates and closes. It is for the other descriptor's close to commit.
+ * duplicates and closes. It is for the other descriptor's close to commit. A
+ * descriptor of one that lost this name has its st_ino, too: as long as there
+ * is any such file, nothing goes on.
  */
 bool written_goes_on(struct fs *fs, struct opened *o, pid_t caller);
 

@@ -34,6 +34,21 @@ cmp "$W/twin" "$W/got"
 sim clear ''
 
 
+# A new file whose name another had that is still open: its close tells.
+cat >"$W/again.py" <<'PY'
+import errno, os, sys
+old = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+os.unlink(sys.argv[1])
+try:
+    os.close(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT))
+    print("0")
+except OSError as e:
+    print(errno.errorcode[e.errno])
+PY
+sim_rule '{"name":"no","op":"PUT","status":403,"code":"AccessDenied"}'
+expect_eq "$(python3 "$W/again.py" "$MNT/again")" EACCES
+sim clear ''
+
 # One closes, its commit is held; another writes then, and closes; a third has
 # the file open all the time, so that no close is the last one.
 printf aaaaaa >"$W/six"
