@@ -55,6 +55,8 @@ void staged_free(struct staged *f)
 	ranges_fini(&f->reserved);
 	sums_free(f->sums);
 	staged_asides_free(f);
+	if (f->memory)
+		staged_memory_end(f);
 	free(f->parts);
 	free(f->upload);
 	free(f->old_upload);
@@ -434,6 +436,8 @@ static int change_key(struct staged *f, struct str key,
 	lock_drop(&f->lock);
 	if (r == 0)
 		r = staged_files(f); /* for the record to say it */
+	if (r == 0)
+		r = staged_spill(f);
 	lock_take(&f->lock);
 	old = str_dup((struct str){ f->key, f->key_len });
 	old_len = f->key_len;

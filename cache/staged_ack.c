@@ -60,6 +60,8 @@ static int persist(struct staged *f)
 	int r = staged_files(f);
 	uint64_t committed, hash;
 
+	if (r == 0)
+		r = staged_spill(f);
 	if (r < 0)
 		return r;
 	/* C2: what this says is final. */

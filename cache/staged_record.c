@@ -183,34 +183,44 @@ static void recording_end(struct staged *f)
 	lock_drop(&f->lock);
 }
 
+/* Who calls is recording. */
+static int put(struct staged *f, int fd, bool sync)
+{
+	AUTO_FREE char *words = NULL;
+	json_t *o;
+
+	lock_take(&f->lock);
+	/* In the place of one that is on the disk comes one that is. */
+	sync = sync || f->acked;
+	o = record_locked(f);
+	f->record_clean = !staged_dirty_locked(f);
+	lock_drop(&f->lock);
+	words = json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
+	json_decref(o);
+	if (sync && fdatasync(fd) < 0)
+		return -errno;
+	if (words == NULL)
+		return -ENOMEM;
+	return record_put(f->staging->dir, f->id, words, sync);
+}
+
 static int record(struct staged *f, bool sync)
 {
-	json_t *o = NULL;
-	AUTO_FREE char *words = NULL;
 	int fd, r = 0;
 
 	lock_take(&f->lock);
 	staged_recording_begin_locked(f);
-	/* In the place of one that is on the disk comes one that is. */
-	sync = sync || f->acked;
-	fd = f->removed ? -1 : f->fd;
-	if (fd >= 0) {
-		o = record_locked(f);
-		f->record_clean = !staged_dirty_locked(f);
-	}
+	fd = f->removed || f->memory ? -1 : f->fd;
 	lock_drop(&f->lock);
-	if (fd >= 0) {
-		words = json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
-		json_decref(o);
-		if (sync && fdatasync(fd) < 0)
-			r = -errno;
-		if (words == NULL)
-			r = -ENOMEM;
-		else if (r == 0)
-			r = record_put(f->staging->dir, f->id, words, sync);
-	}
+	if (fd >= 0)
+		r = put(f, fd, sync);
 	recording_end(f);
 	return r;
+}
+
+int staged_record_of(struct staged *f, int fd)
+{
+	return put(f, fd, false);
 }
 
 int staged_record(struct staged *f)
@@ -236,11 +246,25 @@ void staged_remove_files(struct staging *s, const char *id)
 
 void staged_record_remove(struct staged *f)
 {
+	bool none;
+
 	lock_take(&f->lock);
 	staged_recording_begin_locked(f);
+	none = f->memory;
 	lock_drop(&f->lock);
-	staged_remove_files(f->staging, f->id);
+	if (!none)
+		staged_remove_files(f->staging, f->id);
 	recording_end(f);
+}
+
+/* Its bytes are to be kept. An error is set: nobody else gets the turn. */
+static int keep_on_disk(struct staged *f)
+{
+	lock_take(&f->lock);
+	while (f->writing && !pthread_equal(f->turn_of, pthread_self()))
+		event_wait(&f->changed, &f->lock);
+	lock_drop(&f->lock);
+	return staged_spill(f);
 }
 
 int staged_stick(struct staged *f, int err, const char *what)
@@ -270,6 +294,13 @@ int staged_stick(struct staged *f, int err, const char *what)
 		return err; /* who asked for it is told */
 	if (!kept) {
 		log_err("staging: %s: %s: %s", key, what, strerror(-err));
+		return err;
+	}
+	r = keep_on_disk(f);
+	if (r < 0) {
+		log_err("staging: %s: %s: %s; what was written is lost when it "
+			"is closed, as it cannot be kept: %s",
+			key, what, strerror(-err), strerror(-r));
 		return err;
 	}
 	log_err("staging: %s: %s: %s; what was written is kept in %s.data", key,

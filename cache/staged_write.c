@@ -39,6 +39,7 @@ static int turn_locked(struct staged *f, bool nowait)
 	if (f->err != 0)
 		return -f->err;
 	f->writing = true;
+	f->turn_of = pthread_self();
 	f->slow = !nowait;
 	return 0;
 }
@@ -149,7 +150,7 @@ int staged_files(struct staged *f)
 
 	if (f->taken)
 		return own_copy(f);
-	if (f->fd >= 0)
+	if (f->fd >= 0 || staged_memory_new(f))
 		return 0;
 	snprintf(name, sizeof(name), "%s.data", f->id);
 	r = staged_data_new(f->staging, name, &fd);
@@ -220,7 +221,8 @@ static int reserve(struct staged *f, uint64_t off, uint64_t n)
 	uint64_t ahead;
 	int r;
 
-	if (f->no_reserve || ranges_cover(&f->reserved, off, off + n))
+	if (f->memory || f->no_reserve ||
+	    ranges_cover(&f->reserved, off, off + n))
 		return 0;
 	r = ranges_room(&f->reserved);
 	if (r < 0)
@@ -247,6 +249,17 @@ void staged_give_back(struct staged *f)
 	if (f->reserved.n > 0 && f->reserved.r[f->reserved.n - 1].end > f->size)
 		cut_ahead(f);
 	staged_turn_end(f);
+}
+
+/* On the disk, unless it can have this size in memory. */
+static int files_for(struct staged *f, uint64_t size)
+{
+	int r = staged_files(f);
+
+	if (r < 0 || staged_memory_holds(f, size))
+		return r;
+	r = staged_spill(f);
+	return r < 0 ? failed(f, r, "cannot make its staging file") : 0;
 }
 
 static int set_aside(struct staged *f, bool keep)
@@ -292,7 +305,7 @@ static void touched_locked(struct staged *f)
 
 static int write_begin(struct staged *f, uint64_t off, uint64_t n)
 {
-	int r = staged_files(f);
+	int r = files_for(f, MAX(f->size, off + n));
 
 	if (r == 0)
 		r = set_aside(f, true);
@@ -433,7 +446,7 @@ int staged_truncate(struct staged *f, uint64_t size)
 	if (r < 0)
 		return r;
 	if (size != f->size)
-		r = staged_files(f);
+		r = size > f->staging->most ? -EFBIG : files_for(f, size);
 	if (r == 0 && size > f->size)
 		r = grow(f, size);
 	else if (r == 0 && size < f->size)
@@ -450,8 +463,9 @@ int staged_allocate(struct staged *f, uint64_t off, uint64_t n)
 		return r;
 	if (n == 0 || off > f->staging->most || n > f->staging->most - off)
 		r = n == 0 ? -EINVAL : -EFBIG;
+	/* What is reserved is room on the disk. */
 	if (r == 0)
-		r = staged_files(f);
+		r = files_for(f, UINT64_MAX);
 	if (r == 0)
 		r = ranges_room(&f->reserved);
 	if (r == 0) {

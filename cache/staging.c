@@ -116,6 +116,7 @@ int staging_new(const struct staging_conf *conf, struct staging **out,
 	s->dir = -1;
 	lock_init(&s->lock, RANK_LEAF);
 	event_init(&s->gone);
+	event_init(&s->wake);
 	set_limits(s, conf);
 	r = open_dir(s, conf->dir, why);
 	if (r == 0)
@@ -126,6 +127,8 @@ int staging_new(const struct staging_conf *conf, struct staging **out,
 		if (r == 0)
 			r = pool_new("send", MAX(THREADS_MAX, s->side_by_side),
 				     &s->senders);
+		if (r == 0)
+			r = staging_memory_start(s, conf->memory);
 		if (r < 0)
 			refuse(why, r, "no thread for commits: %s",
 			       strerror(-r));
@@ -200,12 +203,14 @@ void staging_free(struct staging *s)
 		return;
 	restored_free(s);
 	(void)staging_settle(s);
+	staging_memory_stop(s);
 	pool_stop(s->commits);
 	pool_stop(s->senders);
 	if (s->dir >= 0)
 		close(s->dir);
 	failed_free(s);
 	event_fini(&s->gone);
+	event_fini(&s->wake);
 	lock_fini(&s->lock);
 	free(s);
 }

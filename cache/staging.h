@@ -6,7 +6,8 @@
  * nobody cleans (it is no cache), and becomes an object when it is
  * committed: by one put, or part by part. A record beside the file says what
  * it is of, so that what a commit failed to bring to the store is found
- * again after a crash.
+ * again after a crash. What is small and younger than a second is in memory,
+ * unless it has an error: then it is put there.
  *
  * Of an object that was there before (the base) nothing is fetched to write
  * to it: a staged file knows which of its bytes were written, the others are
@@ -41,6 +42,8 @@ struct staging_conf {
 	bool last_wins;      /* commits are bound to nothing */
 	uint64_t part_size;  /* 0: 8 MiB that grow; else all alike */
 	unsigned parts;      /* sent side by side for one file; 0 = 8 */
+	size_t memory;       /* bytes that small files have there before they
+				are on the disk; 0: none */
 };
 
 /*
@@ -64,6 +67,9 @@ struct staged *staging_restored(struct staging *s);
  * files this mount keeps, since the store does not have what they were given.
  */
 size_t staging_settle(struct staging *s);
+
+/* This process ends without that: what is only in memory is to outlive it. */
+void staging_keep(struct staging *s);
 void staging_free(struct staging *s); /* no file is left; NULL is allowed */
 
 /* Are commits bound to nothing? */
@@ -142,6 +148,9 @@ int staged_new(struct staging *s, struct str key, enum staged_from from,
 	       const struct ufs_stat *base, struct staged **out);
 struct staged *staged_ref(struct staged *f);
 
+/* Would a small file be in memory? Then staged_new() waits for no disk. */
+bool staging_is_quick(struct staging *s);
+
 /*
  * It will get another name before it is committed: none of its parts is sent
  * until then, as an upload is of one name and what was sent would be for
@@ -164,6 +173,9 @@ int staged_write(struct staged *f, const void *p, size_t n, uint64_t off);
 
 /* The same; -EAGAIN when a commit holds writers back: it may take long. */
 int staged_write_now(struct staged *f, const void *p, size_t n, uint64_t off);
+
+/* Is it not on the disk? Then no write of a few bytes waits for that. */
+bool staged_in_memory(struct staged *f);
 
 /* The size from now on; bytes behind the old end are zeros. */
 int staged_truncate(struct staged *f, uint64_t size);

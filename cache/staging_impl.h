@@ -5,6 +5,7 @@
  *   staging.c        the directory, the threads
  *   staged.c         a staged file from its making to its end
  *   staged_write.c   writes, truncation, reservation
+ *   staged_memory.c  what is small is in memory at first
  *   staged_read.c    what its bytes are: written, the base's, zeros
  *   staged_record.c  the record beside it, and how its first error sticks
  *   staged_ack.c     what a close acknowledged before the store had it
@@ -79,6 +80,9 @@ struct staging {
 	int dir;
 	/* Commits wait for parts, so these have threads of their own. */
 	struct pool *commits, *senders;
+	size_t memory_most; /* pages; 0: none is in memory */
+	struct pool *spill; /* runs this, as long as it lives: */
+	struct job spiller;
 
 	struct lock lock;
 	struct event gone;
@@ -88,6 +92,15 @@ struct staging {
 	uint64_t failures; /* so far; the last one's number */
 	size_t kept;       /* files that have ended and stay on the disk */
 	struct restored *restored;
+	/* of files in memory: staged_memory.c */
+	size_t memory_pages;
+	struct staged *oldest, *newest;
+	struct event wake;
+	bool asleep; /* until it is woken */
+	unsigned spilling;
+	bool stopping;
+	bool roomy; /* the disk, when it was looked at last */
+	int64_t look_at, refused_until;
 	/* atomic */
 	atomic_bool no_copies; /* of parts: the store does them wrongly */
 };
@@ -127,6 +140,11 @@ struct staged {
 	struct job job;    /* the commit; at last its end */
 	char line[STAGED_ID + 1]; /* id of its first generation */
 
+	/* under the staging's lock, while it is in memory */
+	struct staged *older, *newer;
+	bool listed;
+	int64_t due; /* to be spilled */
+
 	/* whose turn it is */
 	struct sums *sums; /* pages of others may be asked for, see there */
 	struct ranges reserved;
@@ -139,6 +157,10 @@ struct staged {
 	char *key; /* moves only while nothing is committed or sent */
 	size_t key_len;
 	int fd; /* -1 until there is something to write; then it stays */
+	/* It is none of the disk. Set before it has an fd, unset by who has
+	 * the turn. */
+	bool memory;
+	size_t memory_pages;    /* reserved; of who has the turn */
 	char id[STAGED_ID + 1]; /* while recording it does not change */
 	unsigned generation;
 	enum ufs_if bound;
@@ -146,7 +168,8 @@ struct staged {
 	bool exclusive;                /* what is there is -EEXIST */
 
 	bool writing; /* the turn */
-	bool slow;    /* who has it may copy, or wait for the disk */
+	pthread_t turn_of;
+	bool slow; /* who has it may copy, or wait for the disk */
 	/* The file is the cache's as well, and not to be changed. Set while
 	 * nobody has the turn, unset by who has. */
 	bool taken;
@@ -303,6 +326,22 @@ int staged_files(struct staged *f);
 /* Give back what was reserved behind the end. */
 void staged_give_back(struct staged *f);
 
+/* staged_memory.c */
+#define STAGED_MEMORY_MOST MIB(1) /* no more than the cache copies anyway */
+/* Can it be in memory, with the bytes it has? Then it is, and has an fd. */
+bool staged_memory_new(struct staged *f);
+/* Is it on the disk, or can it have this size in memory? Needs the turn. */
+bool staged_memory_holds(struct staged *f, uint64_t size);
+/* Its pages are others'. */
+void staged_memory_end(struct staged *f);
+/*
+ * Have it on the disk, with its record; nothing if it is. Needs the turn, or
+ * that nobody gets it. -errno: it still is in memory, as it was.
+ */
+int staged_spill(struct staged *f);
+int staging_memory_start(struct staging *s, size_t memory);
+void staging_memory_stop(struct staging *s);
+
 /* staged_read.c */
 /* Bytes of a base. Blocks. */
 int staged_base_read(struct staging *s, struct staged_base *b, void *buf,
@@ -312,8 +351,11 @@ void staged_base_ahead(struct staged *f, struct staged_base *b, uint64_t off,
 		       uint64_t end);
 
 /* staged_record.c */
+/* Of one that is in memory there is none, which is well. */
 int staged_record(struct staged *f);
 int staged_record_sync(struct staged *f); /* on the disk when it returns */
+/* Of a file that is to have these data; who calls is recording. */
+int staged_record_of(struct staged *f, int fd);
 /* ID.json of an upload that is to be aborted, without a file. 0 or -errno. */
 int staged_record_upload(struct staging *s, const char *id, struct str key,
 			 const char *upload);

@@ -188,6 +188,7 @@ static void on_end(void *arg)
 	log_info("tarn: told to end; unmounting %s", s->dir);
 	/* Who says it twice does not want to wait. */
 	if (atomic_fetch_add(&s->told, 1) > 0 && atomic_load(&s->settling)) {
+		staging_keep(s->staging);
 		log_warn(
 		    "tarn: commits are not waited for: what the store does "
 		    "not have yet is kept in %s",

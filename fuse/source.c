@@ -13,6 +13,8 @@
 #include "fuse/limits.h"
 #include "ufs/ufs.h"
 
+#define SMALL_FILES_MOST MIB(64) /* of them in memory, of one mount */
+
 static int check_url(const char *source, char why[static WHY_MAX])
 {
 	const char *rest = strstr(source, "://");
@@ -293,8 +295,13 @@ int source_staging(const struct options *o, struct cache *c,
 		    strcmp(options_text(o, OPT_CONFLICT), "last-wins") == 0,
 		.part_size = (uint64_t)options_number(o, OPT_PART_SIZE),
 	};
-	int r = staging_new(&conf, out, words);
+	size_t memory = (size_t)options_number(o, OPT_MEMORY) / 8;
+	int r;
 
+	/* With writeback all are to be on the disk at their close. */
+	if (strcmp(options_text(o, OPT_COMMIT), "writeback") != 0)
+		conf.memory = MIN(memory, SMALL_FILES_MOST);
+	r = staging_new(&conf, out, words);
 	if (r < 0)
 		snprintf(why, WHY_MAX, "%s",
 			 words[0] != '\0' ? words : strerror(-r));

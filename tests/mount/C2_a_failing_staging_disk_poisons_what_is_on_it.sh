@@ -60,6 +60,10 @@ said() { # how many lines
 	has() { [ "$(wc -l <"$W/said")" -ge "$1" ] || no_process "$writer"; }
 	wait_for 60 has "$1"
 }
+staged() { # What is small is there when it is a second old.
+	there() { grep -qs "\"key\": \"$name\"" "$W"/staging/*/*.json; }
+	wait_for 60 there
+}
 go() { # STEP ERRNO
 	echo >&8
 	steps=$((${steps:-1} + 1))
@@ -82,6 +86,7 @@ TARN_WRAP="env LD_PRELOAD=$SHIMS/libfaultio.so"
 mount_tarn rw,part-size=5M
 for size in 1000 12000000; do
 	begin "write-$size" $size write over cut sync close
+	staged
 	sim forget ''
 	set_faults "pwrite $W/staging 1 1 5"
 	go write EIO
@@ -102,6 +107,7 @@ done
 # It cannot give back what is to be sent.
 for size in 1000 4000000 12000000; do
 	begin "read-$size" $size sync sync close
+	staged
 	sim forget ''
 	set_faults "pread $W/staging 1 0 5"
 	go sync EIO

@@ -28,6 +28,10 @@ for what in os.fsync, os.close:
         said.append(errno.errorcode[e.errno])
 print(*said)
 PY
+staged() { # What is small is there when it is a second old.
+	data=$(find "$W/staging" -name '*.data' | sort | comm -13 "$W/before" -)
+	[ -f "$data" ]
+}
 begin() { # NAME SIZE: sets data, its staging file
 	find "$W/staging" -name '*.data' | sort >"$W/before"
 	rm -f "$W/in"
@@ -36,8 +40,7 @@ begin() { # NAME SIZE: sets data, its staging file
 	writer=$!
 	exec 8>"$W/in"
 	wait_for 60 test -s "$W/said"
-	data=$(find "$W/staging" -name '*.data' | sort | comm -13 "$W/before" -)
-	[ -f "$data" ] || fail "no staging file of $1: '$data'"
+	wait_for 60 staged
 }
 rot() { # OFFSET: one byte, which is another one then
 	was=$(dd if="$data" bs=1 skip="$1" count=1 status=none | od -An -tu1)

@@ -53,7 +53,7 @@ print(*[f["id"] for f in json.load(sys.stdin)["files"]])'); do
 	expect_eq "$(find "$W/staging" -type f | wc -l)" 0 "files left after $1"
 }
 
-die_at staged-recorded small old
+die_at staged-recorded large old
 die_at commit-put small old
 die_at upload-begun large old
 die_at upload-recorded large old

@@ -82,6 +82,7 @@ static int side_begin(struct front_cache *c, unsigned mount)
 	struct staging_conf staging = { .dir = s->staging_dir,
 					.last_wins = config->last_wins,
 					.part_size = PART,
+					.memory = MIB(1),
 					.parts = config->parts };
 	char why[256] = "";
 	int r = cache_new(&conf, &s->cache, why);
