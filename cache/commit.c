@@ -111,13 +111,13 @@ static void made_locked(struct staged *f, const struct moment *t,
 	f->bound = UFS_IF_VERSION;
 	memcpy(f->version, next->st.version, sizeof(f->version));
 	/*
-	 * The cache gets it before anybody hears of it, if what was written is
-	 * worth the copying; else at the end. So fsync after fsync of a large
-	 * file does not copy all of it each time.
+	 * What is not offered to the cache it gets before anybody hears of it,
+	 * if what was written is worth the copying; else at the end. So fsync
+	 * after fsync of a large file does not copy all of it each time.
 	 */
 	f->adopting =
 	    f->change == t->change && t->size > 0 && f->owed >= t->size / 4 &&
-	    ranges_cover(&f->held, 0, t->size) && !staged_may_be_taken(f);
+	    ranges_cover(&f->held, 0, t->size) && !staged_is_offered(f);
 	f->held_back = f->adopting;
 	event_broadcast(&f->changed);
 }

@@ -412,6 +412,17 @@ static void key_back_locked(struct staged *f, const struct bound *b, char *key,
 	f->acked_change = b->acked_change;
 }
 
+/* Is there anything to be committed under the key that it gets? */
+static bool to_be_said(struct staged *f)
+{
+	bool yes;
+
+	lock_take(&f->lock);
+	yes = !f->made || staged_dirty_locked(f);
+	lock_drop(&f->lock);
+	return yes;
+}
+
 /*
  * Give it another key while nobody writes, commits or sends: by cond, or as
  * next, which the version `was` that it is bound to has become.
@@ -436,7 +447,7 @@ static int change_key(struct staged *f, struct str key,
 	lock_drop(&f->lock);
 	if (r == 0)
 		r = staged_files(f); /* for the record to say it */
-	if (r == 0)
+	if (r == 0 && to_be_said(f))
 		r = staged_spill(f);
 	lock_take(&f->lock);
 	old = str_dup((struct str){ f->key, f->key_len });

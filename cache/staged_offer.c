@@ -2,10 +2,10 @@
 /*
  * staged_offer.c - what was committed becomes the cache's entry
  *
- * A small file is copied, at its commit: nobody hears of that before the cache
- * has it. A large one on the disk of the cache is taken as it is
- * (extent_take.c) once its last writer has gone, since what the cache has
- * nobody may change; elsewhere it is copied as a small one is.
+ * A small file is copied once its last writer has gone: no close waits for
+ * that, and until then it is the staged file that is read. A large one on the
+ * disk of the cache is taken as it is (extent_take.c), also then, since what
+ * the cache has nobody may change; elsewhere it is copied at its commit.
  */
 #include "cache/staging_impl.h"
 
@@ -15,9 +15,9 @@
 #include "cache/object.h"
 #include "cache/staging_io.h"
 
-bool staged_may_be_taken(const struct staged *f)
+bool staged_is_offered(const struct staged *f)
 {
-	return f->staging->takes && f->size > EXTENT_SMALL_MAX;
+	return f->staging->takes || f->size <= EXTENT_SMALL_MAX;
 }
 
 /*
@@ -45,7 +45,7 @@ static bool take(struct staged *f, struct object *o)
 	char name[STAGED_ID + 8];
 
 	snprintf(name, sizeof(name), "%s.data", f->id);
-	if (!staged_may_be_taken(f) ||
+	if (!f->staging->takes || f->size <= EXTENT_SMALL_MAX ||
 	    object_take(o, f->staging->dir, name, f->sums) < 0)
 		return false;
 	lock_take(&f->lock);
@@ -89,14 +89,14 @@ void staged_offer(struct staged *f)
 		event_wait(&f->changed, &f->lock);
 	/* Its name changes: it is the cache's at its end. */
 	mine = f->made && !f->removed && f->err == 0 && !f->quiet &&
-	       staged_may_be_taken(f);
+	       staged_is_offered(f);
 	if (mine) {
 		f->committing = true;
 		staged_hold_back_locked(f);
 		mine = !staged_dirty_locked(f);
 		lock_drop(&f->lock);
 		if (mine)
-			adopt(f, false);
+			adopt(f, f->size <= EXTENT_SMALL_MAX);
 		lock_take(&f->lock);
 		f->committing = false;
 		staged_let_on_locked(f);

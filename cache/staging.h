@@ -223,9 +223,9 @@ int staged_commit(struct staged *f, struct ufs_stat *out,
 		  struct cancel *cancel);
 
 /*
- * Nobody writes it for now: let the cache have what was committed, if that
- * takes no copying (both are on one file system). Who writes to it after all
- * has it copied first.
+ * Nobody writes it for now: let the cache have what was committed, if it is
+ * small, or that takes no copying (both are on one file system). Who writes to
+ * what was not copied has it copied first.
  */
 void staged_offer(struct staged *f);
 

@@ -428,7 +428,7 @@ void commit_run(struct job *job);
 /* staged_offer.c */
 /* Let the cache have it, if it is all here. */
 void commit_adopt(struct staged *f);
-/* It is not copied into the cache, but offered. */
-bool staged_may_be_taken(const struct staged *f);
+/* It is the cache's when nobody writes it, not at its commit. */
+bool staged_is_offered(const struct staged *f);
 
 #endif

@@ -467,6 +467,7 @@ START_TEST(the_cache_is_given_what_was_committed)
 
 	ck_assert_int_eq(put(f, "hello", 0), 0);
 	ck_assert_int_eq(staged_commit(f, &st, NULL), 0);
+	staged_offer(f);
 	ck_assert_int_eq(object_get(rig.cache, str_of("key"), &st, &o), 0);
 	ck_assert_int_eq(object_cached(o, &bytes), 0);
 	ck_assert_uint_eq(bytes, 5);
