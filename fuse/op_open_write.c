@@ -249,16 +249,14 @@ static int create(struct fs *fs, const struct open_rq *o, struct cancel *cancel,
 	return r;
 }
 
-static void create_run(struct rq *rq)
+/* r: how it went; opened and a lookup of a are taken over. */
+static void create_end(struct open_rq *o, int r, struct opened *opened,
+		       struct inode_attr *a, bool made)
 {
-	struct open_rq *o = container_of(rq, struct open_rq, rq);
 	struct fuse_file_info fi = { .flags = o->flags };
 	struct fuse_entry_param e;
+	struct rq *rq = &o->rq;
 	struct fs *fs = rq->fs;
-	struct opened *opened;
-	struct inode_attr a;
-	bool made;
-	int r = create(fs, o, &rq->cancel, &a, &opened, &made);
 
 	if (r < 0) {
 		rq_finish_err(rq, r);
@@ -267,7 +265,7 @@ static void create_run(struct rq *rq)
 	if (!rq_claim(rq)) {
 		/* Unless somebody has joined, it is dropped uncommitted. */
 		written_undo(fs, opened);
-		inodes_forget(fs->inodes, a.nodeid, 1);
+		inodes_forget(fs->inodes, a->nodeid, 1);
 		rq_unref(rq);
 		return;
 	}
@@ -275,8 +273,8 @@ static void create_run(struct rq *rq)
 		       made || (o->flags & O_TRUNC) != 0, &fi);
 	if (r == 0) {
 		/* It is being written since. */
-		(void)inodes_get(fs->inodes, a.nodeid, &a, NULL);
-		fs_entry(fs, &a, 0, &e);
+		(void)inodes_get(fs->inodes, a->nodeid, a, NULL);
+		fs_entry(fs, a, 0, &e);
 		r = fuse_reply_create(rq->req, &e, &fi);
 		if (r != 0)
 			handle_undo(fs, fi.fh);
@@ -284,14 +282,53 @@ static void create_run(struct rq *rq)
 		reply_err(rq->req, r);
 	}
 	if (r != 0)
-		inodes_forget(fs->inodes, a.nodeid, 1);
+		inodes_forget(fs->inodes, a->nodeid, 1);
 	rq_unref(rq);
+}
+
+static void create_run(struct rq *rq)
+{
+	struct open_rq *o = container_of(rq, struct open_rq, rq);
+	struct opened *opened = NULL;
+	struct inode_attr a;
+	bool made = false;
+	int r = create(rq->fs, o, &rq->cancel, &a, &opened, &made);
+
+	create_end(o, r, opened, &a, made);
+}
+
+/*
+ * A new file, by what is known without asking anybody, and made without waiting
+ * for a disk. -EAGAIN: it is not so simple.
+ */
+static int create_now(struct fs *fs, const struct open_rq *o,
+		      struct inode_attr *a, struct opened **out)
+{
+	char key[UFS_KEY_MAX + 1];
+	struct walk w;
+	size_t dir, n;
+
+	if (trees_any(&fs->trees) || !staging_is_quick(fs->conf.staging) ||
+	    written_key(fs, o->nodeid, o->name, true, key, &dir, &n) < 0)
+		return -EAGAIN;
+	if (inodes_writing(fs->inodes, o->nodeid,
+			   (struct str){ key + dir, n - dir }, a)) {
+		inodes_forget(fs->inodes, a->nodeid, 1);
+		return -EAGAIN;
+	}
+	if (walk_step_fast(fs->meta, (struct str){ key, dir }, str_of(o->name),
+			   &w) != -ENOENT)
+		return -EAGAIN;
+	return make(fs, o, key, dir, n, a, out);
 }
 
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
 	struct open_rq *o = open_new(req, parent, fi->flags, name);
+	struct opened *opened = NULL;
+	struct inode_attr a;
+	int r;
 
 	fs_writes(fuse_req_userdata(req));
 	if (o == NULL) {
@@ -299,7 +336,11 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		return;
 	}
 	o->mode = mode; /* what it gets is what the mount says (S24) */
-	run_one(&o->rq, create_run);
+	r = create_now(o->rq.fs, o, &a, &opened);
+	if (r != -EAGAIN)
+		create_end(o, r, opened, &a, true);
+	else
+		run_one(&o->rq, create_run);
 	rq_wait(&o->rq);
 }
 

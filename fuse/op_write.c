@@ -2,9 +2,9 @@
 /*
  * op_write.c - write, flush, fsync, and reads of what is being written
  *
- * A write goes to the staging's disk on the loop's thread, as the page cache
- * of that disk takes it; what waits for the store runs on a pool. A signal
- * ends the wait of who called, not the commit (S12).
+ * A write goes to memory or the staging's disk on the loop's thread, as the
+ * page cache of that disk takes it; what waits for the store runs on a pool. A
+ * signal ends the wait of who called, not the commit (S12).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -109,6 +109,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 		handle_put(fs, h);
 		return;
 	}
+	if (!staged_in_memory(h->opened->staged))
+		turns_leave(&fs->turns);
 	r = staged_write_now(h->opened->staged, buf, size, (uint64_t)off);
 	if (r == -EAGAIN) {
 		change(req, fs, h, caller, buf, size, (uint64_t)off);

@@ -12,18 +12,22 @@
 #include "fuse/backing.h"
 
 /* A copy of so much costs about what waking a thread does. */
-#define BRIEF_READ KIB(64)
+#define BRIEF_BYTES KIB(64)
 
 /* include/uapi/linux/fuse.h: enum fuse_opcode, struct fuse_read_in */
 enum {
+	WIRE_LOOKUP = 1,
 	WIRE_FORGET = 2,
 	WIRE_GETATTR = 3,
 	WIRE_OPEN = 14,
 	WIRE_READ = 15,
+	WIRE_WRITE = 16,
 	WIRE_RELEASE = 18,
+	WIRE_FLUSH = 25,
 	WIRE_GETLK = 31,
 	WIRE_SETLK = 32,
 	WIRE_SETLKW = 33,
+	WIRE_CREATE = 35,
 	WIRE_INTERRUPT = 36,
 	WIRE_BATCH_FORGET = 42,
 };
@@ -64,13 +68,16 @@ static bool brief(const void *buf, size_t n)
 		return false;
 	memcpy(&head, buf, sizeof(head));
 	switch (head.opcode) {
+	case WIRE_LOOKUP:
 	case WIRE_FORGET:
 	case WIRE_GETATTR:
 	case WIRE_OPEN:
 	case WIRE_RELEASE:
+	case WIRE_FLUSH:
 	case WIRE_GETLK:
 	case WIRE_SETLK:
 	case WIRE_SETLKW:
+	case WIRE_CREATE:
 	case WIRE_INTERRUPT:
 	case WIRE_BATCH_FORGET:
 		return true;
@@ -78,7 +85,9 @@ static bool brief(const void *buf, size_t n)
 		if (n < sizeof(head) + sizeof(in))
 			return false;
 		memcpy(&in, (const char *)buf + sizeof(head), sizeof(in));
-		return in.size <= BRIEF_READ;
+		return in.size <= BRIEF_BYTES;
+	case WIRE_WRITE:
+		return n <= BRIEF_BYTES;
 	default:
 		return false;
 	}
@@ -168,4 +177,10 @@ ssize_t turns_read(struct turns *t, int fd, void *buf, size_t len)
 		give_turn(t);
 	errno = err;
 	return n;
+}
+
+void turns_leave(struct turns *t)
+{
+	if (mine == t)
+		give_turn(t);
 }

@@ -504,9 +504,11 @@ bool written_goes_on(struct fs *fs, struct opened *o, pid_t caller)
 	lock_take(&o->lock);
 	only = o->only_made;
 	lock_drop(&o->lock);
-	return only && atomic_load(&fs->nameless) == 0 &&
-	       inodes_get(fs->inodes, o->nodeid, &a, NULL) == 0 &&
-	       process_writes(caller, fs->dev, a.ino);
+	if (!only || atomic_load(&fs->nameless) != 0 ||
+	    inodes_get(fs->inodes, o->nodeid, &a, NULL) < 0)
+		return false;
+	turns_leave(&fs->turns); /* it may have many files open */
+	return process_writes(caller, fs->dev, a.ino);
 }
 
 bool written_maybe_by(struct opened *o, pid_t caller)

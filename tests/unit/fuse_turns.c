@@ -17,10 +17,12 @@
 #include "tests/unit/run.h"
 
 #define THREADS 4
-#define OPEN 14   /* FUSE_OPEN */
-#define LOOKUP 1  /* FUSE_LOOKUP */
-#define READ 15   /* FUSE_READ */
-#define STUCK 999 /* as unique: its handler waits to be let go */
+#define OPEN 14    /* FUSE_OPEN */
+#define MKDIR 9    /* FUSE_MKDIR */
+#define LOOKUP 1   /* FUSE_LOOKUP */
+#define READ 15    /* FUSE_READ */
+#define STUCK 999  /* as unique: its handler waits to be let go */
+#define LEAVES 998 /* the same, and it says before that it will */
 
 static struct turns turns;
 static int ends[2]; /* ours, the threads' */
@@ -35,12 +37,16 @@ static bool let_go;
 
 static void handle(unsigned who, uint64_t unique)
 {
+	bool stuck = unique == STUCK || unique == LEAVES;
+
+	if (unique == LEAVES)
+		turns_leave(&turns);
 	lock_take(&lock);
 	served[who]++;
 	total++;
-	held += unique == STUCK;
+	held += stuck;
 	event_broadcast(&changed);
-	while (unique == STUCK && !let_go)
+	while (stuck && !let_go)
 		event_wait(&changed, &lock);
 	lock_drop(&lock);
 }
@@ -139,7 +145,8 @@ static unsigned busiest(void)
 START_TEST(one_thread_reads_all_brief_requests)
 {
 	for (unsigned i = 1; i <= 200; i++) {
-		send_request(i % 2 ? OPEN : READ, i, 4096);
+		send_request((const uint32_t[]){ OPEN, READ, LOOKUP }[i % 3], i,
+			     4096);
 		ck_assert(wait_total(i));
 	}
 	ck_assert_uint_eq(busiest(), 200);
@@ -149,11 +156,28 @@ END_TEST
 START_TEST(before_a_long_request_another_thread_listens)
 {
 	for (unsigned i = 1; i <= THREADS; i++) {
-		send_request(i % 2 ? LOOKUP : READ, STUCK, MIB(1));
+		send_request(i % 2 ? MKDIR : READ, STUCK, MIB(1));
 		ck_assert(wait_total(i));
 	}
 	ck_assert_uint_eq(held, THREADS);
 	ck_assert_uint_eq(busiest(), 1);
+}
+END_TEST
+
+/* Without waiting for those who see that nobody listens. */
+START_TEST(who_finds_that_a_request_is_long_lets_another_thread_listen)
+{
+	unsigned seen;
+
+	for (unsigned i = 1; i <= THREADS; i++) {
+		send_request(LOOKUP, LEAVES, 0);
+		ck_assert(wait_total(i));
+	}
+	ck_assert_uint_eq(busiest(), 1);
+	lock_take(&turns.lock);
+	seen = atomic_load(&turns.taken);
+	lock_drop(&turns.lock);
+	ck_assert_uint_eq(seen, 0);
 }
 END_TEST
 
@@ -189,6 +213,8 @@ int main(void)
 	tcase_add_checked_fixture(t, start, stop);
 	tcase_add_test(t, one_thread_reads_all_brief_requests);
 	tcase_add_test(t, before_a_long_request_another_thread_listens);
+	tcase_add_test(
+	    t, who_finds_that_a_request_is_long_lets_another_thread_listen);
 	tcase_add_test(t, a_brief_request_that_waits_stops_nobody);
 #ifndef __SANITIZE_ADDRESS__
 	tcase_add_test(t, who_waits_for_a_turn_can_be_ended);
