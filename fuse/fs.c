@@ -273,14 +273,17 @@ int fs_serve(struct fs *fs)
 	    config,
 	    MIN(MAX(processors() + 2, LOOP_THREADS_MIN), LOOP_THREADS_MAX));
 	r = start_stopper(fs);
-	if (r == 0) {
+	if (r == 0)
 		r = fuse_session_loop_mt(fs->se, config);
-		atomic_store(&fs->loop_over, true);
-		fs_stop(fs);
-		rq_list_end(&fs->waiting);
-		mount_stop(fs);
-		rq_list_drain(&fs->waiting);
-	}
+	/*
+	 * Before it is unmounted, also when it was never served: who waits for
+	 * it to answer is answered by the directory below from then on.
+	 */
+	atomic_store(&fs->loop_over, true);
+	fs_stop(fs);
+	rq_list_end(&fs->waiting);
+	mount_stop(fs);
+	rq_list_drain(&fs->waiting);
 	fuse_loop_cfg_destroy(config);
 	/* How libfuse says that it has no thread to begin with. */
 	if (r == -1)

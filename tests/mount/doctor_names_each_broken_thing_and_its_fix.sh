@@ -167,10 +167,10 @@ doctor 0 "$SOURCE" -o "$STORE_OPTS,$O,staging-dir=$W/foreign"
 says PASS staging-dir "$W/foreign is this user's, .* free"
 for errno in 95 5; do
 	echo "fallocate $W/foreign 1 0 $errno" >"$W/rules"
-	(
-		export LD_PRELOAD="$SHIMS/libfaultio.so" FAULTIO="$W/rules"
-		doctor "$((errno == 5))" "$SOURCE" -o "$STORE_OPTS,$O,staging-dir=$W/foreign"
-	)
+	rc=0
+	FAULTIO=$W/rules LD_PRELOAD=$SHIMS/libfaultio.so "$TARN" doctor "$SOURCE" \
+		-o "$STORE_OPTS,$O,staging-dir=$W/foreign" >"$W/doctor" 2>&1 || rc=$?
+	expect_eq $rc $((errno == 5)) "exit: $(cat "$W/doctor")"
 	case $errno in
 	95) says PASS staging-dir 'cannot reserve' ;;
 	*) says FAIL staging-dir 'reserved: Input/output error; look at the disk' ;;
