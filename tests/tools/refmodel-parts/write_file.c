@@ -116,6 +116,8 @@ static void open_write(struct write_run *r, struct whandle *h, int flags,
 			write_stuck(r, f, err);
 			want = err;
 		}
+		if (err == -ENOENT && write_dir_gone(r, h->key))
+			return;
 		if (f != NULL ? err != want && !write_excused(r, err)
 			      : !may_fail(r, h->mount, h->key, flags, err))
 			write_wrong(r, "%s: open for writing: %s",
@@ -154,8 +156,9 @@ static void open_read(struct write_run *r, struct whandle *h, int err,
 	const struct seen_version *v;
 
 	if (err < 0) {
-		if (!(err == -ENOENT && f == NULL &&
-		      write_saw(m, h->mount, h->key, false)) &&
+		if (!(err == -ENOENT &&
+		      (write_dir_gone(r, h->key) ||
+		       (f == NULL && write_saw(m, h->mount, h->key, false)))) &&
 		    !write_excused(r, err))
 			write_wrong(r, "%s: open: %s", write_keys[h->key],
 				    strerror(-err));

@@ -38,6 +38,15 @@ static bool has_keys(struct write_run *r, unsigned mount, unsigned dir,
 	return false;
 }
 
+/* Or what it means for a mount is not what the store says. */
+static bool dir_is_unsure(struct write_run *r, unsigned dir)
+{
+	for (unsigned i = 0; i < WRITE_KEYS; i++)
+		if (dir < WRITE_DIRS && dir_of(i) == dir)
+			return write_dir_gone(r, i);
+	return false;
+}
+
 static bool dir_is_there(struct write_run *r, unsigned mount, unsigned dir)
 {
 	return dir == WRITE_DIRS || r->model.dirs[dir] ||
@@ -47,6 +56,18 @@ static bool dir_is_there(struct write_run *r, unsigned mount, unsigned dir)
 bool write_dir_unsure(struct write_run *r, unsigned mount, unsigned key)
 {
 	return !dir_is_there(r, mount, dir_of(key));
+}
+
+bool write_dir_gone(struct write_run *r, unsigned key)
+{
+	unsigned dir = dir_of(key);
+
+	if (r->front->sure || dir == WRITE_DIRS || r->model.dirs[dir])
+		return false;
+	for (unsigned i = 0; i < WRITE_KEYS; i++)
+		if (dir_of(i) == dir && write_now(&r->model, i)->looked.there)
+			return false;
+	return true;
 }
 
 void write_discard(struct write_run *r, unsigned mount, unsigned key)
@@ -74,6 +95,8 @@ static void truncate_written(struct write_run *r, struct wfile *f, int err,
 {
 	bool committed = r->model.keys[f->key].n != seen;
 
+	if (err == -ENOENT && write_dir_gone(r, f->key))
+		return;
 	if (f->err == 0 && err < 0 && err != f->maybe_err) {
 		/* It was committed at once, or tried to be. */
 		bytes_truncate(f->bytes, size);
@@ -195,6 +218,8 @@ static void do_unlink(struct write_run *r, unsigned mount, unsigned key)
 		forgive(r, mount, key);
 		return;
 	}
+	if (err == -ENOENT && write_dir_gone(r, key))
+		return;
 	if (!(err == -ENOENT && !written && write_saw(m, mount, key, false)) &&
 	    !write_excused(r, err))
 		write_wrong(r, "%s: unlink: %s", write_keys[key],
@@ -222,7 +247,8 @@ static void rename_failed(struct write_run *r, const struct rename *n, int err)
 			    write_keys[n->from]);
 	if (err == -ENOENT &&
 	    ((f == NULL && write_saw(m, n->mount, n->from, false)) ||
-	     write_dir_unsure(r, n->mount, n->to)))
+	     write_dir_unsure(r, n->mount, n->to) ||
+	     write_dir_gone(r, n->from) || write_dir_gone(r, n->to)))
 		return;
 	if (err == -EEXIST && n->noreplace &&
 	    (n->to_there || n->other != NULL ||
@@ -269,8 +295,9 @@ static void file_moved(struct write_run *r, const struct rename *n)
 	struct write_model *m = &r->model;
 	const struct seen_version *now = write_now(m, n->to);
 	struct wfile *f = n->file;
-	bool stored = now->looked.there && bytes_same(now->bytes, f->bytes) &&
-		      (m->keys[n->to].n != n->seen || f->dirty == CLEAN);
+	bool stored =
+	    now->looked.there && bytes_same(now->bytes, f->bytes) &&
+	    (m->keys[n->to].n != n->seen || f->dirty == CLEAN || n->was_there);
 
 	if (f->err != 0)
 		write_wrong(r, "%s to %s: rename, and %s was told",
@@ -395,7 +422,8 @@ static void do_rmdir(struct write_run *r, unsigned mount, unsigned dir)
 	if (err == 0 && (full || r->model.dirs[dir]))
 		write_wrong(r, "%s: rmdir, and it is there", write_dirs[dir]);
 	else if (err < 0 && !(err == -ENOTEMPTY && full) &&
-		 !(err == -ENOENT && (!there || !r->config->strict)) &&
+		 !(err == -ENOENT &&
+		   (!there || !r->config->strict || dir_is_unsure(r, dir))) &&
 		 !write_excused(r, err))
 		write_wrong(r, "%s: rmdir: %s", write_dirs[dir],
 			    strerror(-err));
@@ -413,8 +441,9 @@ static void do_stat(struct write_run *r, unsigned mount, unsigned key)
 		    write_keys[key], strerror(-err), err < 0 ? "" : st.version,
 		    err < 0 ? 0 : (uintmax_t)st.size);
 	if (err < 0) {
-		if (!(err == -ENOENT && f == NULL &&
-		      write_saw(m, mount, key, false)) &&
+		if (!(err == -ENOENT &&
+		      (write_dir_gone(r, key) ||
+		       (f == NULL && write_saw(m, mount, key, false)))) &&
 		    !write_excused(r, err))
 			write_wrong(r, "%s: stat: %s", write_keys[key],
 				    strerror(-err));
@@ -484,7 +513,7 @@ static void judge_listed(struct write_run *r, unsigned mount, unsigned dir,
 	}
 	for (unsigned i = 0; i < WRITE_DIRS && dir == WRITE_DIRS; i++)
 		if (l->dirs[i] > 1 ||
-		    (r->config->strict &&
+		    (r->config->strict && !dir_is_unsure(r, i) &&
 		     (l->dirs[i] == 1) != dir_is_there(r, mount, i)))
 			write_wrong(r, "%s: listed %u times", write_dirs[i],
 				    l->dirs[i]);
@@ -502,7 +531,8 @@ static void do_list(struct write_run *r, unsigned mount, unsigned dir)
 	if (err == 0)
 		judge_listed(r, mount, dir, &l);
 	else if (!(err == -ENOENT &&
-		   (!dir_is_there(r, mount, dir) || !r->config->strict)) &&
+		   (!dir_is_there(r, mount, dir) || !r->config->strict ||
+		    dir_is_unsure(r, dir))) &&
 		 !write_excused(r, err))
 		write_wrong(r, "'%s': list: %s", l.dir, strerror(-err));
 }

@@ -64,6 +64,12 @@ void write_name_op(struct write_run *r, const struct op *op);
 void write_recover(struct write_run *r, unsigned mount);
 /* May the directory of this key be absent, for this mount? */
 bool write_dir_unsure(struct write_run *r, unsigned mount, unsigned key);
+/*
+ * Has the store nothing of this key's directory? Then no path leads to what a
+ * mount writes there, until its commit makes the directory appear again: of
+ * directories a mount knows what the store has.
+ */
+bool write_dir_gone(struct write_run *r, unsigned key);
 /* What was written goes with its name. */
 void write_discard(struct write_run *r, unsigned mount, unsigned key);
 
