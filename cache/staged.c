@@ -55,8 +55,7 @@ void staged_free(struct staged *f)
 	ranges_fini(&f->reserved);
 	sums_free(f->sums);
 	staged_asides_free(f);
-	if (f->memory)
-		staged_memory_end(f);
+	staged_memory_end(f);
 	free(f->parts);
 	free(f->upload);
 	free(f->old_upload);

@@ -114,6 +114,8 @@ void staged_memory_end(struct staged *f)
 	unlist_locked(s, f);
 	s->memory_pages -= n;
 	lock_drop(&s->lock);
+	if (n == 0)
+		return;
 	memory_release(s->cache, n);
 	stat_add(STAT_memory_bytes, -(int64_t)(n * BUFFER_SIZE));
 }

@@ -332,7 +332,7 @@ void staged_give_back(struct staged *f);
 bool staged_memory_new(struct staged *f);
 /* Is it on the disk, or can it have this size in memory? Needs the turn. */
 bool staged_memory_holds(struct staged *f, uint64_t size);
-/* Its pages are others'. */
+/* Its pages are others'; also of one that has none, but may be listed. */
 void staged_memory_end(struct staged *f);
 /*
  * Have it on the disk, with its record; nothing if it is. Needs the turn, or
