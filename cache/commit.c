@@ -304,6 +304,11 @@ static int look_there(struct staged *f, int err)
 	change = f->change;
 	lock_drop(&f->lock);
 	r = found_ours(f, &next->st);
+	lock_take(&f->lock);
+	/* Written meanwhile, it was compared with bytes of two moments. */
+	if (r == 0 && f->change != change)
+		r = -EAGAIN;
+	lock_drop(&f->lock);
 	if (r <= 0 || r == 2) {
 		staged_base_unref(next);
 		return r == 2 ? -EAGAIN : r < 0 ? r : err;

@@ -98,6 +98,7 @@ static int read_base(struct staged *f, const json_t *o)
 static int fill(struct staged *f, struct recover_file *file, const json_t *o)
 {
 	struct recover_record *r = &file->r;
+	struct stat st;
 	int err = staged_set_key(f, (struct str){ r->key, r->key_len });
 
 	if (err < 0)
@@ -120,8 +121,13 @@ static int fill(struct staged *f, struct recover_file *file, const json_t *o)
 		err = read_base(f, o);
 	if (err == 0)
 		err = load_sums(f, o);
-	if (err == 0)
+	if (err == 0 && fstat(file->fd, &st) < 0)
+		err = -errno;
+	/* It may have become the cache's, too, when its process died. */
+	if (err == 0) {
+		f->taken = st.st_nlink > 1;
 		f->fd = take_fd(&file->fd);
+	}
 	return err;
 }
 

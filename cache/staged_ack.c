@@ -108,22 +108,34 @@ int staged_persist(struct staged *f)
 
 /* ---- set aside ---- */
 
+/* A commit that ends may add to it, whoever has the turn. */
+static int copy_held(struct staged *f, struct ranges *out)
+{
+	int r;
+
+	lock_take(&f->lock);
+	r = ranges_merge(out, &f->held);
+	lock_drop(&f->lock);
+	return r;
+}
+
 /* The bytes that it has; nobody changes them. */
 int staged_copy_bytes(struct staged *f, int to)
 {
 	AUTO_FREE char *buf = NULL;
-	int r = 0;
+	struct ranges held = { 0 };
+	int r;
 
 	if (ftruncate(to, (off_t)f->size) < 0)
 		return -errno;
 	if (ioctl(to, FICLONE, f->fd) == 0)
 		return 0;
 	buf = malloc(STAGING_PIECE);
-	if (buf == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; r == 0 && i < f->held.n; i++)
-		r = staging_copy_range(f->fd, to, f->held.r[i].off,
-				       MIN(f->held.r[i].end, f->size), buf);
+	r = buf == NULL ? -ENOMEM : copy_held(f, &held);
+	for (size_t i = 0; r == 0 && i < held.n; i++)
+		r = staging_copy_range(f->fd, to, held.r[i].off,
+				       MIN(held.r[i].end, f->size), buf);
+	ranges_fini(&held);
 	return r;
 }
 
@@ -163,7 +175,7 @@ static struct aside *aside_new(struct staged *f)
 	if (a == NULL)
 		return NULL;
 	a->fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
-	if (a->fd < 0 || ranges_merge(&a->held, &f->held) < 0) {
+	if (a->fd < 0 || copy_held(f, &a->held) < 0) {
 		if (a->fd >= 0)
 			close(a->fd);
 		ranges_fini(&a->held);
@@ -176,7 +188,8 @@ static struct aside *aside_new(struct staged *f)
 /*
  * Readers have the number of the descriptor, not a reference: so it stays, and
  * is another file from one moment to the next. What is being sent is told
- * before.
+ * before. Of a file that is empty now nothing is read or sent until who has the
+ * turn has made it so.
  */
 static void swap_locked(struct staged *f, struct aside *a, bool keep, int fresh,
 			const char *id) TSA(requires_capability(f->lock));
@@ -192,6 +205,7 @@ static void swap_locked(struct staged *f, struct aside *a, bool keep, int fresh,
 	a->next = f->asides;
 	f->asides = a;
 	if (!keep) {
+		f->emptied = true;
 		f->change++;
 		upload_touch_locked(f, 0, UINT64_MAX);
 	}
@@ -214,6 +228,7 @@ static void swap_back_locked(struct staged *f)
 	f->generation--;
 	f->acked = true;
 	f->acked_change = f->change;
+	f->emptied = false;
 	f->asides = a->next;
 }
 

@@ -294,6 +294,12 @@ ssize_t staged_read(struct staged *f, void *p, size_t n, uint64_t off,
 		struct piece piece;
 
 		lock_take(&f->lock);
+		while (f->emptied && !nowait)
+			event_wait(&f->changed, &f->lock);
+		if (f->emptied) {
+			lock_drop(&f->lock);
+			return -EAGAIN;
+		}
 		end = off < f->size ? MIN(f->size, off + n) : off;
 		if (at < end)
 			piece_at_locked(f, at, end, &piece);

@@ -65,7 +65,7 @@ void staged_let_on_locked(struct staged *f)
 void staged_turn_end(struct staged *f)
 {
 	lock_take(&f->lock);
-	f->writing = false;
+	f->writing = f->emptied = false;
 	f->write_off = f->write_end = 0;
 	event_broadcast(&f->changed);
 	lock_drop(&f->lock);

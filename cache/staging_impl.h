@@ -169,7 +169,8 @@ struct staged {
 
 	bool writing; /* the turn */
 	pthread_t turn_of;
-	bool slow; /* who has it may copy, or wait for the disk */
+	bool slow;    /* who has it may copy, or wait for the disk */
+	bool emptied; /* the file is a new one already, size and sums are not */
 	/* The file is the cache's as well, and not to be changed. Set while
 	 * nobody has the turn, unset by who has. */
 	bool taken;

@@ -239,7 +239,8 @@ static int send_part(struct sender *t, unsigned i)
 		return r;
 	lock_take(&f->lock);
 	b.at = parts_at(&s->parts, i, &size);
-	while (f->write_off < b.at + size && f->write_end > b.at)
+	while (f->emptied ||
+	       (f->write_off < b.at + size && f->write_end > b.at))
 		event_wait(&f->changed, &f->lock);
 	b.size = part_bytes_locked(f, i, &b.at);
 	copy = can_copy_locked(f, b.at, b.size);

@@ -256,6 +256,40 @@ START_TEST(what_was_written_to_an_object_is_written_to_it)
 }
 END_TEST
 
+static void *commit_it(void *file)
+{
+	(void)commit_acked(file);
+	return NULL;
+}
+
+/*
+ * Its parts may begin to be sent at any moment of that: while the file is a new
+ * one and its sums are not yet, too.
+ */
+START_TEST(what_is_sent_while_it_is_emptied_is_not_taken_for_rotten)
+{
+	struct staged *f = new_file(bytes, LARGE);
+
+	for (unsigned i = 0; i < 200; i++) {
+		pthread_t committer;
+
+		ck_assert_int_eq(staged_persist(f), 0);
+		ck_assert_int_eq(pthread_create(&committer, NULL, commit_it, f),
+				 0);
+		if (i % 2 == 0)
+			sched_yield();
+		ck_assert_int_eq(staged_truncate(f, 0), 0);
+		ck_assert_int_eq(staged_write(f, bytes, LARGE, 0), 0);
+		ck_assert_int_eq(pthread_join(committer, NULL), 0);
+		ck_assert_int_eq(state_of(f).err, 0);
+	}
+	ck_assert_int_eq(staged_persist(f), 0);
+	ck_assert_int_eq(commit_acked(f), 0);
+	staged_unref(f);
+	ck_assert(store_has(&rig.store, "key", bytes, LARGE));
+}
+END_TEST
+
 static void *read_all_of_it(void *file)
 {
 	char *got = malloc(SMALL);
@@ -923,6 +957,8 @@ int main(void)
 			    0, 2);
 	tcase_add_loop_test(t, what_was_written_to_an_object_is_written_to_it,
 			    0, 2);
+	tcase_add_test(
+	    t, what_is_sent_while_it_is_emptied_is_not_taken_for_rotten);
 	tcase_add_test(t, it_is_read_while_nobody_knows_that_the_store_has_it);
 	tcase_add_loop_test(
 	    t, an_upload_that_the_dead_did_not_hear_of_is_aborted, 0, 2);
