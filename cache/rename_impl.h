@@ -18,7 +18,8 @@ struct rename_object {
 	size_t n;
 	struct ufs_stat st, made; /* made: once this mount has copied it */
 	bool copied, moved;
-	bool done; /* nothing of it is left to the next mount */
+	bool done;  /* nothing of it is left to the next mount */
+	bool there; /* of a record: the new name is known to have its bytes */
 };
 
 struct rename {
@@ -34,7 +35,8 @@ struct rename {
 	/* the record: open, with its flock, while it is there */
 	char id[STAGED_ID + 1];
 	int fd;
-	bool lingers; /* the record is the next mount's */
+	int64_t recorded; /* when it was first, ns since 1970; 0: not known */
+	bool lingers;     /* the record is the next mount's */
 };
 
 /* The keys of an object, into key[UFS_KEY_MAX + 1]. */
@@ -71,7 +73,13 @@ bool rename_record_is(const char *file);
 int rename_record_take(struct staging *s, const char *file,
 		       struct rename **out);
 
-/* rename_resume.c: go on with those that are left, behind the caller's back. */
+/* rename_resume.c */
+/*
+ * End those, now, to a name whose acknowledged file still waited for its commit
+ * when they began: that is what they replaced, and goes.
+ */
+void renames_resume_over(struct staging *s);
+/* Go on with those that are left, behind the caller's back. */
 int renames_resume(struct staging *s);
 
 #endif

@@ -12,6 +12,7 @@
  *   objects        [name, version, size, mtime (ns), copied, name...] of each
  *                  that is not done: of what was copied only the old name is
  *                  left to be removed
+ *   recorded       when it was first (ns)
  *   pid, boot      who wrote it
  *
  * Its flock is held by the process that renames. It is on the disk before the
@@ -88,6 +89,7 @@ static char *record_of(const struct rename *r)
 				    json_string(bounds[r->cond.what]));
 		json_object_set_new(o, "version", record_text(str_of(version)));
 		json_object_set(o, "objects", objects);
+		json_object_set_new(o, "recorded", json_integer(r->recorded));
 		json_object_set_new(o, "pid", json_integer(getpid()));
 		json_object_set_new(o, "boot", json_string(clock_boot_id()));
 		words = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
@@ -140,6 +142,7 @@ int rename_record_put(struct rename *r)
 {
 	int err = staged_make_id(r->id);
 
+	r->recorded = clock_wall_ns();
 	return err < 0 ? err : rename_record_again(r);
 }
 
@@ -251,6 +254,7 @@ static int parse(struct staging *s, const json_t *o, struct rename **out)
 		err = rename_new(s, from, to, &cond, &r);
 	if (err < 0)
 		return err;
+	r->recorded = json_integer_value(json_object_get(o, "recorded"));
 	err = parse_objects(json_object_get(o, "objects"), r);
 	if (err < 0)
 		rename_free(r);

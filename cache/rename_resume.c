@@ -10,6 +10,12 @@
  * that is something else, or was not looked at (last-wins), somebody may have
  * written it since, and both stay. Of what the record says was copied the new
  * name is its users' by now: only the old one is looked at.
+ *
+ * What was at the new name may have been acknowledged, and not be in the store
+ * yet (S14). Then the rename is ended before the mount is there, so that nobody
+ * sees what was there before both, and the waiting file goes with it, as it
+ * would have. If it cannot be ended, the file is gone on with, and its commit
+ * finds out what is there.
  */
 #include "cache/rename_impl.h"
 
@@ -77,6 +83,17 @@ static int look_at_new(struct rename *r, const struct rename_object *o,
 	return err != 0 ? err : 2;
 }
 
+/* The old name is gone: was it this rename, and nobody else? */
+static bool was_copied(const struct rename *r, struct str to)
+{
+	struct ufs *u = r->staging->ufs;
+	struct ufs_stat now;
+
+	return u->ops->stat(u, to, &now, NULL) == 0 &&
+	       (r->cond.what != UFS_IF_VERSION ||
+		strcmp(now.version, r->cond.version) != 0);
+}
+
 static int resume(struct rename *r, struct rename_object *o, void *arg)
 {
 	char from_key[UFS_KEY_MAX + 1], to_key[UFS_KEY_MAX + 1];
@@ -88,6 +105,7 @@ static int resume(struct rename *r, struct rename_object *o, void *arg)
 	int err = u->ops->stat(u, from, &now, NULL);
 
 	(void)arg;
+	o->there = err == -ENOENT && !r->tree && was_copied(r, to);
 	o->done = err == -ENOENT || (err == 0 && !same_version(&now, &o->st));
 	if (o->done)
 		return 0;
@@ -105,6 +123,7 @@ static int resume(struct rename *r, struct rename_object *o, void *arg)
 	}
 	if (err < 0)
 		return err;
+	o->there = true;
 	err = rename_remove(r, o, from);
 	crash_point("resume-removed");
 	o->moved = err == 0;
@@ -122,8 +141,10 @@ static void forget(struct rename *r)
 	rename_tell(r);
 }
 
-static void go_on(struct rename *r)
+/* Of a file: has the new name its bytes? r is ended. */
+static bool go_on(struct rename *r)
 {
+	bool there;
 	char from[3 * UFS_KEY_MAX + 1], to[3 * UFS_KEY_MAX + 1];
 	int err = rename_each(r, resume, NULL);
 
@@ -142,7 +163,9 @@ static void go_on(struct rename *r)
 		log_info("staging: rename %s to %s was interrupted and is "
 			 "done: %zu of %zu were left",
 			 from, to, rename_moved(r), r->n);
+	there = r->n == 1 && r->objects[0].there;
 	rename_free(r);
+	return there;
 }
 
 static void take(struct staging *s, const char *file)
@@ -151,7 +174,7 @@ static void take(struct staging *s, const char *file)
 	int err = rename_record_take(s, file, &r);
 
 	if (err == 0)
-		go_on(r);
+		(void)go_on(r);
 	else if (err < 0 && err != -EBUSY && err != -ENOENT)
 		log_warn("staging: %s is passed by: %s", file,
 			 err == -EINVAL ? "it is no record of this version"
@@ -189,6 +212,67 @@ static struct record *find(struct staging *s)
 	if (d != NULL)
 		closedir(d);
 	return first;
+}
+
+/* ---- onto what was acknowledged ---- */
+
+struct replaced {
+	struct staging *staging;
+	struct str to;
+	int64_t before;
+	bool drop;
+	size_t n;
+};
+
+static int find_replaced(void *arg, struct recover_record *r)
+{
+	struct replaced *p = arg;
+	const struct ufs *u = p->staging->ufs;
+
+	if (!r->acked || r->err != 0 || r->live || r->recorded >= p->before ||
+	    strcmp(r->store, u->store) != 0 ||
+	    strcmp(r->prefix, u->prefix) != 0 ||
+	    !str_eq(p->to, (struct str){ r->key, r->key_len }))
+		return 0;
+	p->n++;
+	if (p->drop)
+		staged_remove_files(p->staging, r->id);
+	return 0;
+}
+
+static void end_over(struct staging *s, const char *file)
+{
+	struct replaced p = { .staging = s };
+	AUTO_FREE char *to = NULL;
+	struct rename *r;
+
+	if (rename_record_take(s, file, &r) != 0)
+		return; /* take() tells why */
+	to = str_dup((struct str){ r->to, r->to_n });
+	p.to = (struct str){ to, r->to_n };
+	p.before = r->recorded;
+	if (to != NULL && !r->tree)
+		(void)recover_each_in(s->dir, find_replaced, &p);
+	if (p.n == 0) {
+		r->lingers = true;
+		rename_free(r);
+	} else if (go_on(r)) {
+		p.drop = true;
+		(void)recover_each_in(s->dir, find_replaced, &p);
+		/* A power cut is not to bring them back. */
+		(void)fsync(s->dir);
+	}
+}
+
+void renames_resume_over(struct staging *s)
+{
+	struct record *next;
+
+	for (struct record *f = find(s); f != NULL; f = next) {
+		next = f->next;
+		end_over(s, f->name);
+		free(f);
+	}
 }
 
 static void run(struct job *job)

@@ -134,6 +134,7 @@ int staging_new(const struct staging_conf *conf, struct staging **out,
 			       strerror(-r));
 	}
 	if (r == 0) {
+		renames_resume_over(s);
 		r = orphans_find(s);
 		if (r == 0)
 			r = renames_resume(s);

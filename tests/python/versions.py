@@ -74,9 +74,10 @@ def change(path, how, new, writes, acked):
     for at, data in writes:
         for i in range(0, len(data), 1 << 20):
             os.pwrite(fd, data[i:i + (1 << 20)], at + i)
-    if how != "replace" and random.random() < 0.3:
+    if random.random() < 0.3:
         os.fsync(fd)
-        acked()
+        if how != "replace":
+            acked()
     os.close(fd)
     if how == "replace":
         os.rename(to, path)

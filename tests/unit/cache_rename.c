@@ -263,6 +263,64 @@ START_TEST(the_next_mount_ends_what_is_left_of_a_file)
 }
 END_TEST
 
+/*
+ * What was at the new name was acknowledged and is not in the store yet. It
+ * goes with what it replaced where the rename is ended, and stays where not.
+ */
+START_TEST(S14_a_rename_onto_what_waits_is_ended_first)
+{
+	static const struct {
+		enum then then;
+		bool younger; /* acknowledged after the rename had begun */
+		const char *from, *to, *at_last;
+	} cases[] = {
+		{ UNTOUCHED, false, NULL, "bytes", "bytes" },
+		{ COPIED, false, NULL, "bytes", "bytes" },
+		{ SOURCE_GONE, false, NULL, "old", "waits" },
+		{ SOURCE_NEW, false, "newer", "old", "waits" },
+		{ UNTOUCHED, true, NULL, "bytes", "bytes" },
+	};
+	struct ufs_stat st = set("from", "bytes"), old = set("to", "old"), now;
+	const struct ufs_cond version = { UFS_IF_VERSION, old.version };
+	struct staged *f = staged_open(&rig, "to", STAGED_UPON, &old);
+	char why[256];
+
+	ck_assert_int_eq(staged_truncate(f, 0), 0);
+	ck_assert_int_eq(staged_write(f, "waits", 5, 0), 0);
+	if (!cases[_i].younger)
+		ck_assert_int_eq(staged_persist(f), 0);
+	die(of_file(&st, &version));
+	if (cases[_i].younger)
+		ck_assert_int_eq(staged_persist(f), 0);
+	staged_unref(f);
+	if (cases[_i].then == COPIED)
+		set("to", "bytes");
+	else if (cases[_i].then == SOURCE_GONE)
+		ck_assert(store_drop_key(&rig.store, "from"));
+	else if (cases[_i].then == SOURCE_NEW)
+		set("from", "newer");
+	staging_free(rig.staging);
+	rig.staging = NULL;
+	ck_assert_msg(staging_new(&rig.conf, &rig.staging, why) == 0, "%s",
+		      why);
+	if (!cases[_i].younger)
+		ck_assert(has("to", cases[_i].to));
+	f = staging_restored(rig.staging);
+	ck_assert((f == NULL) == (strcmp(cases[_i].at_last, "bytes") == 0 &&
+				  !cases[_i].younger));
+	if (f != NULL && !cases[_i].younger)
+		ck_assert_int_eq(staged_commit_acked(f, &now), 0);
+	staged_unref(f);
+	(void)staging_settle(rig.staging);
+	ck_assert(has("to", cases[_i].at_last));
+	if (cases[_i].from == NULL)
+		ck_assert(gone("from"));
+	else
+		ck_assert(has("from", cases[_i].from));
+	ck_assert_uint_eq(records(), 0);
+}
+END_TEST
+
 START_TEST(what_cannot_go_on_is_kept_for_the_mount_after_it)
 {
 	struct ufs_stat st = set("from", "bytes");
@@ -549,6 +607,8 @@ int main(void)
 	tcase_add_test(
 	    t, an_old_name_that_cannot_be_removed_is_left_to_the_next_mount);
 	tcase_add_loop_test(t, the_next_mount_ends_what_is_left_of_a_file, 0,
+			    5);
+	tcase_add_loop_test(t, S14_a_rename_onto_what_waits_is_ended_first, 0,
 			    5);
 	tcase_add_test(t, what_cannot_go_on_is_kept_for_the_mount_after_it);
 	tcase_add_loop_test(
