@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# S14, C9, C11, S17: with commit=writeback the daemon dies at each step of a
-# commit and of a rename, at the first time that it gets there and at later ones, while a program
-# writes or while it commits what the one before was to. The next mount, whose
-# cache is empty, has each file as its close was told last or as it was on its
-# way, whole.
+# S14, C9, C11, C14, S17: with commit=writeback the daemon dies at each step of a
+# commit and of a rename, at the first time that it gets there and at later ones,
+# while a program writes or while it commits what the one before was to. The next
+# mount, whose cache is empty, has each file as its close was told last or as it
+# was on its way, whole.
 # shellcheck shell=sh source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need_fuse
