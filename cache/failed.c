@@ -242,19 +242,6 @@ void failed_heard(struct staging *s)
 	lock_drop(&s->lock);
 }
 
-/* It does not end any more, unless it is ending. */
-static bool try_hold(struct staged *f)
-{
-	unsigned n = atomic_load_explicit(&f->refs, memory_order_relaxed);
-
-	while (n > 0)
-		if (atomic_compare_exchange_weak_explicit(&f->refs, &n, n + 1,
-							  memory_order_relaxed,
-							  memory_order_relaxed))
-			return true;
-	return false;
-}
-
 struct staged *failed_living(struct staging *s, const char *id)
 {
 	struct staged *f = NULL;
@@ -263,7 +250,7 @@ struct staged *failed_living(struct staging *s, const char *id)
 	for (const struct failed *e = s->failed; e != NULL && f == NULL;
 	     e = e->next)
 		if (strcmp(e->id, id) == 0 && e->file != NULL &&
-		    try_hold(e->file))
+		    staged_try_hold(e->file))
 			f = e->file;
 	lock_drop(&s->lock);
 	return f;

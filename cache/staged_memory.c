@@ -297,17 +297,6 @@ static void refused(struct staging *s, int err)
 			 strerror(-err));
 }
 
-/* A reference, unless it has ended. */
-static bool hold(struct staged *f)
-{
-	unsigned refs = atomic_load(&f->refs);
-
-	while (refs > 0)
-		if (atomic_compare_exchange_weak(&f->refs, &refs, refs + 1))
-			return true;
-	return false;
-}
-
 /* The oldest's turn. The lock is let go meanwhile. */
 static void spill_oldest_locked(struct staging *s)
     TSA(requires_capability(s->lock));
@@ -318,7 +307,7 @@ static void spill_oldest_locked(struct staging *s)
 	int r;
 
 	unlist_locked(s, f);
-	if (!hold(f))
+	if (!staged_try_hold(f))
 		return;
 	s->spilling++;
 	lock_drop(&s->lock);

@@ -298,6 +298,7 @@ struct staged_base *staged_base_new(struct str key); /* NULL: no memory */
 struct staged_base *staged_base_ref(struct staged_base *b);
 void staged_base_unref(struct staged_base *b); /* NULL is allowed */
 void staged_hold(struct staged *f);            /* beside the users' */
+bool staged_try_hold(struct staged *f);        /* false: it is ending */
 void staged_let_go(struct staged *f);
 
 static inline bool staged_dirty_locked(const struct staged *f)
