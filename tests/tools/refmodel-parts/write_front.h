@@ -30,6 +30,8 @@ struct write_front {
 	const struct write_front_ops *ops;
 	const struct write_config *config;
 	bool sure; /* what a name means is known at once, when it is closed */
+	/* Up to this size what was just written need not outlive a kill. */
+	uint64_t forgets;
 };
 
 struct write_front_ops {

@@ -689,6 +689,8 @@ static void kill_side(struct front_cache *c, unsigned mount)
 	char left[PATH_LEN];
 
 	write_mem_dead(c->mem, mount, true);
+	/* As if the last writes were a second ago. */
+	staging_keep(s->staging);
 	snprintf(left, sizeof(left), "%s.left", s->staging_dir);
 	root_len = strlen(s->staging_dir);
 	must(nftw(s->staging_dir, link_cb, 16, FTW_PHYS));

@@ -430,6 +430,9 @@ struct write_front *write_front_mount_new(const struct write_config *config)
 	struct front_mount *m = calloc(1, sizeof(*m));
 
 	must(m == NULL);
-	m->front = (struct write_front){ .ops = &mount_ops, .config = config };
+	/* Small files are in memory for a second. */
+	m->front = (struct write_front){ .ops = &mount_ops,
+					 .config = config,
+					 .forgets = MIB(1) };
 	return &m->front;
 }

@@ -301,9 +301,9 @@ static void kill_it(struct write_run *r, unsigned mount)
 		 * when it was opened it is not known which bytes were written.
 		 */
 		write_keep(m, f, NULL,
-			   !f->upon &&
-			       (f->err < 0 || (f->dirty == DIRTY && !f->based &&
-					       f->bytes->size > 0)));
+			   !f->upon && (f->err < 0 ||
+					(f->dirty == DIRTY && !f->based &&
+					 f->bytes->size > r->front->forgets)));
 		if (f->maybe_err < 0) {
 			m->failed[mount][i] = write_sticky(f->maybe_err);
 			m->unsure[mount][i] = true;
