@@ -10,7 +10,7 @@ need_fuse
 start_store
 mount_tarn rw,part-size=5M,passthrough=off
 cat >"$W/rot.py" <<'PY'
-import errno, os, sys
+import errno, os, sys, time
 mnt, staging, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 PAGE = 1 << 16
 
@@ -26,8 +26,17 @@ class File:
         self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT)
         self.bytes = bytearray(os.urandom(size))
         os.pwrite(self.fd, self.bytes, 0)
-        self.data, = staged() - before
+        self.data = self.wait_for_data(before)
         self.reader = os.open(self.path, os.O_RDONLY | os.O_DIRECT)
+
+    def wait_for_data(self, before):
+        """What is small is in memory for a second."""
+        until = time.monotonic() + 20
+        while not staged() - before:
+            assert time.monotonic() < until, "no staging file"
+            time.sleep(0.01)
+        data, = staged() - before
+        return data
 
     def rot(self, at):
         with open(self.data, "r+b") as f:

@@ -63,4 +63,4 @@ die_at commit-made small new
 die_at commit-made large new
 die_at commit-adopted small new
 die_at commit-recorded small new
-expect_eq "$kills" 9 "times it was killed"
+expect_eq "$kills" 10 "times it was killed"
