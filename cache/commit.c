@@ -273,7 +273,7 @@ static int abort_old(struct staged *f)
 		return 0;
 	if (s->uploads)
 		r = upload_abort(s->ufs, (struct str){ f->key, f->key_len },
-				 f->old_upload, &f->cancel);
+				 f->old_upload, f->upload, &f->cancel);
 	if (r == 0) {
 		char *id;
 

@@ -138,7 +138,7 @@ static int tidy_up(struct staging *s, const char *id)
 		return 0;
 	if (f.r.upload != NULL && s->uploads) {
 		r = upload_abort(s->ufs, (struct str){ f.r.key, f.r.key_len },
-				 f.r.upload, NULL);
+				 f.r.upload, NULL, NULL);
 		if (r < 0)
 			log_warn("staging: an upload of a mount that is gone "
 				 "is still open: %s; the next mount tries "

@@ -385,7 +385,7 @@ int recover_commit(struct recover_file *f, struct ufs *u,
 		cond.version = f->r.version;
 	if (f->r.upload != NULL)
 		r = upload_abort(u, (struct str){ f->r.key, f->r.key_len },
-				 f->r.upload, cancel);
+				 f->r.upload, NULL, cancel);
 	if (r == 0 && f->r.upload != NULL)
 		r = recover_note_closed(f);
 	if (r == 0)

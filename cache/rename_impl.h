@@ -5,6 +5,7 @@
  *   rename.c         what is to be moved, and the moving
  *   rename_record.c  the record of it
  *   rename_resume.c  records of mounts that died
+ *   rename_over.c    what was at the new name, and waits
  *   rename_told.c    who else is to hear of it
  */
 #ifndef CACHE_RENAME_IMPL_H
@@ -72,6 +73,22 @@ bool rename_record_is(const char *file);
 /* Of the process that wrote it: -EBUSY while that lives. Else it is ours. */
 int rename_record_take(struct staging *s, const char *file,
 		       struct rename **out);
+
+/* rename_over.c */
+struct generation;
+struct replaced {
+	struct staging *staging;
+	struct str to;
+	int64_t before;
+	struct generation *all; /* owned */
+	size_t n, room;
+};
+
+/* Does anything wait there? */
+bool replaced_find(struct replaced *p);
+/* Its files go. */
+void replaced_drop(struct replaced *p);
+void replaced_fini(struct replaced *p);
 
 /* rename_resume.c */
 /*

@@ -83,15 +83,23 @@ static int look_at_new(struct rename *r, const struct rename_object *o,
 	return err != 0 ? err : 2;
 }
 
-/* The old name is gone: was it this rename, and nobody else? */
-static bool was_copied(const struct rename *r, struct str to)
+/*
+ * The old name is gone: was it this rename, and nobody else? With last-wins it
+ * is not known what was at the new name, so its size has to tell. 1, 0, or
+ * -errno.
+ */
+static int was_copied(const struct rename *r, const struct rename_object *o,
+		      struct str to)
 {
 	struct ufs *u = r->staging->ufs;
 	struct ufs_stat now;
+	int err = u->ops->stat(u, to, &now, NULL);
 
-	return u->ops->stat(u, to, &now, NULL) == 0 &&
-	       (r->cond.what != UFS_IF_VERSION ||
-		strcmp(now.version, r->cond.version) != 0);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	if (r->cond.what == UFS_IF_VERSION)
+		return strcmp(now.version, r->cond.version) != 0;
+	return r->cond.what == UFS_IF_ABSENT || now.size == o->st.size;
 }
 
 static int resume(struct rename *r, struct rename_object *o, void *arg)
@@ -105,7 +113,13 @@ static int resume(struct rename *r, struct rename_object *o, void *arg)
 	int err = u->ops->stat(u, from, &now, NULL);
 
 	(void)arg;
-	o->there = err == -ENOENT && !r->tree && was_copied(r, to);
+	if (err == -ENOENT && !r->tree) {
+		int was = was_copied(r, o, to);
+
+		if (was < 0)
+			return was;
+		o->there = was > 0;
+	}
 	o->done = err == -ENOENT || (err == 0 && !same_version(&now, &o->st));
 	if (o->done)
 		return 0;
@@ -141,10 +155,9 @@ static void forget(struct rename *r)
 	rename_tell(r);
 }
 
-/* Of a file: has the new name its bytes? r is ended. */
-static bool go_on(struct rename *r)
+/* What it is onto goes with it, if anything waits there. r is ended. */
+static int go_on(struct rename *r, struct replaced *over)
 {
-	bool there;
 	char from[3 * UFS_KEY_MAX + 1], to[3 * UFS_KEY_MAX + 1];
 	int err = rename_each(r, resume, NULL);
 
@@ -163,9 +176,11 @@ static bool go_on(struct rename *r)
 		log_info("staging: rename %s to %s was interrupted and is "
 			 "done: %zu of %zu were left",
 			 from, to, rename_moved(r), r->n);
-	there = r->n == 1 && r->objects[0].there;
+	/* Before the record of what took its place. */
+	if (over != NULL && r->n == 1 && r->objects[0].there)
+		replaced_drop(over);
 	rename_free(r);
-	return there;
+	return err;
 }
 
 static void take(struct staging *s, const char *file)
@@ -174,7 +189,7 @@ static void take(struct staging *s, const char *file)
 	int err = rename_record_take(s, file, &r);
 
 	if (err == 0)
-		(void)go_on(r);
+		(void)go_on(r, NULL);
 	else if (err < 0 && err != -EBUSY && err != -ENOENT)
 		log_warn("staging: %s is passed by: %s", file,
 			 err == -EINVAL ? "it is no record of this version"
@@ -214,63 +229,38 @@ static struct record *find(struct staging *s)
 	return first;
 }
 
-/* ---- onto what was acknowledged ---- */
-
-struct replaced {
-	struct staging *staging;
-	struct str to;
-	int64_t before;
-	bool drop;
-	size_t n;
-};
-
-static int find_replaced(void *arg, struct recover_record *r)
-{
-	struct replaced *p = arg;
-	const struct ufs *u = p->staging->ufs;
-
-	if (!r->acked || r->err != 0 || r->live || r->recorded >= p->before ||
-	    strcmp(r->store, u->store) != 0 ||
-	    strcmp(r->prefix, u->prefix) != 0 ||
-	    !str_eq(p->to, (struct str){ r->key, r->key_len }))
-		return 0;
-	p->n++;
-	if (p->drop)
-		staged_remove_files(p->staging, r->id);
-	return 0;
-}
-
-static void end_over(struct staging *s, const char *file)
+/* Of a store that is away: the rest waits for it in the background. */
+static int end_over(struct staging *s, const char *file)
 {
 	struct replaced p = { .staging = s };
 	AUTO_FREE char *to = NULL;
 	struct rename *r;
+	int err = 0;
 
 	if (rename_record_take(s, file, &r) != 0)
-		return; /* take() tells why */
+		return 0; /* take() tells why */
 	to = str_dup((struct str){ r->to, r->to_n });
 	p.to = (struct str){ to, r->to_n };
 	p.before = r->recorded;
-	if (to != NULL && !r->tree)
-		(void)recover_each_in(s->dir, find_replaced, &p);
-	if (p.n == 0) {
+	if (to != NULL && !r->tree && replaced_find(&p)) {
+		err = go_on(r, &p);
+	} else {
 		r->lingers = true;
 		rename_free(r);
-	} else if (go_on(r)) {
-		p.drop = true;
-		(void)recover_each_in(s->dir, find_replaced, &p);
-		/* A power cut is not to bring them back. */
-		(void)fsync(s->dir);
 	}
+	replaced_fini(&p);
+	return err;
 }
 
 void renames_resume_over(struct staging *s)
 {
 	struct record *next;
+	int err = 0;
 
 	for (struct record *f = find(s); f != NULL; f = next) {
 		next = f->next;
-		end_over(s, f->name);
+		if (!staged_passes(err))
+			err = end_over(s, f->name);
 		free(f);
 	}
 }

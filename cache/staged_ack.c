@@ -226,6 +226,7 @@ static void swap_back_locked(struct staged *f)
 	must(dup3(a->fd, f->fd, O_CLOEXEC) < 0 ? errno : 0);
 	memcpy(f->id, a->id, sizeof(f->id));
 	f->generation--;
+	f->change++; /* who has read the empty one looks again */
 	f->acked = true;
 	f->acked_change = f->change;
 	f->emptied = false;

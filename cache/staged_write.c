@@ -128,6 +128,9 @@ static int own_copy(struct staged *f)
 	if (r < 0)
 		return failed(f, r, "cannot make its staging file");
 	r = staged_copy_bytes(f, fd);
+	/* In the place of one that is on the disk comes one that is. */
+	if (r == 0 && f->acked && fdatasync(fd) < 0)
+		r = -errno;
 	if (r == 0 && (renameat(dir, fresh, dir, name) < 0 ||
 		       dup3(fd, f->fd, O_CLOEXEC) < 0))
 		r = -errno;

@@ -421,7 +421,7 @@ static void abort_run(struct job *job)
 {
 	struct abort_job *a = container_of(job, struct abort_job, job);
 	struct staging *s = a->staging;
-	int r = upload_abort(s->ufs, a->key, a->id, NULL);
+	int r = upload_abort(s->ufs, a->key, a->id, NULL, NULL);
 
 	if (r == 0 && a->record[0] != '\0')
 		remove_record(s, a->record);

@@ -37,6 +37,7 @@ struct search {
 	struct ufs *ufs;
 	struct str key;
 	int64_t begun;
+	const char *spare;
 	struct cancel *cancel;
 };
 
@@ -45,17 +46,20 @@ static int abort_if_it(void *arg, const struct ufs_upload *up)
 	const struct search *s = arg;
 
 	if (!str_eq(up->key, s->key) || up->begun < s->begun - BEFORE ||
-	    up->begun > s->begun + AFTER)
+	    up->begun > s->begun + AFTER ||
+	    (s->spare != NULL && strcmp(up->id, s->spare) == 0))
 		return 0;
 	return s->ufs->ops->write->upload_abort(s->ufs, up->key, up->id,
 						s->cancel);
 }
 
 int upload_abort(struct ufs *u, struct str key, const char *id,
-		 struct cancel *cancel)
+		 const char *spare, struct cancel *cancel)
 {
 	const struct ufs_write_ops *ops = u->ops->write;
-	struct search s = { .ufs = u, .key = key, .cancel = cancel };
+	struct search s = {
+		.ufs = u, .key = key, .spare = spare, .cancel = cancel
+	};
 
 	if (ops->upload_abort == NULL)
 		return 0;

@@ -14,10 +14,11 @@
 char *upload_unknown(void);
 
 /*
- * Abort the upload that has this id, in the store's words or in ours. 0 as
- * well when there is none, and in a store that has no uploads.
+ * Abort the upload that has this id, in the store's words or in ours; then it
+ * is not the one with the id spare (NULL: any may be). 0 as well when there is
+ * none, and in a store that has no uploads.
  */
 int upload_abort(struct ufs *u, struct str key, const char *id,
-		 struct cancel *cancel);
+		 const char *spare, struct cancel *cancel);
 
 #endif

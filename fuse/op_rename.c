@@ -163,6 +163,13 @@ static int commit_place(struct fs *fs, struct place *p, struct cancel *cancel)
 	return -ESTALE;
 }
 
+/* What was being written there has no name any more. */
+static void discard_replaced(struct fs *fs, struct place *to)
+{
+	if (to->opened != NULL)
+		written_discard(fs, to->opened);
+}
+
 /*
  * The store copies it, and then the old name goes. What is being written as
  * well is of the copy from then on; what was written so far goes there first.
@@ -192,6 +199,9 @@ static int rename_object(struct fs *fs, struct place *from, struct place *to,
 		written_made(fs, from->key, from->dir, from->n, NULL);
 	else if (r == 0)
 		meta_gone(fs->meta, (struct str){ from->key, from->n });
+	/* Before the record of what took its place. */
+	if (r == 0)
+		discard_replaced(fs, to);
 	rename_free(job);
 	return r;
 }
@@ -220,6 +230,8 @@ static int rename_any(struct fs *fs, struct place *from, struct place *to,
 		staged_get(from->opened->staged, &s);
 	if (from->opened != NULL && !from->there && !s.committed) {
 		r = rename_staged(fs, from, to);
+		if (r == 0)
+			discard_replaced(fs, to);
 		if (r != -EALREADY)
 			return r;
 	}
@@ -245,9 +257,6 @@ static int run_once(struct name_rq *n)
 	if (r == 0)
 		r = is_dir(&from) ? rename_tree(n, &from, &to)
 				  : rename_any(fs, &from, &to, cancel);
-	/* What was being written there has no name any more. */
-	if (r == 0 && to.opened != NULL)
-		written_discard(fs, to.opened);
 	if (r == 0) {
 		place_forgive(fs, &from);
 		place_forgive(fs, &to);

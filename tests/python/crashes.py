@@ -112,7 +112,7 @@ def umount():
 
 def renames_done():
     """True when those of the one before are ended, False when it died."""
-    if not glob.glob(STAGING + "/*/*.rename*"):
+    if not glob.glob(STAGING + "/*/*.rename"):
         return True
     return False if os.path.exists(TRACE) else None
 
