@@ -71,7 +71,10 @@ grep -q ' err .*copy: cannot be committed: .*s3:PutObject.*mount with ro' "$W/mn
 	fail "the log: $(cat "$W/mnt.log")"
 refused() { [ "$(mount_stat "$MNT" "m['commits']['refused']")" = True ]; }
 wait_for 20 refused
-grep -q ' warn .*keys may not write.*s3:PutObject.*mount with ro' "$W/mnt.log"
+warned() {
+	grep -q ' warn .*keys may not write.*s3:PutObject.*mount with ro' "$W/mnt.log"
+}
+wait_for 20 warned
 "$TARN" status "$MNT" >"$W/o"
 grep -q 'refused .*may not write' "$W/o" || fail "$(cat "$W/o")"
 expect_errno EACCES mkdir "$MNT/dir"
