@@ -154,7 +154,7 @@ int staged_make_id(char id[static STAGED_ID + 1])
 }
 
 static int make(struct staged *f, struct str key, enum staged_from from,
-		const struct ufs_stat *base)
+		const struct ufs_stat *base, bool nowait)
 {
 	int r = staged_set_key(f, key);
 
@@ -179,6 +179,8 @@ static int make(struct staged *f, struct str key, enum staged_from from,
 		f->bound = UFS_IF_VERSION;
 		memcpy(f->version, base->version, sizeof(f->version));
 	}
+	if (nowait)
+		return staged_memory_new(f, true) ? 0 : -EAGAIN;
 	if (from != STAGED_UPON)
 		return staged_files(f);
 	f->size = f->base_end = base->size;
@@ -202,8 +204,9 @@ struct staged *staged_alloc(struct staging *s)
 	return f;
 }
 
-int staged_new(struct staging *s, struct str key, enum staged_from from,
-	       const struct ufs_stat *base, struct staged **out)
+static int make_new(struct staging *s, struct str key, enum staged_from from,
+		    const struct ufs_stat *base, bool nowait,
+		    struct staged **out)
 {
 	bool based = from == STAGED_UPON || from == STAGED_EMPTY;
 	struct staged *f;
@@ -216,14 +219,27 @@ int staged_new(struct staging *s, struct str key, enum staged_from from,
 	f = staged_alloc(s);
 	if (f == NULL)
 		return -ENOMEM;
-	r = make(f, key, from, base);
+	r = make(f, key, from, base, nowait);
 	if (r < 0) {
-		staged_record_remove(f);
+		if (!nowait)
+			staged_record_remove(f);
 		staged_free(f);
 	} else {
 		*out = f;
 	}
 	return r;
+}
+
+int staged_new(struct staging *s, struct str key, enum staged_from from,
+	       const struct ufs_stat *base, struct staged **out)
+{
+	return make_new(s, key, from, base, false, out);
+}
+
+int staged_new_now(struct staging *s, struct str key, enum staged_from from,
+		   struct staged **out)
+{
+	return make_new(s, key, from, NULL, true, out);
 }
 
 struct staged *staged_ref(struct staged *f)

@@ -121,7 +121,7 @@ void staged_memory_end(struct staged *f)
 }
 
 /* Would the disk take all that is in memory, as far as is known? */
-static bool disk_is_well(struct staging *s)
+static bool disk_is_well(struct staging *s, bool nowait)
 {
 	int64_t now = clock_ns();
 	struct statvfs d;
@@ -129,12 +129,12 @@ static bool disk_is_well(struct staging *s)
 
 	lock_take(&s->lock);
 	look = now >= s->look_at;
-	if (look)
+	if (look && !nowait)
 		s->look_at = now + LOOK_EVERY;
 	well = s->roomy && now >= s->refused_until;
 	lock_drop(&s->lock);
-	if (!look)
-		return well;
+	if (!look || nowait)
+		return well && !look;
 	well = fstatvfs(s->dir, &d) == 0 &&
 	       (uint64_t)d.f_bavail * d.f_frsize >=
 		   (uint64_t)s->memory_most * BUFFER_SIZE &&
@@ -146,15 +146,15 @@ static bool disk_is_well(struct staging *s)
 	return well;
 }
 
-bool staged_memory_new(struct staged *f)
+bool staged_memory_new(struct staged *f, bool nowait)
 {
 	struct staging *s = f->staging;
 	size_t pages = MAX(pages_of(f->size), (size_t)1);
 	int fd;
 
 	if (s->memory_most == 0 || f->copies ||
-	    f->size > MIN(STAGED_MEMORY_MOST, s->whole) || !disk_is_well(s) ||
-	    !take_pages(s, pages))
+	    f->size > MIN(STAGED_MEMORY_MOST, s->whole) ||
+	    !disk_is_well(s, nowait) || !take_pages(s, pages))
 		return false;
 	f->memory_pages = pages;
 	fd = memfd_create("tarn-staged", MFD_CLOEXEC);
@@ -186,28 +186,19 @@ bool staged_memory_holds(struct staged *f, uint64_t size)
 		return true;
 	if (!take_pages(f->staging, pages - f->memory_pages))
 		return false;
+	lock_take(&f->lock); /* staged_stays_in_memory() looks at it */
 	f->memory_pages = pages;
+	lock_drop(&f->lock);
 	return true;
 }
 
-bool staged_in_memory(struct staged *f)
+bool staged_stays_in_memory(struct staged *f, uint64_t end)
 {
 	bool yes;
 
 	lock_take(&f->lock);
-	yes = f->memory;
+	yes = f->memory && pages_of(end) <= f->memory_pages;
 	lock_drop(&f->lock);
-	return yes;
-}
-
-bool staging_is_quick(struct staging *s)
-{
-	bool yes;
-
-	lock_take(&s->lock);
-	yes = s->memory_pages < s->memory_most && s->roomy &&
-	      clock_ns() >= s->refused_until;
-	lock_drop(&s->lock);
 	return yes;
 }
 

@@ -153,7 +153,7 @@ int staged_files(struct staged *f)
 
 	if (f->taken)
 		return own_copy(f);
-	if (f->fd >= 0 || staged_memory_new(f))
+	if (f->fd >= 0 || staged_memory_new(f, false))
 		return 0;
 	snprintf(name, sizeof(name), "%s.data", f->id);
 	r = staged_data_new(f->staging, name, &fd);

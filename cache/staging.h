@@ -148,8 +148,12 @@ int staged_new(struct staging *s, struct str key, enum staged_from from,
 	       const struct ufs_stat *base, struct staged **out);
 struct staged *staged_ref(struct staged *f);
 
-/* Would a small file be in memory? Then staged_new() waits for no disk. */
-bool staging_is_quick(struct staging *s);
+/*
+ * The same for a new file, without asking the disk for anything: -EAGAIN when
+ * it would be made there, or it has to be asked whether it has room.
+ */
+int staged_new_now(struct staging *s, struct str key, enum staged_from from,
+		   struct staged **out);
 
 /*
  * It will get another name before it is committed: none of its parts is sent
@@ -174,8 +178,11 @@ int staged_write(struct staged *f, const void *p, size_t n, uint64_t off);
 /* The same; -EAGAIN when a commit holds writers back: it may take long. */
 int staged_write_now(struct staged *f, const void *p, size_t n, uint64_t off);
 
-/* Is it not on the disk? Then no write of a few bytes waits for that. */
-bool staged_in_memory(struct staged *f);
+/*
+ * Has it memory for bytes up to end? Then a write of a few that ends there does
+ * not put it on the disk.
+ */
+bool staged_stays_in_memory(struct staged *f, uint64_t end);
 
 /* The size from now on; bytes behind the old end are zeros. */
 int staged_truncate(struct staged *f, uint64_t size);

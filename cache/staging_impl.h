@@ -331,7 +331,7 @@ void staged_give_back(struct staged *f);
 /* staged_memory.c */
 #define STAGED_MEMORY_MOST MIB(1) /* no more than the cache copies anyway */
 /* Can it be in memory, with the bytes it has? Then it is, and has an fd. */
-bool staged_memory_new(struct staged *f);
+bool staged_memory_new(struct staged *f, bool nowait);
 /* Is it on the disk, or can it have this size in memory? Needs the turn. */
 bool staged_memory_holds(struct staged *f, uint64_t size);
 /* Its pages are others'; also of one that has none, but may be listed. */

@@ -168,19 +168,24 @@ static bool is_temporary(const struct open_rq *o)
 	return (o->flags & O_EXCL) && (o->mode & 077) == 0;
 }
 
-/* A new file of this key, with a lookup counted. */
+/*
+ * A new file of this key, with a lookup counted. nowait: -EAGAIN when it may
+ * have to wait for a disk.
+ */
 static int make(struct fs *fs, const struct open_rq *o, const char *key,
-		size_t dir, size_t n, struct inode_attr *a, struct opened **out)
+		size_t dir, size_t n, bool nowait, struct inode_attr *a,
+		struct opened **out)
 {
+	enum staged_from from =
+	    o->flags & O_EXCL ? STAGED_EXCLUSIVE : STAGED_NEW;
+	struct str k = { key, n };
 	struct opened *opened;
 	struct staged *f;
-	int r = staging_failed(fs->conf.staging, (struct str){ key, n });
+	int r = staging_failed(fs->conf.staging, k);
 
 	if (r == 0)
-		r = staged_new(fs->conf.staging, (struct str){ key, n },
-			       o->flags & O_EXCL ? STAGED_EXCLUSIVE
-						 : STAGED_NEW,
-			       NULL, &f);
+		r = nowait ? staged_new_now(fs->conf.staging, k, from, &f)
+			   : staged_new(fs->conf.staging, k, from, NULL, &f);
 	if (r < 0)
 		return r;
 	if (is_temporary(o))
@@ -229,7 +234,7 @@ static int create(struct fs *fs, const struct open_rq *o, struct cancel *cancel,
 			      str_of(o->name), &w, cancel);
 		if (r == -ENOENT) {
 			*made = true;
-			return make(fs, o, key, dir, n, a, out);
+			return make(fs, o, key, dir, n, false, a, out);
 		}
 		if (r == 0 && w.type == INODE_DIR)
 			r = -EISDIR;
@@ -308,7 +313,7 @@ static int create_now(struct fs *fs, const struct open_rq *o,
 	struct walk w;
 	size_t dir, n;
 
-	if (trees_any(&fs->trees) || !staging_is_quick(fs->conf.staging) ||
+	if (trees_any(&fs->trees) ||
 	    written_key(fs, o->nodeid, o->name, true, key, &dir, &n) < 0)
 		return -EAGAIN;
 	if (inodes_writing(fs->inodes, o->nodeid,
@@ -319,7 +324,7 @@ static int create_now(struct fs *fs, const struct open_rq *o,
 	if (walk_step_fast(fs->meta, (struct str){ key, dir }, str_of(o->name),
 			   &w) != -ENOENT)
 		return -EAGAIN;
-	return make(fs, o, key, dir, n, a, out);
+	return make(fs, o, key, dir, n, true, a, out);
 }
 
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,

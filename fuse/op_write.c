@@ -109,7 +109,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
 		handle_put(fs, h);
 		return;
 	}
-	if (!staged_in_memory(h->opened->staged))
+	if (!staged_stays_in_memory(h->opened->staged, (uint64_t)off + size))
 		turns_leave(&fs->turns);
 	r = staged_write_now(h->opened->staged, buf, size, (uint64_t)off);
 	if (r == -EAGAIN) {

@@ -248,6 +248,36 @@ START_TEST(more_than_the_memory_has_room_for_is_on_the_disk)
 }
 END_TEST
 
+/* A loop's thread has to know before it is made, or written to. */
+START_TEST(what_may_have_to_wait_for_the_disk_is_known_before)
+{
+	struct staged *f, *g;
+
+	begin(KIB(128));
+	/* Nobody has looked at the disk's room yet. */
+	ck_assert_int_eq(
+	    staged_new_now(rig.staging, str_of("f"), STAGED_NEW, &f), -EAGAIN);
+	f = staged_open(&rig, "f", STAGED_NEW, NULL);
+	ck_assert_int_eq(
+	    staged_new_now(rig.staging, str_of("g"), STAGED_NEW, &g), 0);
+	ck_assert_uint_eq(on_disk(), 0);
+	ck_assert(staged_stays_in_memory(g, KIB(64)));
+	ck_assert(!staged_stays_in_memory(g, KIB(64) + 1));
+	/* There is no memory for another. */
+	staged_unref(f);
+	ck_assert_int_eq(staged_write(g, bytes, KIB(64) + 1, 0), 0);
+	ck_assert(staged_stays_in_memory(g, KIB(128)));
+	ck_assert_int_eq(
+	    staged_new_now(rig.staging, str_of("f"), STAGED_NEW, &f), -EAGAIN);
+	ck_assert_uint_eq(on_disk(), 0);
+	/* And none for this one. */
+	ck_assert_int_eq(put(g, "!", KIB(128)), 0);
+	ck_assert_uint_eq(on_disk(), 2);
+	ck_assert(!staged_stays_in_memory(g, 1));
+	staged_unref(g);
+}
+END_TEST
+
 struct writer {
 	struct staged *file;
 	unsigned n;
@@ -303,6 +333,7 @@ int main(void)
 	tcase_add_test(t, bytes_of_a_base_are_not_copied_to_memory_either);
 	tcase_add_test(t, what_is_removed_is_nowhere_on_the_disk);
 	tcase_add_test(t, more_than_the_memory_has_room_for_is_on_the_disk);
+	tcase_add_test(t, what_may_have_to_wait_for_the_disk_is_known_before);
 	tcase_add_test(t, who_writes_while_it_is_put_there_loses_nothing);
 	return RUN_CASES(t);
 }
