@@ -72,7 +72,7 @@ static int handle_new(struct fs *fs, struct opened *opened, int flags,
 	int r;
 
 	if (h == NULL) {
-		written_undo(fs, opened);
+		written_undo_soon(fs, opened);
 		return -ENOMEM;
 	}
 	atomic_init(&h->refs, 1);
@@ -93,7 +93,7 @@ static int handle_new(struct fs *fs, struct opened *opened, int flags,
 		opened_remove(opened, h->mode);
 		h->opened = NULL;
 		free(h);
-		written_undo(fs, opened);
+		written_undo_soon(fs, opened);
 	}
 	return r;
 }
@@ -106,7 +106,7 @@ static void handle_undo(struct fs *fs, uint64_t fh)
 	if (h == NULL)
 		return;
 	opened_remove(h->opened, h->mode);
-	written_undo(fs, h->opened);
+	written_undo_soon(fs, h->opened);
 	free(h);
 }
 
@@ -126,7 +126,7 @@ static void open_run(struct rq *rq)
 		return;
 	}
 	if (!rq_claim(rq)) {
-		written_undo(fs, opened);
+		written_undo_soon(fs, opened);
 	} else {
 		r = handle_new(fs, opened, o->flags, o->caller, trunc, &fi);
 		if (r < 0)
@@ -201,7 +201,7 @@ static int make(struct fs *fs, const struct open_rq *o, const char *key,
 		return r;
 	}
 	if (!written_has_key(fs, opened->nodeid, key, n)) {
-		written_undo(fs, opened);
+		written_undo_soon(fs, opened);
 		inodes_forget(fs->inodes, a->nodeid, 1);
 		return -ESTALE;
 	}
@@ -269,7 +269,7 @@ static void create_end(struct open_rq *o, int r, struct opened *opened,
 	}
 	if (!rq_claim(rq)) {
 		/* Unless somebody has joined, it is dropped uncommitted. */
-		written_undo(fs, opened);
+		written_undo_soon(fs, opened);
 		inodes_forget(fs->inodes, a->nodeid, 1);
 		rq_unref(rq);
 		return;

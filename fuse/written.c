@@ -176,17 +176,55 @@ void written_last(struct fs *fs, struct opened *o, unsigned own)
 		written_end(fs, o, own);
 }
 
-void written_undo(struct fs *fs, struct opened *o)
+/* A writer less: may others have left their commit to this one? */
+static bool leave_undone(struct opened *o)
 {
 	bool last;
 
-	/* Others may have left their commit to this one. */
 	lock_take(&o->lock);
 	last = --o->writers == 0 && o->shared;
 	lock_drop(&o->lock);
-	if (last)
+	return last;
+}
+
+void written_undo(struct fs *fs, struct opened *o)
+{
+	if (leave_undone(o))
 		written_last(fs, o, 0);
 	opened_put(fs, o);
+}
+
+struct undo {
+	struct job job;
+	struct fs *fs;
+	struct opened *o; /* owns a ref */
+};
+
+static void undo_run(struct job *job)
+{
+	struct undo *u = container_of(job, struct undo, job);
+
+	written_last(u->fs, u->o, 0);
+	opened_put(u->fs, u->o);
+	free(u);
+}
+
+void written_undo_soon(struct fs *fs, struct opened *o)
+{
+	struct undo *u;
+
+	if (!leave_undone(o)) {
+		opened_put(fs, o);
+		return;
+	}
+	u = malloc(sizeof(*u));
+	if (u == NULL) {
+		written_last(fs, o, 0); /* late, but not lost */
+		opened_put(fs, o);
+		return;
+	}
+	*u = (struct undo){ { .run = undo_run }, fs, o };
+	pool_submit(fs->committers, &u->job, POOL_DEMAND);
 }
 
 bool written_has_key(struct fs *fs, uint64_t nodeid, const char *key, size_t n)

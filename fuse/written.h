@@ -55,6 +55,9 @@ void written_last(struct fs *fs, struct opened *o, unsigned own);
 /* The same for one whose open failed: what it made alone is not kept. */
 void written_undo(struct fs *fs, struct opened *o);
 
+/* The same, where nothing is to wait for a commit: a pool makes that. */
+void written_undo_soon(struct fs *fs, struct opened *o);
+
 /* Answer a read from what was written; takes over the handle's reference. */
 void written_read(fuse_req_t req, struct fs *fs, struct handle *h, size_t size,
 		  uint64_t off);
