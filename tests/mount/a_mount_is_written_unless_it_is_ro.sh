@@ -10,7 +10,7 @@ start_store
 sim_put d/f 'size=5000&seed=1' >"$W/o"
 writes() { # of the store, since it was forgotten
 	n=0
-	for op in PUT PART COPY DELETE CREATE; do
+	for op in PUT COPY DELETE CREATE_UPLOAD PART PART_COPY ABORT COMPLETE; do
 		n=$((n + $(sim "count?op=$op")))
 	done
 	echo "$n"
