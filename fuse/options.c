@@ -314,6 +314,19 @@ bool options_writes_asked(const struct options *o)
 	       o->v[OPT_RO].source != OPTION_DEFAULT;
 }
 
+bool options_writes_meant(const struct options *o)
+{
+	const enum option of_writes[] = { OPT_STAGING_DIR, OPT_COMMIT,
+					  OPT_CONFLICT };
+
+	if (o->v[OPT_RO].number != 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(of_writes); i++)
+		if (o->v[of_writes[i]].source == OPTION_FROM_COMMAND)
+			return true;
+	return options_writes_asked(o);
+}
+
 enum consistency options_consistency(const struct options *o, int64_t *ttl)
 {
 	const char *v = options_text(o, OPT_CONSISTENCY);

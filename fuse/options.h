@@ -236,6 +236,12 @@ bool options_is_set(const struct options *o, enum option opt);
 /* Is it to be written, in so many words (rw or ro=off)? */
 bool options_writes_asked(const struct options *o);
 
+/*
+ * Is it to be refused if it cannot be written? The same, or the command says
+ * where what is written is kept, or how it is committed.
+ */
+bool options_writes_meant(const struct options *o);
+
 enum consistency options_consistency(const struct options *o, int64_t *ttl);
 
 /* "cache-size SIZE or PERCENT ..." as `tarn help mount` shows it. */

@@ -15,7 +15,7 @@
 static bool is_lack(int err)
 {
 	return err == -ENOMEM || err == -EAGAIN || err == -EMFILE ||
-	       err == -ENFILE;
+	       err == -ENFILE || err == -ENOSPC || err == -EDQUOT;
 }
 
 /* A directory looks at versions; and with last-wins nothing is bound. */
@@ -89,7 +89,6 @@ void writes_end(struct service *s)
 int writes_open(struct service *s, char why[static WHY_MAX])
 {
 	const struct options *o = s->options;
-	const bool asked = options_writes_asked(o);
 	int r = 0;
 
 	if (options_number(o, OPT_RO) != 0)
@@ -98,7 +97,7 @@ int writes_open(struct service *s, char why[static WHY_MAX])
 		r = source_writes_defaults(s->options, true, why);
 	if (r == 0)
 		r = source_staging(o, s->cache, &s->staging, why);
-	if (r < 0 && !asked && !is_lack(r)) {
+	if (r < 0 && !options_writes_meant(o) && !is_lack(r)) {
 		snprintf(s->read_only, sizeof(s->read_only), "%s", why);
 		log_warn("tarn: %s: read only, as nothing can be written: %s; "
 			 "mount with ro to have it so, or with rw to have it "
@@ -112,7 +111,7 @@ int writes_open(struct service *s, char why[static WHY_MAX])
 		snprintf(why + n, WHY_MAX - n,
 			 "; a read-only mount (ro) does without");
 	}
-	if (r == 0 && asked && is_to_be_tried(s)) {
+	if (r == 0 && options_writes_asked(o) && is_to_be_tried(s)) {
 		s->looked = true;
 		look_at_store(s);
 	}

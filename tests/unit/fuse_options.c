@@ -123,6 +123,25 @@ START_TEST(writing_is_the_default_and_known_from_what_was_asked_for)
 }
 END_TEST
 
+START_TEST(where_and_how_writes_are_kept_is_not_said_of_a_mount_that_reads)
+{
+	const char *words[] = { "staging-dir=/s", "commit=writeback",
+				"conflict=last-wins" };
+
+	ck_assert(!options_writes_meant(o));
+	/* It is of all mounts of the host, of those that only read too. */
+	ck_assert_int_eq(
+	    options_set(o, "commit", "writeback", OPTION_FROM_FILE, "f", why),
+	    0);
+	ck_assert(!options_writes_meant(o));
+	ck_assert_int_eq(options_parse(o, words[_i], why), 0);
+	ck_assert(options_writes_meant(o));
+	ck_assert(!options_writes_asked(o));
+	ck_assert_int_eq(options_parse(o, "ro", why), 0);
+	ck_assert(!options_writes_meant(o));
+}
+END_TEST
+
 /* mount(8) adds rw to whatever does not say ro. */
 START_TEST(the_rw_of_mount8_says_nothing_and_its_ro_does)
 {
@@ -473,6 +492,9 @@ int main(void)
 	    t, writing_is_the_default_and_known_from_what_was_asked_for);
 	tcase_add_test(t, the_rw_of_mount8_says_nothing_and_its_ro_does);
 	tcase_add_test(t, a_guarded_comma_belongs_to_the_value);
+	tcase_add_loop_test(
+	    t, where_and_how_writes_are_kept_is_not_said_of_a_mount_that_reads,
+	    0, 3);
 	tcase_add_test(t, mount_words_set_what_the_kernel_is_asked_for);
 	tcase_add_test(t, a_worked_out_default_does_not_replace_what_was_said);
 	tcase_add_test(
