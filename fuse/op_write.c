@@ -142,10 +142,24 @@ static void commit_run(struct rq *rq)
 
 	if (r == 0 && !c->close && rq->fs->conf.told != NULL)
 		rq->fs->conf.told(rq->fs->conf.workers, &rq->cancel);
-	/* Who gets its locks then finds what it wrote in the store. */
-	if (c->close)
-		locks_owner_closed(rq->fs, c->h, c->owner);
-	rq_finish_err(rq, r);
+	if (rq_claim(rq)) {
+		/* Who gets its locks then finds what it wrote in the store. */
+		if (c->close)
+			locks_owner_closed(rq->fs, c->h, c->owner);
+		reply_err(rq->req, r);
+	}
+	rq_unref(rq);
+}
+
+/*
+ * The close is over for who called, and may lock the file anew at once: what
+ * it had goes now, as later nobody could tell the one from the other.
+ */
+static void close_interrupted(struct rq *rq)
+{
+	struct commit_rq *c = container_of(rq, struct commit_rq, rq);
+
+	locks_owner_closed(rq->fs, c->h, c->owner);
 }
 
 static void commit(fuse_req_t req, struct fs *fs, struct handle *h, bool close,
@@ -162,6 +176,8 @@ static void commit(fuse_req_t req, struct fs *fs, struct handle *h, bool close,
 	c->h = h;
 	c->close = close;
 	c->owner = owner;
+	if (close)
+		c->rq.interrupted = close_interrupted;
 	rq_run_on(&c->rq, fs->committers, commit_run);
 	rq_wait(&c->rq);
 }

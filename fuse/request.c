@@ -79,6 +79,8 @@ static void end_run(struct job *job)
 
 	if (rq_claim(rq)) {
 		stat_inc(STAT_interrupted);
+		if (rq->interrupted != NULL)
+			rq->interrupted(rq);
 		reply_err(rq->req, -EINTR);
 		cancel_set(&rq->cancel);
 		lock_take(&rq->lock);

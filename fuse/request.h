@@ -39,6 +39,8 @@ struct rq {
 	struct fs *fs;        /* set once */
 	struct fuse_req *req; /* until claimed */
 	void (*fini)(struct rq *rq);
+	/* Before a signal's EINTR; or NULL. Set before the work is started. */
+	void (*interrupted)(struct rq *rq);
 	atomic_uint refs;
 	struct cancel cancel; /* set when nobody waits any more */
 

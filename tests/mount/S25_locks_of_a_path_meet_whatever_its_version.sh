@@ -11,7 +11,8 @@ start_store
 mount_tarn rw
 cat >"$W/locks.py" <<'PY'
 import ctypes, errno, fcntl, json, os, signal, struct, subprocess, sys
-mnt, tarn, heirs = sys.argv[1:]
+import threading, urllib.request
+mnt, tarn, heirs, sim = sys.argv[1:]
 libc = ctypes.CDLL(None, use_errno=True)
 EX, SH, UN, NB = fcntl.LOCK_EX, fcntl.LOCK_SH, fcntl.LOCK_UN, fcntl.LOCK_NB
 busy = (errno.EAGAIN, errno.EACCES)
@@ -251,9 +252,42 @@ os.close(b)
 assert c.said() == 0
 c.kill()
 wait_until("locks", 0)
+
+# A close that a signal ended has unlocked, and its commit, which goes on, does
+# not unlock what the same process has locked since.
+def asked(what, *body):
+    with urllib.request.urlopen(sim + "/_sim/" + what, *body) as answer:
+        return answer.read()
+
+def interrupt_when_held():
+    while int(asked("fired?rule=gate")) == 0:
+        pass
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+
+if sim:
+    signal.signal(signal.SIGALRM, lambda *args: None)
+    asked("rules", b'{"name":"gate","op":"PUT","hold":true}')
+    done = status("commits_done")
+    old = opened("g", os.O_RDONLY)
+    handles = status("handles")
+    new = opened("g", os.O_RDWR)
+    fcntl.lockf(new, EX)
+    os.pwrite(new, b"new", 0)
+    threading.Thread(target=interrupt_when_held).start()
+    assert libc.close(new) == -1 and ctypes.get_errno() == errno.EINTR
+    assert one(ranges("g", os.O_RDONLY, SH | NB, 0, 0)) == 0
+    fcntl.lockf(old, SH)
+    asked("release?rule=gate", b"")
+    wait_until("commits_done", done + 1)
+    wait_until("handles", handles)
+    assert one(ranges("g", os.O_RDWR, EX | NB, 0, 0)) in busy
+    os.close(old)
+    wait_until("locks", 0)
 PY
 printf 'old, and what is locked' >"$W/old"
-for name in a b d/c e f; do store_put "$name" "$W/old"; done
+for name in a b d/c e f g; do store_put "$name" "$W/old"; done
+sim=
+[ "$STORE_KIND" != objsim ] || sim=$SIM
 timeout -s ABRT 60 python3 -X faulthandler "$W/locks.py" "$MNT" "$TARN" \
-	"$W/heir"
+	"$W/heir" "$sim"
 umount_tarn
