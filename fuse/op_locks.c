@@ -135,7 +135,11 @@ static void ask(fuse_req_t req, struct handle *h, struct lock_place *place,
 		(void)lock_claim(&l->ask);
 		lock_done(&l->ask, r);
 	}
-	rq_wait(&l->rq);
+	/* Who does not want to wait expects no EINTR, and is answered soon. */
+	if (what->wait)
+		rq_wait(&l->rq);
+	else
+		rq_unref(&l->rq);
 }
 
 void op_setlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,

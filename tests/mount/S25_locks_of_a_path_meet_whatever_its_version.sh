@@ -146,6 +146,15 @@ c = Child(flocks("a", os.O_RDWR, EX))
 wait_until("lock_waits", 1)
 c.kill()
 wait_until("lock_waits", 0)
+# Who does not wait is not interrupted either.
+signal.signal(signal.SIGALRM, lambda *args: None)
+fd = opened("a", os.O_RDWR)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+for i in range(20):
+    assert libc.flock(fd, EX | NB) == -1
+    assert ctypes.get_errno() == errno.EWOULDBLOCK, ctypes.get_errno()
+signal.setitimer(signal.ITIMER_REAL, 0)
+os.close(fd)
 os.close(old)
 assert one(flocks("a", os.O_RDWR, EX | NB)) == 0
 
