@@ -17,10 +17,8 @@
 
 #include "base/clock.h"
 #include "base/stats.h"
-#include "fuse/process.h"
 
 #define GRACE_NS (20 * NSEC_PER_MSEC)
-#define LOOK_EVERY NSEC_PER_SEC
 #define DEADLOCK_DEPTH 10 /* as the kernel's */
 
 struct held {
@@ -49,7 +47,7 @@ int filelocks_init(struct filelocks *t)
 	if (r < 0)
 		return r;
 	lock_init(&t->lock, RANK_FLOCKS);
-	event_init(&t->changed);
+	event_init(&t->never);
 	return 0;
 }
 
@@ -58,7 +56,7 @@ void filelocks_fini(struct filelocks *t)
 	if (t->pool == NULL)
 		return;
 	pool_stop(take_ptr(t->pool));
-	event_fini(&t->changed);
+	event_fini(&t->never);
 	lock_fini(&t->lock);
 }
 
@@ -321,32 +319,21 @@ static void answer(struct lock_ask *ready)
 	}
 }
 
-/* Locks whose owner's close nobody has told. */
-static void bury_locked(struct filelocks *t, struct lock_place *p)
-    TSA(requires_capability(t->lock))
-{
-	p = joined(p);
-	for (size_t i = 0; i < p->n;) {
-		const struct held *h = &p->held[i];
-
-		if (!h->whole && h->late && h->pid != 0 &&
-		    process_ended(h->pid))
-			remove_at(t, p, i);
-		else
-			i++;
-	}
-}
-
-static void refuse_late_locked(struct filelocks *t, int64_t now,
+/* *next: when there is somebody to refuse after that, or INT64_MAX. */
+static void refuse_late_locked(struct filelocks *t, int64_t *next,
 			       struct lock_ask ***ready)
     TSA(requires_capability(t->lock))
 {
 	struct lock_ask **at = &t->waiting;
+	int64_t now = clock_ns();
 
+	*next = INT64_MAX;
 	while (*at != NULL) {
 		struct lock_ask *a = *at;
 
 		if (a->wait || a->until > now) {
+			if (!a->wait)
+				*next = MIN(*next, a->until);
 			at = &a->next;
 			continue;
 		}
@@ -355,30 +342,29 @@ static void refuse_late_locked(struct filelocks *t, int64_t now,
 	}
 }
 
-/* Runs while somebody waits. */
+/*
+ * Runs while there is somebody to refuse. Nobody wakes it: who comes later is
+ * refused later.
+ */
 static void watch_run(struct job *job)
 {
 	struct filelocks *t = container_of(job, struct filelocks, watch);
 
 	lock_take(&t->lock);
-	while (t->waiting != NULL) {
+	for (;;) {
 		struct lock_ask *ready = NULL, **end = &ready;
-		int64_t now = clock_ns(), next = now + LOOK_EVERY;
+		int64_t next;
 
-		for (struct lock_ask *a = t->waiting; a != NULL; a = a->next)
-			bury_locked(t, a->place);
-		grant_locked(t, &end);
-		refuse_late_locked(t, now, &end);
+		refuse_late_locked(t, &next, &end);
 		if (ready != NULL) {
 			lock_drop(&t->lock);
 			answer(ready);
 			lock_take(&t->lock);
-			continue;
+		} else if (next < INT64_MAX) {
+			event_wait_until(&t->never, &t->lock, next);
+		} else {
+			break;
 		}
-		for (struct lock_ask *a = t->waiting; a != NULL; a = a->next)
-			if (!a->wait)
-				next = MIN(next, a->until);
-		event_wait_until(&t->changed, &t->lock, next);
 	}
 	t->watching = false;
 	lock_drop(&t->lock);
@@ -393,12 +379,12 @@ static void wait_locked(struct filelocks *t, struct lock_ask *a)
 		at = &(*at)->next;
 	*at = a;
 	a->next = NULL;
-	a->until = clock_ns() + GRACE_NS;
 	stat_add(STAT_lock_waits, 1);
-	if (t->watching) {
-		event_signal(&t->changed);
+	if (a->wait)
 		return;
-	}
+	a->until = clock_ns() + GRACE_NS;
+	if (t->watching)
+		return;
 	t->watching = true;
 	t->watch.run = watch_run;
 	pool_submit(t->pool, &t->watch, POOL_DEMAND);
@@ -485,10 +471,8 @@ bool filelocks_withdraw(struct filelocks *t, struct lock_ask *a)
 	while (*at != NULL && *at != a)
 		at = &(*at)->next;
 	found = *at != NULL;
-	if (found) {
+	if (found)
 		unlink_ask(at);
-		event_signal(&t->changed);
-	}
 	lock_drop(&t->lock);
 	return found;
 }
@@ -499,7 +483,6 @@ bool filelocks_test(struct filelocks *t, struct lock_place *p,
 	const struct held *h;
 
 	lock_take(&t->lock);
-	bury_locked(t, p);
 	h = conflict(p, a);
 	if (h != NULL) {
 		a->type = h->type;

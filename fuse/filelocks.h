@@ -18,9 +18,12 @@
  * FLUSH, during the call. Of one open for reading it does not (that would cost
  * every open of small files a request more), and an open file's own end is told
  * by RELEASE, which other threads may handle after what was asked later. So
- * - who would be refused for such a lock waits GRACE_NS for it to go, first;
- * - while somebody waits it is looked each second whether the owners of such
- *   ranges live.
+ * who would be refused for such a lock waits GRACE_NS for it to go, first. And
+ * a range that was locked through a descriptor for reading stays until all
+ * descriptors of that open file are closed, also those that a child has: nobody
+ * tells us whether the process that asked owns it or, by F_OFD_SETLK, the open
+ * file, which outlives it. (It is a lock for reading; those for writing need a
+ * descriptor for that.)
  */
 #ifndef FUSE_FILELOCKS_H
 #define FUSE_FILELOCKS_H
@@ -71,7 +74,7 @@ struct filelocks {
 	struct lock_ask *waiting; /* in the order in which they came */
 	struct job watch;
 	bool watching;
-	struct event changed; /* for the watch */
+	struct event never; /* what the watch waits for, until it is time */
 
 	atomic_uint ranges; /* locks of ranges that are held */
 };

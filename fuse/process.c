@@ -8,13 +8,10 @@
 #include "fuse/process.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -39,14 +36,6 @@ pid_t process_of(pid_t thread)
 		}
 	fclose(f);
 	return group;
-}
-
-bool process_ended(pid_t process)
-{
-	AUTO_CLOSE int fd = (int)syscall(SYS_pidfd_open, process, 0);
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	return fd < 0 ? errno == ESRCH : poll(&p, 1, 0) > 0;
 }
 
 /* The number behind name, at the beginning of a line. */

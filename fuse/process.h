@@ -13,12 +13,6 @@
 pid_t process_of(pid_t thread);
 
 /*
- * Has this process ended, though its parent may not have asked for it yet?
- * False when it cannot be told.
- */
-bool process_ended(pid_t process);
-
-/*
  * Has the process of this thread a file of this st_dev and st_ino open for
  * writing? A descriptor that is being closed is none of its any more. False as
  * well when it cannot be told (before Linux 5.14, or of a process with very

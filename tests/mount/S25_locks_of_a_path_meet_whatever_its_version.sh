@@ -196,7 +196,9 @@ assert result(fcntl.lockf, old, SH | NB, 1, 7) in busy
 c.kill()
 wait_until("locks", 0)
 
-# A reader dies whose descriptor another one has as well: nobody tells of that.
+# A reader dies whose descriptor another one has as well, who owns the lock if
+# it is one of the open file.
+F_OFD_SETLK = 37
 def leave_behind():
     fd = opened("b", os.O_RDONLY)
     heir = os.fork()
@@ -204,16 +206,18 @@ def leave_behind():
         signal.pause()
     with open(heirs, "w") as f:
         f.write(str(heir))
-    fcntl.lockf(fd, SH, 1, 0)
+    fcntl.fcntl(fd, F_OFD_SETLK,
+                struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 0, 1, 0))
     return 0
 c = Child(leave_behind)
 assert c.said() == 0
-d = Child(ranges("b", os.O_RDWR, EX, 0, 0))
-wait_until("lock_waits", 1)
 c.kill()
-assert d.said() == 0
-d.kill()
+assert getlk(new, fcntl.F_WRLCK, 0, 0)[:3] == (fcntl.F_RDLCK, 0, 1)
+c = Child(ranges("b", os.O_RDWR, EX, 0, 0))
+wait_until("lock_waits", 1)
 os.kill(int(open(heirs).read()), signal.SIGKILL)
+assert c.said() == 0
+c.kill()
 
 # Two that would wait for each other
 fcntl.lockf(new, EX, 1, 0)
