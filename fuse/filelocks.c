@@ -32,11 +32,10 @@ struct held {
 
 struct lock_place {
 	struct lock_place *next; /* in its bucket */
-	struct lock_place *into; /* owns a ref: it was joined to that one */
 	unsigned refs;
 	struct held *held; /* owned */
 	size_t n, room;
-	char *key; /* owned; NULL when it was joined */
+	char *key; /* owned; NULL: its file has no name any more */
 	size_t key_n;
 };
 
@@ -99,26 +98,16 @@ static void hash_insert(struct filelocks *t, struct lock_place *p)
 	*at = p;
 }
 
-static struct lock_place *joined(struct lock_place *p)
-{
-	while (p->into != NULL)
-		p = p->into;
-	return p;
-}
-
 static void unref_locked(struct filelocks *t, struct lock_place *p)
     TSA(requires_capability(t->lock))
 {
-	while (p != NULL && --p->refs == 0) {
-		struct lock_place *into = p->into;
-
-		if (p->key != NULL)
-			hash_remove(t, p);
-		free(p->held);
-		free(p->key);
-		free(p);
-		p = into;
-	}
+	if (--p->refs > 0)
+		return;
+	if (p->key != NULL)
+		hash_remove(t, p);
+	free(p->held);
+	free(p->key);
+	free(p);
 }
 
 struct lock_place *filelocks_place(struct filelocks *t, struct str key)
@@ -174,10 +163,9 @@ static bool is_own(const struct held *h, const struct lock_ask *a)
 }
 
 /* The first lock of another that is in the way, or NULL. */
-static const struct held *conflict(struct lock_place *p,
+static const struct held *conflict(const struct lock_place *p,
 				   const struct lock_ask *a)
 {
-	p = joined(p);
 	for (size_t i = 0; i < p->n; i++) {
 		const struct held *h = &p->held[i];
 
@@ -251,7 +239,6 @@ static int set_locked(struct filelocks *t, struct lock_place *p,
 	struct held fresh = { a->by,   a->owner, a->pid,   a->whole,
 			      a->late, a->type,  a->first, a->last };
 
-	p = joined(p);
 	if (p->n + 2 > p->room) {
 		size_t room = p->room * 2 + 4;
 		void *more = realloc(p->held, room * sizeof(*p->held));
@@ -425,7 +412,7 @@ static int refuse_locked(struct filelocks *t, const struct lock_ask *a,
 static bool convert_locked(struct filelocks *t, const struct lock_ask *a)
     TSA(requires_capability(t->lock))
 {
-	struct lock_place *p = joined(a->place);
+	struct lock_place *p = a->place;
 
 	for (size_t i = 0; i < p->n; i++)
 		if (is_own(&p->held[i], a) && p->held[i].type != a->type) {
@@ -502,7 +489,6 @@ static void closed(struct filelocks *t, struct lock_place *p, const void *by,
 	struct lock_ask *ready = NULL, **end = &ready;
 
 	lock_take(&t->lock);
-	p = joined(p);
 	for (size_t i = 0; i < p->n;) {
 		const struct held *h = &p->held[i];
 
@@ -528,29 +514,23 @@ void filelocks_file_closed(struct filelocks *t, struct lock_place *p,
 	closed(t, p, by, 0);
 }
 
-/*
- * What both had is held side by side, though it may conflict: nobody is told
- * that a lock is lost. Without memory it stays what it is, apart.
- */
-static void join_locked(struct filelocks *t, struct lock_place *p,
-			struct lock_place *to) TSA(requires_capability(t->lock))
+static void remove_locked(struct filelocks *t, struct str key)
+    TSA(requires_capability(t->lock))
 {
-	size_t room = p->n + to->n;
-	void *more;
+	struct lock_place *p = find_locked(t, key);
 
-	(void)t;
-	if (p->n > 0) {
-		more = realloc(to->held, room * sizeof(*to->held));
-		if (more == NULL)
-			return;
-		to->held = more;
-		to->room = room;
-		memcpy(to->held + to->n, p->held, p->n * sizeof(*p->held));
-		to->n += p->n;
-		p->n = 0;
-	}
-	p->into = to;
-	to->refs++;
+	if (p == NULL)
+		return;
+	hash_remove(t, p);
+	free(take_ptr(p->key));
+	p->key_n = 0;
+}
+
+void filelocks_removed(struct filelocks *t, struct str key)
+{
+	lock_take(&t->lock);
+	remove_locked(t, key);
+	lock_drop(&t->lock);
 }
 
 /* The room for its new key is found before anything is changed. */
@@ -560,24 +540,17 @@ static void move_locked(struct filelocks *t, struct lock_place *p,
 {
 	size_t rest = p->key_n - from.n;
 	char *key = malloc(to.n + rest + 1);
-	struct lock_place *there;
 
 	if (key == NULL)
 		return;
 	memcpy(key, to.p, to.n);
 	memcpy(key + to.n, p->key + from.n, rest);
+	remove_locked(t, (struct str){ key, to.n + rest });
 	hash_remove(t, p);
 	free(p->key);
-	there = find_locked(t, (struct str){ key, to.n + rest });
-	if (there == NULL) {
-		p->key = key;
-		p->key_n = to.n + rest;
-		hash_insert(t, p);
-		return;
-	}
-	p->key = NULL;
-	free(key);
-	join_locked(t, p, there);
+	p->key = key;
+	p->key_n = to.n + rest;
+	hash_insert(t, p);
 }
 
 void filelocks_moved(struct filelocks *t, struct str from, struct str to,
@@ -594,8 +567,10 @@ void filelocks_moved(struct filelocks *t, struct str from, struct str to,
 				move_locked(t, p, from, to);
 		}
 	}
-	if (!tree)
+	if (!tree) {
+		remove_locked(t, to);
 		found = find_locked(t, from);
+	}
 	if (found != NULL)
 		move_locked(t, found, from, to);
 	lock_drop(&t->lock);

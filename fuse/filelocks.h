@@ -7,7 +7,8 @@
  * writer, who is on the new. On mounts that write the kernel therefore asks
  * us, and the locks of a path are kept together, whatever version they were
  * asked through; they move with it when it is renamed. (All versions of a path
- * have the same st_ino as well.)
+ * have the same st_ino as well.) Those of a file that is removed, or replaced
+ * by a rename, stay with who has it open, and the next of its name has none.
  *
  * Two kinds, which do not see each other, as on Linux: flock(2) locks all of a
  * file for an open file; fcntl(2) locks a range for an owner, which is a
@@ -111,9 +112,12 @@ void filelocks_owner_closed(struct filelocks *t, struct lock_place *p,
 void filelocks_file_closed(struct filelocks *t, struct lock_place *p,
 			   const void *by);
 
+/* The file of this key has no name any more: the next one is another. */
+void filelocks_removed(struct filelocks *t, struct str key);
+
 /*
- * A path, or with tree all that begin with it, has another name. Those that are
- * there already are joined.
+ * A path, or with tree all that begin with it, has another name. What is there
+ * already is removed. from and to differ.
  */
 void filelocks_moved(struct filelocks *t, struct str from, struct str to,
 		     bool tree);

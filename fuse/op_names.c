@@ -250,6 +250,7 @@ static int unlink_run(struct name_rq *n)
 	if (r == 0) {
 		place_leave(fs, &p, p.there ? p.w.type : INODE_FILE);
 		place_forgive(fs, &p);
+		filelocks_removed(&fs->locks, (struct str){ p.key, p.n });
 	}
 	place_put(n, &p);
 	return r;

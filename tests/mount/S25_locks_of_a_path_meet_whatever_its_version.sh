@@ -2,7 +2,7 @@
 # S25: a reader's lock on the version that it opened, and a writer's, who has
 # another inode of the same path, meet: flock and fcntl, those that wait, too.
 # Unlocking, closing and dying let the next one on, a signal ends the wait, and
-# the locks go along with a rename.
+# the locks go along with a rename and stay with a file that is removed.
 # stores: objsim file
 # shellcheck shell=sh source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -252,18 +252,43 @@ for before, after in (("d/c", "d/moved"), ("d/moved", "other/moved")):
     os.close(old)
     assert c.said() == 0
     c.kill()
-# over one that is locked as well: what waited for either waits for both
+# over one that is locked as well: each keeps its own
 a, b = opened("e", os.O_RDONLY), opened("f", os.O_RDONLY)
 fcntl.flock(a, SH)
 fcntl.flock(b, SH)
-c = Child(flocks("e", os.O_RDWR, EX))
-wait_until("lock_waits", 1)
+c = Child(flocks("f", os.O_RDWR, EX))
+d = Child(flocks("e", os.O_RDWR, EX))
+wait_until("lock_waits", 2)
 os.rename(mnt + "/e", mnt + "/f")
-os.close(a)
-assert one(flocks("f", os.O_RDWR, EX | NB)) == errno.EWOULDBLOCK
 os.close(b)
 assert c.said() == 0
+assert one(flocks("f", os.O_RDWR, EX | NB)) == errno.EWOULDBLOCK
+os.close(a)
+assert d.said() == 0
+assert one(flocks("f", os.O_RDWR, SH | NB)) == errno.EWOULDBLOCK
+d.kill()
+assert one(flocks("f", os.O_RDWR, EX | NB)) == 0
+# over one that is locked, by one that is not
+os.close(os.open(mnt + "/e", os.O_RDWR | os.O_CREAT))
+b = opened("f", os.O_RDWR)
+fcntl.lockf(b, EX)
+os.rename(mnt + "/e", mnt + "/f")
+assert one(ranges("f", os.O_RDWR, EX | NB, 0, 0)) == 0
+os.close(b)
+# and a new one in place of one that is removed
+b = opened("f", os.O_RDWR)
+fcntl.flock(b, EX)
+e = Child(flocks("f", os.O_RDWR, EX))
+wait_until("lock_waits", 1)
+os.unlink(mnt + "/f")
+a = os.open(mnt + "/f", os.O_RDWR | os.O_CREAT)
+assert result(fcntl.flock, a, EX | NB) == 0
+os.close(b)
+assert e.said() == 0
+assert one(flocks("f", os.O_RDWR, EX | NB)) == errno.EWOULDBLOCK
+os.close(a)
 c.kill()
+e.kill()
 wait_until("locks", 0)
 
 # A close that a signal ended has unlocked, and its commit, which goes on, does

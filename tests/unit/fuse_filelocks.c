@@ -136,7 +136,7 @@ START_TEST(ranges_are_as_a_table_of_bytes_says)
 }
 END_TEST
 
-START_TEST(a_tree_takes_its_locks_along_and_joins_what_is_there)
+START_TEST(a_tree_takes_its_locks_along_and_what_was_there_keeps_its_own)
 {
 	struct lock_place *p, *q, *there;
 	struct lock_ask a = ask_of(0, 0, F_WRLCK, 0, 9);
@@ -154,18 +154,23 @@ START_TEST(a_tree_takes_its_locks_along_and_joins_what_is_there)
 	ck_assert_ptr_null(filelocks_find(&table, str_of("a/b/x")));
 	ck_assert_ptr_eq(filelocks_find(&table, str_of("a/bc")), q);
 	filelocks_unref(&table, q);
-	/* By either both are found. */
-	ck_assert_int_eq(filelocks_ask(&table, there, &c), -EAGAIN);
-	ck_assert_int_eq(filelocks_ask(&table, p, &d), -EAGAIN);
-	filelocks_file_closed(&table, p, &files[0][0]);
-	ck_assert_int_eq(filelocks_ask(&table, p, &c), 0);
-	filelocks_owner_closed(&table, p, 1);
+	ck_assert_ptr_eq(filelocks_find(&table, str_of("y/x")), p);
+	filelocks_unref(&table, p);
+	ck_assert_int_eq(filelocks_ask(&table, p, &c), -EAGAIN);
+	ck_assert_int_eq(filelocks_ask(&table, p, &d), 0);
+	ck_assert_int_eq(filelocks_ask(&table, there, &c), 0);
+	ck_assert_int_eq(filelocks_ask(&table, there, &d), -EAGAIN);
+	filelocks_owner_closed(&table, there, 1);
 	filelocks_owner_closed(&table, there, 2);
 	filelocks_unref(&table, there);
+	filelocks_removed(&table, str_of("y/x"));
+	ck_assert_ptr_null(filelocks_find(&table, str_of("y/x")));
+	ck_assert_int_eq(filelocks_ask(&table, p, &c), -EAGAIN);
+	filelocks_file_closed(&table, p, &files[0][0]);
+	filelocks_owner_closed(&table, p, 2);
 	ck_assert_int_eq(stat_read(STAT_locks), 0);
 	filelocks_unref(&table, p);
 	filelocks_unref(&table, q);
-	ck_assert_ptr_null(filelocks_find(&table, str_of("y/x")));
 	filelocks_fini(&table);
 }
 END_TEST
@@ -175,6 +180,7 @@ int main(void)
 	TCase *t = tcase_create("filelocks");
 
 	tcase_add_loop_test(t, ranges_are_as_a_table_of_bytes_says, 0, 8);
-	tcase_add_test(t, a_tree_takes_its_locks_along_and_joins_what_is_there);
+	tcase_add_test(
+	    t, a_tree_takes_its_locks_along_and_what_was_there_keeps_its_own);
 	return RUN_CASES(t);
 }
