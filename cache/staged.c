@@ -102,18 +102,6 @@ void staged_hold(struct staged *f)
 	atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
 }
 
-bool staged_try_hold(struct staged *f)
-{
-	unsigned n = atomic_load_explicit(&f->refs, memory_order_relaxed);
-
-	while (n > 0)
-		if (atomic_compare_exchange_weak_explicit(&f->refs, &n, n + 1,
-							  memory_order_relaxed,
-							  memory_order_relaxed))
-			return true;
-	return false;
-}
-
 void staged_let_go(struct staged *f)
 {
 	if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)

@@ -298,8 +298,20 @@ struct staged_base *staged_base_new(struct str key); /* NULL: no memory */
 struct staged_base *staged_base_ref(struct staged_base *b);
 void staged_base_unref(struct staged_base *b); /* NULL is allowed */
 void staged_hold(struct staged *f);            /* beside the users' */
-bool staged_try_hold(struct staged *f);        /* false: it is ending */
 void staged_let_go(struct staged *f);
+
+/* False: it is ending. */
+static inline bool staged_try_hold(struct staged *f)
+{
+	unsigned n = atomic_load_explicit(&f->refs, memory_order_relaxed);
+
+	while (n > 0)
+		if (atomic_compare_exchange_weak_explicit(&f->refs, &n, n + 1,
+							  memory_order_relaxed,
+							  memory_order_relaxed))
+			return true;
+	return false;
+}
 
 static inline bool staged_dirty_locked(const struct staged *f)
 {
