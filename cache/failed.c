@@ -2,9 +2,10 @@
 /*
  * failed.c - files that could not be committed, by their keys
  *
- * Another process may bring them back or drop them (cache/recover.h) without
- * saying so: what counts is whether the file is still there, which is looked
- * at whenever one of them is asked for.
+ * A file that somebody still has is here as long as that: it may be in memory
+ * yet, and nobody else can take it away. One that has ended another process may
+ * bring back or drop (cache/recover.h) without saying so: what counts is
+ * whether it is still on the disk, which is looked at whenever it is asked for.
  */
 #include "cache/staging_impl.h"
 
@@ -45,8 +46,9 @@ static bool is_of(const struct failed *f, const struct str *key)
 	       (!f->told && str_eq(*key, (struct str){ f->key, f->n }));
 }
 
-size_t failed_ids(struct staging *s, const struct str *key,
-		  char (**out)[STAGED_ID + 1])
+/* ended: not those that somebody still has. */
+static size_t ids_of(struct staging *s, const struct str *key, bool ended,
+		     char (**out)[STAGED_ID + 1])
 {
 	char(*ids)[STAGED_ID + 1] = NULL;
 	size_t n = 0, room = 0;
@@ -58,11 +60,17 @@ size_t failed_ids(struct staging *s, const struct str *key,
 		ids = calloc(room, sizeof(*ids));
 	for (const struct failed *f = s->failed; ids != NULL && f != NULL;
 	     f = f->next)
-		if (is_of(f, key))
+		if (is_of(f, key) && !(ended && f->file != NULL))
 			memcpy(ids[n++], f->id, sizeof(f->id));
 	lock_drop(&s->lock);
 	*out = ids;
 	return n;
+}
+
+size_t failed_ids(struct staging *s, const struct str *key,
+		  char (**out)[STAGED_ID + 1])
+{
+	return ids_of(s, key, false, out);
 }
 
 static bool is_there(struct staging *s, const char *id)
@@ -74,11 +82,11 @@ static bool is_there(struct staging *s, const char *id)
 	       errno != ENOENT;
 }
 
-/* Forget those of key (NULL: of all) that are not there any more. */
+/* Forget those of key (NULL: of all) that have ended and are not there. */
 static void look(struct staging *s, const struct str *key)
 {
 	char(*ids)[STAGED_ID + 1];
-	size_t n = failed_ids(s, key, &ids), gone = 0;
+	size_t n = ids_of(s, key, true, &ids), gone = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (!is_there(s, ids[i]))

@@ -71,8 +71,9 @@ static void end(struct staged *f)
 {
 	struct staging *s = f->staging;
 	struct str key = { f->key, f->key_len };
+	/* What could not be put on the disk is lost: staged_stick() said so. */
 	bool keep = (f->err != 0 || (f->acked && staged_dirty_locked(f))) &&
-		    !f->removed;
+		    !f->removed && f->fd >= 0 && !f->memory;
 
 	failed_ended(s, f);
 	upload_abort_later(s, key, take_ptr(f->upload));
@@ -589,6 +590,7 @@ void staged_discard(struct staged *f)
 	}
 	staged_drop_asides(f, UINT64_MAX);
 	staged_record_remove(f);
+	failed_ended(f->staging, f);
 	if (f->acked_change != 0)
 		(void)fsync(f->staging->dir);
 }

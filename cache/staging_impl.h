@@ -232,11 +232,12 @@ void staging_keeps(struct staging *s);        /* one that ended stays */
 /* failed.c */
 /*
  * Remember that it failed; told: opens are to hear nothing of it. file: NULL
- * when it has ended already.
+ * when it has ended already; else it is remembered until that at least, be it
+ * on the disk or not.
  */
 void failed_note(struct staging *s, struct str key, const char *id, int err,
 		 uint64_t bytes, bool told, struct staged *file);
-/* It ends; it has no reference any more. */
+/* It ends and has no reference any more, or its files were removed. */
 void failed_ended(struct staging *s, const struct staged *f);
 /* The ids (heap) of those of key that opens are told of, or of all (NULL). */
 size_t failed_ids(struct staging *s, const struct str *key,

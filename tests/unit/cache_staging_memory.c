@@ -5,6 +5,7 @@
 #include "tests/unit/write_rig.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "base/stats.h"
 #include "tests/unit/run.h"
@@ -189,6 +190,49 @@ START_TEST(what_the_store_refuses_is_kept_on_the_disk)
 }
 END_TEST
 
+/* The directory is gone, so nothing can be made in it. */
+static struct staged *fails_without_a_disk(void)
+{
+	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
+	char dir[240];
+
+	ck_assert_int_eq(put(f, "hello", 0), 0);
+	rig_store_dir(&rig, dir);
+	ck_assert_int_eq(rmdir(dir), 0);
+	store_fail(&rig.store, STORE_PUT, 1, 1, -EACCES);
+	ck_assert_int_eq(commit_now(f), -EACCES);
+	ck_assert_int_eq(mkdir(dir, 0700), 0); /* for the rig to remove */
+	return f;
+}
+
+START_TEST(what_the_disk_does_not_take_either_is_told_while_it_is_open)
+{
+	struct staged *f = fails_without_a_disk();
+	uint64_t seen = 0;
+
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(staging_failed(rig.staging, str_of("key")),
+				 -EACCES);
+	ck_assert_int_eq(staging_failed_below(rig.staging, str_of(""), &seen),
+			 -EACCES);
+	reads(f, "hello", 5);
+	staged_unref(f);
+	/* It is lost, and nothing is said to be kept. */
+	ck_assert_uint_eq(staging_settle(rig.staging), 0);
+	ck_assert_int_eq(staging_failed(rig.staging, str_of("key")), 0);
+}
+END_TEST
+
+START_TEST(nor_is_one_of_that_kind_told_of_when_it_was_removed)
+{
+	struct staged *f = fails_without_a_disk();
+
+	staged_discard(f);
+	ck_assert_int_eq(staging_failed(rig.staging, str_of("key")), 0);
+	staged_unref(f);
+}
+END_TEST
+
 /* Upon a base the record says which bytes are its own. */
 START_TEST(bytes_of_a_base_are_not_copied_to_memory_either)
 {
@@ -330,6 +374,10 @@ int main(void)
 	tcase_add_test(t, a_name_that_changes_is_said_on_the_disk);
 	tcase_add_test(t, what_is_acknowledged_is_on_the_disk);
 	tcase_add_test(t, what_the_store_refuses_is_kept_on_the_disk);
+	tcase_add_test(
+	    t, what_the_disk_does_not_take_either_is_told_while_it_is_open);
+	tcase_add_test(t,
+		       nor_is_one_of_that_kind_told_of_when_it_was_removed);
 	tcase_add_test(t, bytes_of_a_base_are_not_copied_to_memory_either);
 	tcase_add_test(t, what_is_removed_is_nowhere_on_the_disk);
 	tcase_add_test(t, more_than_the_memory_has_room_for_is_on_the_disk);
