@@ -335,9 +335,10 @@ static void run(struct job *job)
 	struct staging *s = o->staging;
 
 	drop_half_made(s);
-	/* Is the store not there, it is not asked for each. */
+	/* Is the store not there, it is not asked for each; what it refuses
+	 * of one it may do of another. */
 	for (size_t i = 0; i < o->n; i++)
-		if (tidy_up(s, o->ids[i]) < 0)
+		if (staged_passes(tidy_up(s, o->ids[i])))
 			break;
 	orphans_free(o);
 	staging_lives(s, -1);

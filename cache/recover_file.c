@@ -377,7 +377,8 @@ int recover_commit(struct recover_file *f, struct ufs *u,
 		   struct cancel *cancel)
 {
 	struct ufs_cond cond = { .what = how->force ? UFS_IF_ANY : f->r.bound };
-	int r = 0;
+	AUTO_FREE char *left = NULL;
+	int r = 0, err;
 
 	if (!f->r.whole || f->fd < 0)
 		return -ENODATA;
@@ -388,8 +389,18 @@ int recover_commit(struct recover_file *f, struct ufs *u,
 				 f->r.upload, NULL, cancel);
 	if (r == 0 && f->r.upload != NULL)
 		r = recover_note_closed(f);
+	/* A store that refuses that may take the file all the same. */
+	if (upload_abort_refused(r)) {
+		left = strdup(f->r.upload);
+		r = left == NULL ? -ENOMEM : 0;
+	}
 	if (r == 0)
 		r = send(f, u, how->part_size, &cond, out, cancel);
+	/* What was sent in parts had its own upload on the record. */
+	if (left != NULL && f->r.upload == NULL) {
+		err = note_upload(f, left);
+		r = r < 0 ? r : err;
+	}
 	if (r == -EEXIST && !f->r.exclusive)
 		r = -ESTALE;
 	return r < 0 ? r : recover_discard(f);

@@ -5,6 +5,8 @@
 #ifndef CACHE_UPLOAD_ABORT_H
 #define CACHE_UPLOAD_ABORT_H
 
+#include <errno.h>
+
 #include "ufs/write.h"
 
 /*
@@ -20,5 +22,14 @@ char *upload_unknown(void);
  */
 int upload_abort(struct ufs *u, struct str key, const char *id,
 		 const char *spare, struct cancel *cancel);
+
+/*
+ * The store does not let us abort or look for it, and will not when it is asked
+ * again: that is no reason not to write.
+ */
+static inline bool upload_abort_refused(int err)
+{
+	return err == -EACCES || err == -EPERM || err == -EOPNOTSUPP;
+}
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "cache/recover_impl.h"
+#include "cache/upload_abort.h"
 #include "tests/unit/run.h"
 #include "tests/unit/write_rig.h"
 
@@ -564,6 +565,46 @@ START_TEST(what_a_store_does_not_abort_the_next_mount_does)
 }
 END_TEST
 
+START_TEST(one_that_is_refused_does_not_keep_others_open)
+{
+	json_t *one = record("one"), *two = record("two");
+
+	upload_of("one", one);
+	upload_of("two", two);
+	plant_record(ID, one, "1");
+	plant_record(ID2, two, "2");
+	store_fail(&rig.store, STORE_ABORT, 1, 1, -EACCES);
+	mount_again();
+	(void)staging_settle(rig.staging);
+	ck_assert_uint_eq(store_uploads(&rig.store), 1);
+}
+END_TEST
+
+START_TEST(what_may_not_be_looked_for_does_not_stop_a_commit)
+{
+	json_t *o = record("key");
+	struct recover_record r;
+	char *unknown = upload_unknown();
+
+	json_object_set_new(o, "upload", json_string(unknown));
+	free(unknown);
+	upload_of("key", NULL);
+	plant_record(ID, o, "interrupted");
+	store_fail(&rig.store, STORE_LIST, 1, 100, -EACCES);
+	r = the_one();
+	ck_assert_int_eq(commit(&r, false), 0);
+	ck_assert(store_has(&rig.store, "key", "interrupted", 11));
+
+	/* It is not forgotten. */
+	ck_assert_uint_eq(files(), 1);
+	store_fail(&rig.store, STORE_LIST, 0, 0, 0);
+	mount_again();
+	(void)staging_settle(rig.staging);
+	ck_assert_uint_eq(store_uploads(&rig.store), 0);
+	ck_assert_uint_eq(files(), 0);
+}
+END_TEST
+
 START_TEST(of_what_the_store_has_or_nobody_wrote_nothing_stays)
 {
 	json_t *clean = record("clean"), *other = record("other");
@@ -788,6 +829,8 @@ int main(void)
 	tcase_add_test(t, what_could_not_be_aborted_the_next_mount_aborts);
 	tcase_add_test(t, uploads_of_the_dead_are_aborted_and_no_others);
 	tcase_add_test(t, what_a_store_does_not_abort_the_next_mount_does);
+	tcase_add_test(t, one_that_is_refused_does_not_keep_others_open);
+	tcase_add_test(t, what_may_not_be_looked_for_does_not_stop_a_commit);
 	tcase_add_test(t, of_what_the_store_has_or_nobody_wrote_nothing_stays);
 	tcase_add_test(t,
 		       what_has_no_error_and_a_base_is_not_known_to_the_byte);
