@@ -13,21 +13,31 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-/* Those with one of these ids out of the list. */
+/* Opens are not told of it: it counts no more against the most there are. */
+static void tell_locked(struct staging *s, struct failed *f)
+    TSA(requires_capability(s->lock));
+
+static void tell_locked(struct staging *s, struct failed *f)
+{
+	if (!f->told)
+		s->untold--;
+	f->told = true;
+}
+
+/* Those with one of these ids, which stand in its order, out of the list. */
 static void drop(struct staging *s, char (*ids)[STAGED_ID + 1], size_t n)
 {
 	struct failed *gone = NULL, *f;
+	size_t i = 0;
 
 	lock_take(&s->lock);
-	for (struct failed **at = &s->failed; (f = *at) != NULL;) {
-		size_t i = 0;
-
-		while (i < n && strcmp(ids[i], f->id) != 0)
-			i++;
-		if (i == n) {
+	for (struct failed **at = &s->failed; (f = *at) != NULL && i < n;) {
+		if (strcmp(ids[i], f->id) != 0) {
 			at = &f->next;
 			continue;
 		}
+		i++;
+		tell_locked(s, f);
 		*at = f->next;
 		f->next = gone;
 		gone = f;
@@ -96,11 +106,29 @@ static void look(struct staging *s, const struct str *key)
 	free(ids);
 }
 
+/* Out of the list: the oldest that opens are told of. */
+static struct failed *take_last_locked(struct staging *s)
+    TSA(requires_capability(s->lock));
+
+static struct failed *take_last_locked(struct staging *s)
+{
+	struct failed **last = NULL, *f;
+
+	for (struct failed **at = &s->failed; *at != NULL; at = &(*at)->next)
+		if (!(*at)->told)
+			last = at;
+	if (last == NULL)
+		return NULL;
+	f = *last;
+	*last = f->next;
+	s->untold--;
+	return f;
+}
+
 void failed_note(struct staging *s, struct str key, const char *id, int err,
 		 uint64_t bytes, bool told, struct staged *file)
 {
-	struct failed *f = malloc(sizeof(*f) + key.n), **last, *old = NULL;
-	unsigned n = 1;
+	struct failed *f = malloc(sizeof(*f) + key.n), *old = NULL;
 
 	if (f == NULL)
 		return;
@@ -116,12 +144,11 @@ void failed_note(struct staging *s, struct str key, const char *id, int err,
 	f->number = ++s->failures;
 	f->next = s->failed;
 	s->failed = f;
-	for (last = &f->next; *last != NULL && n < FAILED_MOST; n++)
-		last = &(*last)->next;
-	old = *last;
-	*last = NULL;
+	s->untold += !told;
+	if (s->untold > FAILED_MOST)
+		old = take_last_locked(s);
 	lock_drop(&s->lock);
-	free(old); /* one more than the most, at most */
+	free(old);
 }
 
 void failed_ended(struct staging *s, const struct staged *f)
@@ -269,6 +296,6 @@ void failed_told(struct staging *s, const char *id)
 	lock_take(&s->lock);
 	for (struct failed *e = s->failed; e != NULL; e = e->next)
 		if (strcmp(e->id, id) == 0)
-			e->told = true;
+			tell_locked(s, e);
 	lock_drop(&s->lock);
 }

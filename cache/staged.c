@@ -567,27 +567,21 @@ void staged_go_on(struct staged *f)
 
 void staged_discard(struct staged *f)
 {
-	AUTO_FREE char *key = NULL;
-	size_t key_len;
+	struct str key;
 	char *id, *older;
 
 	lock_take(&f->lock);
 	f->removed = true;
 	resume_locked(f); /* with this no commit begins */
 	quiet_locked(f, true);
-	key = str_dup((struct str){ f->key, f->key_len });
-	key_len = f->key_len;
+	key = (struct str){ f->key, f->key_len }; /* that moves no more */
 	id = upload_forget_locked(f);
 	older = take_ptr(f->old_upload);
 	f->quiet = false;
 	event_broadcast(&f->changed);
 	lock_drop(&f->lock);
-	if (key != NULL) {
-		struct str k = { key, key_len };
-
-		upload_abort_later(f->staging, k, take_ptr(id));
-		upload_abort_later(f->staging, k, take_ptr(older));
-	}
+	upload_abort_later(f->staging, key, id);
+	upload_abort_later(f->staging, key, older);
 	staged_drop_asides(f, UINT64_MAX);
 	staged_record_remove(f);
 	failed_ended(f->staging, f);

@@ -32,11 +32,12 @@
  * ID.data is always as long as the file, and its flock is held by the process
  * that the file lives in: a record whose data can be locked is an orphan's.
  *
- * It is written when the file is made, when a clean one is written again, when
- * a commit begins that is upon a base, when an upload has begun, after a
- * commit, when it is acknowledged, and when an error sticks; only in the last
- * two cases, and of what is acknowledged, is it, with the data, brought to the
- * disk by fsync. So a kill -9 in the middle of writing leaves key, what it
+ * There is none of a file in memory (staged_memory.c). Else it is written when
+ * the file is made or put on the disk, when a clean one is written again, when
+ * a commit begins that is upon a base, before an upload is begun and when it
+ * has, after a commit, when it is acknowledged, and when an error sticks; only
+ * in the last two cases, and of what is acknowledged, is it, with the data,
+ * brought to the disk by fsync. So a kill -9 in the middle of writing leaves key, what it
  * is bound to, and the size; of a file without bytes of a base all its bytes;
  * of one upon a base those that the record of the last commit tells: what was
  * written since is in ID.data, but only its blocks tell where, not to the

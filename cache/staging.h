@@ -87,7 +87,7 @@ int staging_copy(struct staging *s, struct str from, const struct ufs_stat *st,
 		 struct str to, const struct ufs_cond *cond,
 		 struct ufs_stat *out, struct cancel *cancel);
 
-/* A file that could not be committed, and is kept. */
+/* A file that could not be committed, and is kept, or open. */
 struct staging_failed {
 	struct str key; /* borrowed for the call */
 	int err;        /* < 0 */
@@ -95,8 +95,9 @@ struct staging_failed {
 };
 
 /*
- * The last thousand, the newest first, and of them those that were neither
- * recovered nor discarded; also those that mounts before this one left.
+ * Of those that opens are told of (staging_failed()) the last thousand, the
+ * newest first, and of them those that were neither recovered nor discarded;
+ * also those that mounts before this one left.
  */
 void staging_each_failed(struct staging *s,
 			 void (*cb)(void *arg, const struct staging_failed *f),

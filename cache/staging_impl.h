@@ -49,7 +49,7 @@
 #include "cache/upload_abort.h"
 
 #define STAGED_ID 32 /* hex digits */
-#define FAILED_MOST 1000
+#define FAILED_MOST 1000 /* that opens are told of; the others only count */
 
 struct failed {
 	struct failed *next;
@@ -89,6 +89,7 @@ struct staging {
 	/* under lock */
 	size_t live; /* files, and uploads to be aborted */
 	struct failed *failed;
+	size_t untold; /* of them, at most FAILED_MOST */
 	uint64_t failures; /* so far; the last one's number */
 	size_t kept;       /* files that have ended and stay on the disk */
 	struct restored *restored;

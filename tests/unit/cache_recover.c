@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 
 #include "cache/recover_impl.h"
-#include "cache/upload_abort.h"
+#include "cache/staging_impl.h"
 #include "tests/unit/run.h"
 #include "tests/unit/write_rig.h"
 
@@ -580,6 +580,35 @@ START_TEST(one_that_is_refused_does_not_keep_others_open)
 }
 END_TEST
 
+START_TEST(many_that_were_interrupted_leave_room_for_what_failed)
+{
+	char id[33], key[16];
+
+	for (unsigned i = 0; i < 1540; i++) {
+		json_t *o;
+
+		snprintf(id, sizeof(id), "%032x", i);
+		snprintf(key, sizeof(key), "%u", i);
+		o = record(key);
+		if (i % 38 == 0)
+			json_object_set_new(o, "error", json_integer(EACCES));
+		plant_record(id, o, "bytes");
+	}
+	mount_again();
+	for (unsigned i = 0; i < 1540; i += 38) {
+		snprintf(key, sizeof(key), "%u", i);
+		ck_assert_int_eq(told(key), -EACCES);
+	}
+	ck_assert_uint_eq(listed(), 41);
+	ck_assert_uint_eq(staging_waiting(rig.staging), 1540);
+	for (unsigned i = 0; i < 1540; i++) {
+		snprintf(id, sizeof(id), "%032x", i);
+		staged_remove_files(rig.staging, id);
+	}
+	ck_assert_uint_eq(staging_waiting(rig.staging), 0);
+}
+END_TEST
+
 START_TEST(what_may_not_be_looked_for_does_not_stop_a_commit)
 {
 	json_t *o = record("key");
@@ -830,6 +859,8 @@ int main(void)
 	tcase_add_test(t, uploads_of_the_dead_are_aborted_and_no_others);
 	tcase_add_test(t, what_a_store_does_not_abort_the_next_mount_does);
 	tcase_add_test(t, one_that_is_refused_does_not_keep_others_open);
+	tcase_add_test(t,
+		       many_that_were_interrupted_leave_room_for_what_failed);
 	tcase_add_test(t, what_may_not_be_looked_for_does_not_stop_a_commit);
 	tcase_add_test(t, of_what_the_store_has_or_nobody_wrote_nothing_stays);
 	tcase_add_test(t,
