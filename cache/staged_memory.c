@@ -113,6 +113,7 @@ void staged_memory_end(struct staged *f)
 	lock_take(&s->lock);
 	unlist_locked(s, f);
 	s->memory_pages -= n;
+	s->in_memory -= n > 0;
 	lock_drop(&s->lock);
 	if (n == 0)
 		return;
@@ -157,6 +158,9 @@ bool staged_memory_new(struct staged *f, bool nowait)
 	    !disk_is_well(s, nowait) || !take_pages(s, pages))
 		return false;
 	f->memory_pages = pages;
+	lock_take(&s->lock);
+	s->in_memory++;
+	lock_drop(&s->lock);
 	fd = memfd_create("tarn-staged", MFD_CLOEXEC);
 	if (fd < 0 || ftruncate(fd, (off_t)f->size) < 0) {
 		if (fd >= 0)
@@ -318,7 +322,7 @@ static void spill_oldest_locked(struct staging *s)
 	event_broadcast(&s->wake);
 }
 
-void staging_keep(struct staging *s)
+size_t staging_keep(struct staging *s)
 {
 	size_t n = 0;
 
@@ -329,7 +333,9 @@ void staging_keep(struct staging *s)
 		spill_oldest_locked(s);
 	while (s->spilling > 0)
 		event_wait(&s->wake, &s->lock);
+	n = s->in_memory;
 	lock_drop(&s->lock);
+	return n;
 }
 
 /*

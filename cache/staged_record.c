@@ -37,11 +37,11 @@
  * a commit begins that is upon a base, before an upload is begun and when it
  * has, after a commit, when it is acknowledged, and when an error sticks; only
  * in the last two cases, and of what is acknowledged, is it, with the data,
- * brought to the disk by fsync. So a kill -9 in the middle of writing leaves key, what it
- * is bound to, and the size; of a file without bytes of a base all its bytes;
- * of one upon a base those that the record of the last commit tells: what was
- * written since is in ID.data, but only its blocks tell where, not to the
- * byte. A power cut may leave less of what had no error and was not
+ * brought to the disk by fsync. So a kill -9 in the middle of writing leaves
+ * key, what it is bound to, and the size; of a file without bytes of a base all
+ * its bytes; of one upon a base those that the record of the last commit tells:
+ * what was written since is in ID.data, but only its blocks tell where, not to
+ * the byte. A power cut may leave less of what had no error and was not
  * acknowledged.
  */
 #include "cache/staging_impl.h"

@@ -68,8 +68,12 @@ struct staged *staging_restored(struct staging *s);
  */
 size_t staging_settle(struct staging *s);
 
-/* This process ends without that: what is only in memory is to outlive it. */
-void staging_keep(struct staging *s);
+/*
+ * This process ends without that: what is only in memory is to outlive it. How
+ * many files are in memory still, since the disk does not take them or somebody
+ * is at them. The staging is not freed meanwhile.
+ */
+size_t staging_keep(struct staging *s);
 void staging_free(struct staging *s); /* no file is left; NULL is allowed */
 
 /* Are commits bound to nothing? */

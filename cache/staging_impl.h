@@ -48,7 +48,7 @@
 #include "cache/sums.h"
 #include "cache/upload_abort.h"
 
-#define STAGED_ID 32 /* hex digits */
+#define STAGED_ID 32     /* hex digits */
 #define FAILED_MOST 1000 /* that opens are told of; the others only count */
 
 struct failed {
@@ -89,12 +89,13 @@ struct staging {
 	/* under lock */
 	size_t live; /* files, and uploads to be aborted */
 	struct failed *failed;
-	size_t untold; /* of them, at most FAILED_MOST */
+	size_t untold;     /* of them, at most FAILED_MOST */
 	uint64_t failures; /* so far; the last one's number */
 	size_t kept;       /* files that have ended and stay on the disk */
 	struct restored *restored;
 	/* of files in memory: staged_memory.c */
 	size_t memory_pages;
+	size_t in_memory; /* files */
 	struct staged *oldest, *newest;
 	struct event wake;
 	bool asleep; /* until it is woken */

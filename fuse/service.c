@@ -184,14 +184,21 @@ void service_stop(struct service *s)
 static void on_end(void *arg)
 {
 	struct service *s = arg;
+	size_t lost;
 
 	log_info("tarn: told to end; unmounting %s", s->dir);
 	/* Who says it twice does not want to wait. */
 	if (atomic_fetch_add(&s->told, 1) > 0 && atomic_load(&s->settling)) {
-		staging_keep(s->staging);
+		/* service_close() joins this thread before it frees that. */
+		lost = staging_keep(s->staging);
+		if (lost > 0)
+			log_err("tarn: of what was written last %zu file%s in "
+				"memory could not be kept",
+				lost, lost == 1 ? "" : "s");
 		log_warn(
 		    "tarn: commits are not waited for: what the store does "
-		    "not have yet is kept in %s",
+		    "not have yet is %skept in %s",
+		    lost > 0 ? "else " : "",
 		    options_text(s->options, OPT_STAGING_DIR));
 		_exit(1);
 	}

@@ -216,9 +216,11 @@ START_TEST(what_the_disk_does_not_take_either_is_told_while_it_is_open)
 	ck_assert_int_eq(staging_failed_below(rig.staging, str_of(""), &seen),
 			 -EACCES);
 	reads(f, "hello", 5);
+	ck_assert_uint_eq(staging_keep(rig.staging), 1);
 	staged_unref(f);
 	/* It is lost, and nothing is said to be kept. */
 	ck_assert_uint_eq(staging_settle(rig.staging), 0);
+	ck_assert_uint_eq(staging_keep(rig.staging), 0);
 	ck_assert_int_eq(staging_failed(rig.staging, str_of("key")), 0);
 }
 END_TEST
@@ -376,8 +378,7 @@ int main(void)
 	tcase_add_test(t, what_the_store_refuses_is_kept_on_the_disk);
 	tcase_add_test(
 	    t, what_the_disk_does_not_take_either_is_told_while_it_is_open);
-	tcase_add_test(t,
-		       nor_is_one_of_that_kind_told_of_when_it_was_removed);
+	tcase_add_test(t, nor_is_one_of_that_kind_told_of_when_it_was_removed);
 	tcase_add_test(t, bytes_of_a_base_are_not_copied_to_memory_either);
 	tcase_add_test(t, what_is_removed_is_nowhere_on_the_disk);
 	tcase_add_test(t, more_than_the_memory_has_room_for_is_on_the_disk);
