@@ -80,10 +80,20 @@ mount_r() { # RO-OR-RW ARGUMENTS...
 }
 mount_r ro -r -o "cache-dir=$CACHE"
 mount_r rw -w -o "cache-dir=$CACHE"
-mount_r ro -o "cache-dir=$CACHE,staging-dir=/proc/none"
-! TARN_RO=off mount -t tarn -o "cache-dir=$CACHE,staging-dir=/proc/none" \
-	"file://$W/store" "$MNT" >"$W/out" 2>&1 || fail "mounted without a staging-dir"
-grep -q 'read-only mount (ro) does without' "$W/out" || fail "$(cat "$W/out")"
+# Where none can be made that the host was told of, it is read only; one that
+# this mount was told of, or that is asked to be written, is refused.
+export TARN_STAGING_DIR=/proc/none
+mount_r ro -o "cache-dir=$CACHE"
+for how in "TARN_RO=off TARN_STAGING_DIR=/proc/none" \
+	"TARN_STAGING_DIR=$W/staging STAGING=,staging-dir=/proc/none"; do
+	# shellcheck disable=SC2086,SC2016 # words, and for the shell that it runs
+	! env $how sh -c 'mount -t tarn -o "cache-dir=$3$STAGING" "$1" "$2"' \
+		sh "file://$W/store" "$MNT" "$CACHE" >"$W/out" 2>&1 ||
+		fail "$how: mounted without a staging-dir"
+	grep -q 'read-only mount (ro) does without' "$W/out" ||
+		fail "$how: $(cat "$W/out")"
+done
+export TARN_STAGING_DIR="$W/staging"
 printf '{ "ro": true }\n' >"$W/config/tarn/config.json"
 mount_r ro -o "cache-dir=$CACHE"
 # The helper told -w itself.
