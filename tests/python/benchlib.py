@@ -204,7 +204,7 @@ class Mount:
         if self.pid:
             wait_for("end of " + self.name,
                      lambda: not os.path.exists("/proc/%d" % self.pid) or
-                     zombie(self.pid))
+                     zombie(self.pid), 180)
             self.pid = None
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
