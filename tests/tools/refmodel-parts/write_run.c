@@ -390,6 +390,18 @@ static void make_dirs(struct write_run *r)
 	}
 }
 
+/* An upload is aborted, and a last close made, behind the back. */
+static void look_left(struct write_run *r, unsigned *uploads, unsigned *files)
+{
+	for (int i = 0; i < PATIENCE; i++) {
+		*uploads = r->ops->uploads(r->front);
+		*files = left_records(r);
+		if (*uploads == 0 && *files == 0)
+			break;
+		usleep(10000);
+	}
+}
+
 static void end(struct write_run *r)
 {
 	unsigned uploads = 0, files = 0;
@@ -405,13 +417,12 @@ static void end(struct write_run *r)
 			memset(r->may, 0, sizeof(r->may));
 			succeeds(r, i % WRITE_MOUNTS, i / WRITE_MOUNTS);
 		}
-	/* An upload is aborted, and a last close made, behind the back. */
-	for (int i = 0; i < PATIENCE; i++) {
-		uploads = r->ops->uploads(r->front);
-		files = left_records(r);
-		if (uploads == 0 && files == 0)
-			break;
-		usleep(10000);
+	look_left(r, &uploads, &files);
+	/* What could not be aborted at its time is on record for the next. */
+	if (files > 0 && !r->out->failed) {
+		for (unsigned i = 0; i < WRITE_MOUNTS; i++)
+			(void)r->ops->restart(r->front, i, false);
+		look_left(r, &uploads, &files);
 	}
 	if (uploads > 0)
 		write_wrong(r, "left behind: %u uploads", uploads);
