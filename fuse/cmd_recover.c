@@ -134,7 +134,8 @@ static int by_time(const void *a, const void *b)
 	return (x->r.mtime > y->r.mtime) - (x->r.mtime < y->r.mtime);
 }
 
-static int look_into(struct recover_request *q, const char *dir)
+/* asked: it was named, or is the default; else it is that of some mount. */
+static int look_into(struct recover_request *q, const char *dir, bool asked)
 {
 	char why[256] = "out of memory";
 	void *more;
@@ -155,16 +156,21 @@ static int look_into(struct recover_request *q, const char *dir)
 	}
 	q->dirs[q->ndirs++] = own;
 	q->looking_at = own;
-	if (recover_each(own, keep, q, why) < 0)
+	if (recover_each(own, keep, q, why) >= 0)
+		return CLI_DONE;
+	if (asked)
 		return cli_fail("%s", why);
+	fprintf(stderr, "tarn: %s; it is left out\n", why);
 	return CLI_DONE;
 }
 
 static int look(struct recover_request *q)
 {
-	int r = look_into(q, q->staging_dir != NULL
-				 ? q->staging_dir
-				 : options_text(q->options, OPT_STAGING_DIR));
+	int r = look_into(q,
+			  q->staging_dir != NULL
+			      ? q->staging_dir
+			      : options_text(q->options, OPT_STAGING_DIR),
+			  true);
 
 	for (struct client_mount *m = q->mounts;
 	     m != NULL && r == CLI_DONE && q->staging_dir == NULL;
@@ -172,8 +178,8 @@ static int look(struct recover_request *q)
 		const json_t *o = json_object_get(m->status, "options");
 
 		o = json_object_get(o, option_rows[OPT_STAGING_DIR].name);
-		r = look_into(q,
-			      json_string_value(json_object_get(o, "value")));
+		r = look_into(q, json_string_value(json_object_get(o, "value")),
+			      false);
 	}
 	if (q->n > 0)
 		qsort(q->found, q->n, sizeof(*q->found), by_time);

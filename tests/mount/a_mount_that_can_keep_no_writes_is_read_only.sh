@@ -41,6 +41,8 @@ read_only_for() { # WORDS OF THE CAUSE
 	"$TARN" status "$MNT" >"$W/o"
 	grep -qE "read only .*$1" "$W/o" || fail "$(cat "$W/o")"
 	expect_eq "$(sim 'count?op=PUT')" 0 PUTs
+	# It keeps nobody from what others have.
+	"$TARN" recover >"$W/o" 2>&1 || fail "recover: $(cat "$W/o")"
 	umount_tarn
 	rm "$W/mnt.log"
 	refused_for "$1" "rw,staging-dir=$STAGING_DIR"
