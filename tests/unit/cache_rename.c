@@ -90,8 +90,8 @@ static unsigned records(void)
 	return rig_files(&rig, ".rename", path);
 }
 
-/* The mount ends, another begins, and has done all that was left. */
-static void mount_again(void)
+/* The mount ends, and another begins. */
+static void begin_again(void)
 {
 	char why[256];
 
@@ -99,6 +99,12 @@ static void mount_again(void)
 	rig.staging = NULL;
 	ck_assert_msg(staging_new(&rig.conf, &rig.staging, why) == 0, "%s",
 		      why);
+}
+
+/* It has done all that was left, too. */
+static void mount_again(void)
+{
+	begin_again();
 	ck_assert_uint_eq(staging_settle(rig.staging), 0);
 }
 
@@ -221,6 +227,37 @@ static void die(struct rename *r)
 
 enum then { UNTOUCHED, COPIED, SOURCE_GONE, SOURCE_NEW, TARGET_NEW };
 
+/* What the store has become before the next mount. */
+static void happens(enum then then)
+{
+	switch (then) {
+	case UNTOUCHED:
+		break;
+	case COPIED:
+		set("to", "bytes");
+		break;
+	case SOURCE_GONE:
+		ck_assert(store_drop_key(&rig.store, "from"));
+		break;
+	case SOURCE_NEW:
+		set("from", "newer");
+		break;
+	case TARGET_NEW:
+		set("to", "another");
+		break;
+	}
+}
+
+/* The old name has this, or (NULL) is gone, and nothing is to be done. */
+static void check_ended(const char *from)
+{
+	if (from == NULL)
+		ck_assert(gone("from"));
+	else
+		ck_assert(has("from", from));
+	ck_assert_uint_eq(records(), 0);
+}
+
 START_TEST(the_next_mount_ends_what_is_left_of_a_file)
 {
 	static const struct {
@@ -237,29 +274,10 @@ START_TEST(the_next_mount_ends_what_is_left_of_a_file)
 	const struct ufs_cond version = { UFS_IF_VERSION, old.version };
 
 	die(of_file(&st, &version));
-	switch (cases[_i].then) {
-	case UNTOUCHED:
-		break;
-	case COPIED:
-		set("to", "bytes");
-		break;
-	case SOURCE_GONE:
-		ck_assert(store_drop_key(&rig.store, "from"));
-		break;
-	case SOURCE_NEW:
-		set("from", "newer");
-		break;
-	case TARGET_NEW:
-		set("to", "another");
-		break;
-	}
+	happens(cases[_i].then);
 	mount_again();
 	ck_assert(has("to", cases[_i].to));
-	if (cases[_i].from == NULL)
-		ck_assert(gone("from"));
-	else
-		ck_assert(has("from", cases[_i].from));
-	ck_assert_uint_eq(records(), 0);
+	check_ended(cases[_i].from);
 }
 END_TEST
 
@@ -283,7 +301,6 @@ START_TEST(S14_a_rename_onto_what_waits_is_ended_first)
 	struct ufs_stat st = set("from", "bytes"), old = set("to", "old"), now;
 	const struct ufs_cond version = { UFS_IF_VERSION, old.version };
 	struct staged *f = staged_open(&rig, "to", STAGED_UPON, &old);
-	char why[256];
 
 	ck_assert_int_eq(staged_truncate(f, 0), 0);
 	ck_assert_int_eq(staged_write(f, "waits", 5, 0), 0);
@@ -293,16 +310,8 @@ START_TEST(S14_a_rename_onto_what_waits_is_ended_first)
 	if (cases[_i].younger)
 		ck_assert_int_eq(staged_persist(f), 0);
 	staged_unref(f);
-	if (cases[_i].then == COPIED)
-		set("to", "bytes");
-	else if (cases[_i].then == SOURCE_GONE)
-		ck_assert(store_drop_key(&rig.store, "from"));
-	else if (cases[_i].then == SOURCE_NEW)
-		set("from", "newer");
-	staging_free(rig.staging);
-	rig.staging = NULL;
-	ck_assert_msg(staging_new(&rig.conf, &rig.staging, why) == 0, "%s",
-		      why);
+	happens(cases[_i].then);
+	begin_again();
 	if (!cases[_i].younger)
 		ck_assert(has("to", cases[_i].to));
 	f = staging_restored(rig.staging);
@@ -313,11 +322,7 @@ START_TEST(S14_a_rename_onto_what_waits_is_ended_first)
 	staged_unref(f);
 	(void)staging_settle(rig.staging);
 	ck_assert(has("to", cases[_i].at_last));
-	if (cases[_i].from == NULL)
-		ck_assert(gone("from"));
-	else
-		ck_assert(has("from", cases[_i].from));
-	ck_assert_uint_eq(records(), 0);
+	check_ended(cases[_i].from);
 }
 END_TEST
 
