@@ -146,6 +146,7 @@ void cache_free(struct cache *c)
 	cancel_fetches(c);
 	/* Fetches first: what they still bring is written, then looked at. */
 	pool_stop(c->fetchers);
+	given_write(c, INT64_MAX);
 	pool_stop(c->writers);
 	pool_stop(c->readers);
 	prefetch_free(c->prefetch);

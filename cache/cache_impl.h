@@ -9,6 +9,7 @@
  *   fill.c    reserve memory, fetch the missing pages, wake who waits for
  *             them page by page, write them to the SSD behind their back
  *   stream.c  what to fetch ahead of it
+ *   give.c    what was just sent need not be fetched
  *   watch.c   deadlines, the hedge against a stalled SSD, closing what was
  *             evicted
  *
@@ -70,8 +71,10 @@ struct fill {
 	unsigned pins; /* readers using its pages now */
 
 	/* under cache->memory_lock */
-	struct fill *older, *newer; /* kept fills, by age */
+	struct fill *older, *newer; /* kept or given fills, by age */
 	bool listed;
+	bool given; /* to the object: its file is made when it is due */
+	int64_t due;
 	bool owed; /* to the SSD, which was behind when it was fetched */
 
 	int64_t kept_since;   /* set before it is kept */
@@ -190,6 +193,8 @@ struct cache {
 	bool unstarve_queued;
 	struct fill *kept_oldest, *kept_newest;
 	size_t kept;
+	struct fill *given_oldest, *given_newest; /* give.c */
+	size_t given;                             /* pages */
 
 	/* load.c: turns at the store, which readers come before */
 	struct lock turns_lock;
@@ -298,6 +303,19 @@ void fill_unpin(struct object *o, struct fill *f, uint64_t off, size_t len);
 void fill_cancel_background(struct object *o);
 /* What is only in memory goes to the SSD after all. */
 void fill_write_kept(struct object *o);
+struct fill *fill_new(struct object *o, uint64_t first, unsigned n);
+/* All of f is there, and its pages count in cache->writing: write them. */
+void fill_store_now(struct fill *f); /* it may be gone then */
+void fill_submit_store(struct fill *f, enum pool_lane lane);
+
+/* give.c */
+/* If f was given and waits, it does so no longer: its file is needed. */
+void given_hurry_locked(struct object *o, struct fill *f)
+    TSA(requires_capability(o->lock));
+/* Write what o was given, if that waits, on this thread. */
+void given_settle(struct object *o);
+/* Write what is due by then. */
+void given_write(struct cache *c, int64_t due);
 /* Drop what is kept in memory of an object nobody uses. */
 void fill_drop_kept(struct object *o);
 

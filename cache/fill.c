@@ -190,7 +190,7 @@ void fill_cancel_background(struct object *o)
 	lock_drop(&o->lock);
 }
 
-static struct fill *fill_new(struct object *o, uint64_t first, unsigned n)
+struct fill *fill_new(struct object *o, uint64_t first, unsigned n)
 {
 	struct fill *f = calloc(1, sizeof(*f) + n * sizeof(f->pages[0]));
 
@@ -236,6 +236,7 @@ static void fill_begin_locked(struct object *o, struct fill *f)
 void fill_join_locked(struct object *o, struct fill *f)
 {
 	stat_inc(STAT_fill_joined);
+	given_hurry_locked(o, f);
 	if (!f->background)
 		return;
 	f->background = false;
@@ -415,28 +416,28 @@ static void keep_only(struct fill *f)
 	object_unref(o);
 }
 
-static void store_run(struct job *job);
-
 /* Of a kept fill that was taken out to be written, with a ref to its object. */
 static void write_kept_locked(struct object *o, struct fill *f)
     TSA(requires_capability(o->lock))
 {
+	(void)o; /* whose lock is held */
 	f->state = FILL_FETCHED;
 	f->bypass = false;
-	f->job.run = store_run;
 	pin_extent(f);
-	pool_submit(o->cache->writers, &f->job, POOL_DEMAND);
+	fill_submit_store(f, POOL_DEMAND);
 }
 
 void fill_write_kept(struct object *o)
 {
 	lock_take(&o->lock);
-	for (struct fill *f = o->fills; f != NULL; f = f->next)
+	for (struct fill *f = o->fills; f != NULL; f = f->next) {
+		given_hurry_locked(o, f);
 		if (f->state == FILL_KEPT && !f->stored &&
 		    memory_take_kept(o->cache, f)) {
 			object_ref(o);
 			write_kept_locked(o, f);
 		}
+	}
 	lock_drop(&o->lock);
 }
 
@@ -459,9 +460,8 @@ static void write_owed(struct cache *c)
 	lock_drop(&o->lock);
 }
 
-static void store_run(struct job *job)
+void fill_store_now(struct fill *f)
 {
-	struct fill *f = container_of(job, struct fill, job);
 	struct cache *c = f->object->cache;
 	size_t n = f->n;
 
@@ -470,6 +470,17 @@ static void store_run(struct job *job)
 	c->writing -= n;
 	lock_drop(&c->memory_lock);
 	write_owed(c);
+}
+
+static void store_run(struct job *job)
+{
+	fill_store_now(container_of(job, struct fill, job));
+}
+
+void fill_submit_store(struct fill *f, enum pool_lane lane)
+{
+	f->job.run = store_run;
+	pool_submit(f->object->cache->writers, &f->job, lane);
 }
 
 static void fill_store(struct fill *f)
@@ -496,14 +507,13 @@ static void fill_store(struct fill *f)
 	if (!behind)
 		c->writing += f->n;
 	lock_drop(&c->memory_lock);
-	f->job.run = store_run;
 	if (behind) {
 		f->owed = true;
 		keep_only(f);
 		write_owed(c);
 		return;
 	}
-	pool_submit(c->writers, &f->job, POOL_DEMAND);
+	fill_submit_store(f, POOL_DEMAND);
 }
 
 static int fill_head(void *arg, const struct ufs_stat *st)

@@ -399,6 +399,7 @@ int object_cached_part(struct object *o, uint64_t off, uint64_t len,
 	uint64_t total = 0, page, n;
 	struct loader l;
 
+	given_settle(o);
 	cut(o, &l, off, len);
 	for (size_t i = l.extent; i < l.extents_end; i++) {
 		struct extent *e;

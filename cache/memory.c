@@ -108,6 +108,8 @@ static bool reserve(struct cache *c, size_t n, size_t limit, bool ahead)
 	if (ok)
 		c->reserved += n;
 	lock_drop(&c->memory_lock);
+	if (!ok)
+		given_write(c, INT64_MAX);
 	return ok;
 }
 

@@ -168,6 +168,13 @@ static inline int object_cached(struct object *o, uint64_t *bytes)
 int object_adopt(struct object *o, int fd);
 
 /*
+ * The same of a small version: its reads are answered at once, and its file is
+ * made a second later, or when it is opened. -EXDEV: it is large, or there is
+ * no SSD. -ENOMEM: too many wait, object_adopt() it.
+ */
+int object_give(struct object *o, int fd);
+
+/*
  * The same without a copy: the file `name` in dirfd, of which nobody changes a
  * byte any more, gets a name in the cache. sums has those of all its pages.
  * Only a large object that is one extent, on a disk of the same file system:

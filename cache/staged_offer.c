@@ -66,7 +66,9 @@ static void adopt(struct staged *f, bool copy)
 		return;
 	f->adopted = take(f, o);
 	if (!f->adopted && copy && still_right(f)) {
-		object_adopt(o, f->fd); /* or the cache fetches it when asked */
+		/* Or the cache fetches it when asked. */
+		if (object_give(o, f->fd) < 0)
+			object_adopt(o, f->fd);
 		f->adopted = true;
 	}
 	object_put(o);

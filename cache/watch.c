@@ -7,9 +7,10 @@
  * for DISK_HEDGE_NS is taken from it and sent to the store, and until that
  * disk thread comes back the SSD counts as stalled: others go to the store
  * at once unless the kernel's cache has the pages. Reads that wait for memory
- * try again. For a second after the last of them it goes on so, and need not be
- * woken for the next. Otherwise it wakes every few seconds to close files that
- * were evicted, or removed as bad: until then they take space.
+ * try again, and what was given is written when it is due. For a second after
+ * the last of them it goes on so, and need not be woken for the next. Otherwise
+ * it wakes every few seconds to close files that were evicted, or removed as
+ * bad: until then they take space.
  */
 #include <errno.h>
 
@@ -217,6 +218,7 @@ static void *watch_main(void *arg)
 		if (c->watch_stop)
 			break;
 		lock_drop(&c->watch_lock);
+		given_write(c, clock_ns());
 		if (busy || atomic_load(&c->pending) > 0)
 			look(c);
 		if (clock_ns() - swept >= SWEEP_NS) {

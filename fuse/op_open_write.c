@@ -15,6 +15,11 @@
 #include "fuse/written.h"
 
 #define ATTR_SECONDS 0.0 /* of what is being written */
+/*
+ * Of what was just made: the kernel's open looks at its mode at once, and
+ * what changes the file goes through the kernel.
+ */
+#define MADE_SECONDS 0.01
 
 struct open_rq {
 	struct rq rq;
@@ -280,6 +285,7 @@ static void create_end(struct open_rq *o, int r, struct opened *opened,
 		/* It is being written since. */
 		(void)inodes_get(fs->inodes, a->nodeid, a, NULL);
 		fs_entry(fs, a, 0, &e);
+		e.attr_timeout = MADE_SECONDS;
 		r = fuse_reply_create(rq->req, &e, &fi);
 		if (r != 0)
 			handle_undo(fs, fi.fh);
