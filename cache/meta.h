@@ -109,6 +109,13 @@ void meta_made(struct meta *m, struct str dirkey, struct str name,
 	       const struct ufs_stat *st, bool dir);
 
 /*
+ * Something is below name in dirkey by what this mount has made, which so is a
+ * directory. Where what is remembered, at whatever age, says otherwise, that is
+ * meta_made(). True: it was known to be one, and so to be in one.
+ */
+bool meta_made_below(struct meta *m, struct str dirkey, struct str name);
+
+/*
  * The same of an object whose version proved to be gone: this mount looks it up
  * again. Of what may lie below that name nothing is kept for mounts to come.
  */

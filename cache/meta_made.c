@@ -103,6 +103,9 @@ struct change {
 
 	struct listing *listing; /* owns a ref; tells already what is now */
 	bool was_known, was_dir; /* before */
+	bool was_object;
+	struct ufs_stat was;
+	bool unlisted; /* and the listing does not have the directory */
 };
 
 static bool same(const struct change *c, bool dir, const struct ufs_stat *st)
@@ -131,6 +134,9 @@ static void look(struct meta *m, struct change *c)
 	    listing_find_nowait(l, c->name, &a.object, &a.dir, &a.st) == 0) {
 		c->was_known = true;
 		c->was_dir = a.dir;
+		c->was_object = a.object;
+		c->was = a.st;
+		c->unlisted = !a.dir;
 		taken = listing_taken(l);
 		if (same(c, a.dir, a.object ? &a.st : NULL))
 			c->listing = take_ptr(l);
@@ -141,6 +147,11 @@ static void look(struct meta *m, struct change *c)
 	if (k != NULL && k->taken >= taken) {
 		c->was_known = true;
 		c->was_dir = k->dir;
+		c->was_object = k->object;
+		if (k->object)
+			c->was = *k->st;
+		/* Of what was made, it is known not to have it. */
+		c->unlisted = c->unlisted && !k->made;
 	}
 	lock_drop(&m->lock);
 }
@@ -314,4 +325,27 @@ void meta_made(struct meta *m, struct str dirkey, struct str name,
 	if (!remember(m, &c))
 		note(m, dirkey);
 	listing_unref(c.listing);
+}
+
+bool meta_made_below(struct meta *m, struct str dirkey, struct str name)
+{
+	struct change c = { .dirkey = dirkey, .name = name, .dir = true };
+	char key[UFS_KEY_MAX];
+
+	/* A mount that remembers nothing has nothing to put right. */
+	if (m->consistency == CONSISTENCY_STRICT || dirkey.n > UFS_KEY_MAX ||
+	    name.n > UFS_KEY_MAX - dirkey.n)
+		return true;
+	if (dirkey.n > 0)
+		memcpy(key, dirkey.p, dirkey.n);
+	if (name.n > 0)
+		memcpy(key + dirkey.n, name.p, name.n);
+	c.key = (struct str){ key, dirkey.n + name.n };
+	look(m, &c);
+	listing_unref(c.listing);
+	if (!c.was_known)
+		return false;
+	if (!c.was_dir || c.unlisted)
+		meta_made(m, dirkey, name, c.was_object ? &c.was : NULL, true);
+	return c.was_dir;
 }

@@ -36,11 +36,12 @@ struct handle {
 	bool dir;  /* has what follows */
 	bool kept; /* inodes_dir_close() is to be called */
 	/*
-	 * Owned, set once: names, each with its NUL, of files that were being
-	 * written when it was opened and are not in the listing.
+	 * Owned, set once: what was being written when it was opened and is not
+	 * in the listing, as op_dir.c picked it.
 	 */
 	struct text written;
 	size_t nwritten;
+	bool twins; /* a directory of them takes the name of an object */
 	struct lock lock;
 	/* under lock */
 	struct listing *listing; /* owns a ref; never NULL */

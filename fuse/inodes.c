@@ -92,6 +92,8 @@ void inode_hash_remove(struct inodes *t, uint32_t i)
 	in->next = 0;
 	in->hashed = false;
 	t->nhashed--;
+	if (in->writing)
+		inode_written_locked(t, in->parent, -1);
 }
 
 void inode_hash_insert(struct inodes *t, uint32_t i)

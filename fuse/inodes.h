@@ -190,12 +190,19 @@ bool inodes_writing(struct inodes *t, uint64_t parent, struct str comp,
 int inodes_move(struct inodes *t, uint64_t nodeid, uint64_t parent,
 		struct str comp);
 
-/* Has dir files that are being written? */
+/*
+ * Is a file below dir, however deep, being written? Or below the directory comp
+ * of parent: then that is there (S16), whatever the store has. As long as there
+ * is none in the whole mount this costs a load.
+ */
 bool inodes_any_writing(struct inodes *t, uint64_t dir);
+bool inodes_any_writing_in(struct inodes *t, uint64_t parent, struct str comp);
 
 /*
- * The components of all files in dir that are being written now, each with a
- * NUL, are added to out; out->failed says that memory ran out.
+ * All entries of dir that are being written now, or below which something is,
+ * each once, are added to out: '-' for a file or '/' for a directory, the
+ * component, a NUL. One that holds NUL itself is left out. out->failed says
+ * that memory ran out.
  */
 void inodes_all_writing(struct inodes *t, uint64_t dir, struct text *out);
 

@@ -27,7 +27,8 @@ struct inode {
 			int64_t shown; /* when the listing was taken that
 					  the kernel keeps */
 			uint32_t shown_opens;
-			bool shown_any;
+			uint32_t
+			    written; /* files below it, see inodes_write.c */
 		};
 	};
 	/* Owned: n bytes of the name; of files then the version NUL, storage
@@ -37,11 +38,12 @@ struct inode {
 	uint32_t run_refs;
 	uint16_t n;
 	uint8_t type;
-	bool used;
-	bool hashed;
-	bool gone;
-	bool writing; /* what runs is a file that is being written */
-	bool recent;  /* looked up or opened since the hand passed */
+	bool used : 1;
+	bool hashed : 1;
+	bool gone : 1;
+	bool writing : 1;   /* what runs is a file that is being written */
+	bool recent : 1;    /* looked up or opened since the hand passed */
+	bool shown_any : 1; /* of a directory: `shown` says something */
 	unsigned st_flags;
 };
 
@@ -58,7 +60,9 @@ struct inodes {
 	uint64_t ino_seed; /* set once */
 	size_t share;      /* the same, before there are inodes */
 
-	atomic_bool crowded; /* written under lock, read by anyone */
+	/* written under lock, read by anyone */
+	atomic_bool crowded;
+	atomic_uint written; /* as of the root */
 
 	/* under lock */
 	size_t bytes;  /* that the records in use need */
@@ -80,7 +84,9 @@ struct inode *inode_at(struct inodes *t, uint32_t i);
 struct inode *inode_find_locked(struct inodes *t, uint64_t nodeid,
 				uint32_t *index)
     TSA(requires_capability(t->lock));
-void inode_hash_remove(struct inodes *t, uint32_t i);
+/* A file that is being written is found by its name no more. */
+void inode_hash_remove(struct inodes *t, uint32_t i)
+    TSA(requires_capability(t->lock));
 void inode_hash_insert(struct inodes *t, uint32_t i);
 /* 0: there is none. */
 uint32_t inode_hash_find(struct inodes *t, uint32_t parent,
@@ -103,6 +109,10 @@ void inode_attr_of(const struct inode *in, uint32_t i, struct inode_attr *out);
 /* All that are key or below it get the st_ino of the keys that they have now.
  */
 void inodes_renumber(struct inodes *t, struct str key);
+/* So many files more or less are being written below it, and below those above.
+ */
+void inode_written_locked(struct inodes *t, uint32_t dir, int more)
+    TSA(requires_capability(t->lock));
 /* It is not being written any more. */
 void inode_end_writing_locked(struct inodes *t, uint32_t i)
     TSA(requires_capability(t->lock));

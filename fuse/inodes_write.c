@@ -2,7 +2,9 @@
 /*
  * inodes_write.c - records of files that are being written
  *
- * Few at a time, so a plain array says which they are.
+ * Few at a time, so a plain array says which they are. Each directory knows how
+ * many of those that names lead to are below it, however deep: lookups ask that
+ * of nearly every name, and mostly of a mount that writes nothing.
  */
 #include <errno.h>
 
@@ -23,7 +25,24 @@ static bool room_locked(struct inodes *t) TSA(requires_capability(t->lock))
 	return true;
 }
 
-/* There is room. */
+void inode_written_locked(struct inodes *t, uint32_t dir, int more)
+{
+	for (;; dir = inode_at(t, dir)->parent) {
+		inode_at(t, dir)->written += (uint32_t)more;
+		if (dir == INODE_ROOT)
+			break;
+	}
+	atomic_store_explicit(&t->written, inode_at(t, INODE_ROOT)->written,
+			      memory_order_relaxed);
+}
+
+/* Is nothing being written anywhere? */
+static bool none(struct inodes *t)
+{
+	return atomic_load_explicit(&t->written, memory_order_relaxed) == 0;
+}
+
+/* There is room, and its name leads to it. */
 static void begin_locked(struct inodes *t, uint32_t i, void *run)
     TSA(requires_capability(t->lock))
 {
@@ -34,13 +53,18 @@ static void begin_locked(struct inodes *t, uint32_t i, void *run)
 	in->run_refs = 1;
 	in->recent = true;
 	t->writing[t->nwriting++] = i;
+	inode_written_locked(t, in->parent, 1);
 }
 
 void inode_end_writing_locked(struct inodes *t, uint32_t i)
 {
-	if (!inode_at(t, i)->writing)
+	struct inode *in = inode_at(t, i);
+
+	if (!in->writing)
 		return;
-	inode_at(t, i)->writing = false;
+	in->writing = false;
+	if (in->hashed)
+		inode_written_locked(t, in->parent, -1);
 	for (uint32_t w = 0; w < t->nwriting; w++) {
 		if (t->writing[w] == i) {
 			t->writing[w] = t->writing[--t->nwriting];
@@ -152,8 +176,10 @@ bool inodes_writing(struct inodes *t, uint64_t parent, struct str comp,
 {
 	uint32_t d, i = 0;
 
+	if (none(t))
+		return false;
 	lock_take(&t->lock);
-	if (t->nwriting > 0 && inode_find_locked(t, parent, &d) != NULL)
+	if (inode_find_locked(t, parent, &d) != NULL)
 		i = inode_hash_find(t, d, INODE_FILE, comp);
 	if (i != 0 && !inode_at(t, i)->writing)
 		i = 0;
@@ -176,7 +202,7 @@ static int move_locked(struct inodes *t, uint64_t nodeid, uint64_t parent,
 	const char *version;
 	char *text;
 	size_t n;
-	int r;
+	int written, r;
 
 	if (in == NULL || dir == NULL || dir->type != INODE_DIR)
 		return -ESTALE;
@@ -201,11 +227,17 @@ static int move_locked(struct inodes *t, uint64_t nodeid, uint64_t parent,
 	in->text = text;
 	in->n = (uint16_t)comp.n;
 	was = in->parent;
+	/* Of a file hash_remove() has done it. */
+	written = in->type == INODE_DIR ? (int)in->written : in->writing;
+	if (in->type == INODE_DIR && written > 0)
+		inode_written_locked(t, was, -written);
 	in->parent = d;
 	in->ino = inodes_ino(t, (struct str){ key, n }, in->type, comp);
 	dir->children++;
 	inode_at(t, was)->children--;
 	inode_hash_insert(t, i);
+	if (written > 0)
+		inode_written_locked(t, d, written);
 	inode_count_locked(t, in, true);
 	inode_release_locked(t, was);
 	return 0;
@@ -231,39 +263,98 @@ int inodes_move(struct inodes *t, uint64_t nodeid, uint64_t parent,
 	return r;
 }
 
-static bool is_in_locked(struct inodes *t, uint32_t i, uint32_t dir)
-    TSA(requires_capability(t->lock))
-{
-	return inode_at(t, i)->parent == dir && inode_at(t, i)->hashed;
-}
-
 bool inodes_any_writing(struct inodes *t, uint64_t dir)
 {
-	bool found = false;
+	const struct inode *in;
+	bool any;
 	uint32_t d;
 
+	if (none(t))
+		return false;
 	lock_take(&t->lock);
-	if (inode_find_locked(t, dir, &d) != NULL)
-		for (uint32_t w = 0; w < t->nwriting && !found; w++)
-			found = is_in_locked(t, t->writing[w], d);
+	in = inode_find_locked(t, dir, &d);
+	any = in != NULL && in->type == INODE_DIR && in->written > 0;
 	lock_drop(&t->lock);
-	return found;
+	return any;
+}
+
+bool inodes_any_writing_in(struct inodes *t, uint64_t parent, struct str comp)
+{
+	uint32_t d, i = 0;
+	bool any;
+
+	if (none(t))
+		return false;
+	lock_take(&t->lock);
+	if (inode_find_locked(t, parent, &d) != NULL)
+		i = inode_hash_find(t, d, INODE_DIR, comp);
+	any = i != 0 && inode_at(t, i)->written > 0;
+	lock_drop(&t->lock);
+	return any;
+}
+
+/* Which entry of dir is i, or is it below? 0: of another directory, or left. */
+static uint32_t entry_locked(struct inodes *t, uint32_t i, uint32_t dir)
+    TSA(requires_capability(t->lock))
+{
+	if (!inode_at(t, i)->hashed)
+		return 0;
+	while (i != INODE_ROOT && inode_at(t, i)->parent != dir)
+		i = inode_at(t, i)->parent;
+	return i != INODE_ROOT && inode_at(t, i)->hashed ? i : 0;
+}
+
+static void add_entry(struct text *out, const struct inode *in)
+{
+	if (in->n > 0 && memchr(in->text, '\0', in->n) != NULL)
+		return;
+	text_add(out, in->type == INODE_DIR ? "/" : "-", 1);
+	text_add(out, in->text, in->n);
+	text_add(out, "", 1);
+}
+
+static int by_index(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* dirs has room for all. */
+static void add_all_locked(struct inodes *t, uint32_t dir, uint32_t *dirs,
+			   struct text *out) TSA(requires_capability(t->lock))
+{
+	size_t n = 0;
+
+	for (uint32_t w = 0; w < t->nwriting; w++) {
+		uint32_t i = entry_locked(t, t->writing[w], dir);
+
+		if (i == t->writing[w])
+			add_entry(out, inode_at(t, i));
+		else if (i != 0)
+			dirs[n++] = i;
+	}
+	qsort(dirs, n, sizeof(*dirs), by_index);
+	for (size_t k = 0; k < n; k++)
+		if (k == 0 || dirs[k] != dirs[k - 1])
+			add_entry(out, inode_at(t, dirs[k]));
 }
 
 void inodes_all_writing(struct inodes *t, uint64_t dir, struct text *out)
 {
-	uint32_t d;
+	const struct inode *in;
+	uint32_t *dirs, d;
 
+	if (none(t))
+		return;
 	lock_take(&t->lock);
-	if (inode_find_locked(t, dir, &d) != NULL) {
-		for (uint32_t w = 0; w < t->nwriting; w++) {
-			const struct inode *in = inode_at(t, t->writing[w]);
-
-			if (!is_in_locked(t, t->writing[w], d))
-				continue;
-			text_add(out, in->text, in->n);
-			text_add(out, "", 1);
-		}
+	in = inode_find_locked(t, dir, &d);
+	if (in != NULL && in->type == INODE_DIR && in->written > 0) {
+		dirs = malloc(t->nwriting * sizeof(*dirs));
+		out->failed = out->failed || dirs == NULL;
+		if (dirs != NULL)
+			add_all_locked(t, d, dirs, out);
+		free(dirs);
 	}
 	lock_drop(&t->lock);
 }

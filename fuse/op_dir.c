@@ -16,10 +16,12 @@
  * attributes looks names up one by one, and a mere `find` needs none.
  *
  * Files that are being written and that no listing has yet stand behind the
- * listing's entries, as they were when the directory was opened. Which they
- * are is asked before the listing is: a file that is committed meanwhile is
- * then among them, if it came too late for the listing. The kernel looks them
- * up one by one, and keeps nothing of a directory that has some.
+ * listing's entries, as they were when the directory was opened; likewise
+ * directories that are there by what is being written below them (walk.h).
+ * Which they are is asked before the listing is: a file that is committed
+ * meanwhile is then among them, if it came too late for the listing. The
+ * kernel looks them up one by one, and keeps nothing of a directory that has
+ * some.
  *
  * What the kernel's memory has of the listing is answered on the loop's
  * thread, the rest on a pool for just that: an SSD that stalls holds up nobody
@@ -42,10 +44,20 @@ struct opendir_rq {
 	uint64_t nodeid;
 	char key[UFS_KEY_MAX + 1];
 	size_t n;
-	struct text writing; /* components, each with its NUL */
-	struct text names;   /* of those that the listing does not have */
-	size_t nnames;
+	struct text writing; /* inodes_all_writing() */
+	struct text picked;  /* those that the listing does not have */
+	size_t npicked;
+	bool twins; /* as a handle's */
 };
+
+/* What inodes_all_writing() tells, and what is made of it. */
+#define DIR_WRITTEN '/'
+#define TWIN_WRITTEN '=' /* a file, where a directory of that name is (N5) */
+
+static struct str written_comp(struct str entry)
+{
+	return (struct str){ entry.p + 1, entry.n - 1 };
+}
 
 static void dir_put(struct fs *fs, struct handle *h)
 {
@@ -55,34 +67,43 @@ static void dir_put(struct fs *fs, struct handle *h)
 }
 
 /*
- * Of those that were being written when the listing was asked for, note the
- * names that it does not have. May read the disk.
+ * Note what was being written when the listing was asked for, and is not in it.
+ * May read the disk.
  */
 static int pick_written(struct opendir_rq *o, struct listing *l)
 {
-	char name[NAME_LEN_MAX + 1];
 	struct ufs_stat st;
+	struct str entry, comp;
 	bool object, dir;
-	struct str comp;
+	char kind;
 	int r;
 
-	text_clear(&o->names);
-	o->nnames = 0;
-	for (size_t at = 0; at < o->writing.n; at += comp.n + 1) {
-		comp = str_of(o->writing.p + at);
+	text_clear(&o->picked);
+	o->npicked = 0;
+	o->twins = false;
+	for (size_t at = 0; at < o->writing.n; at += entry.n + 1) {
+		entry = str_of(o->writing.p + at);
+		kind = entry.p[0];
+		comp = written_comp(entry);
 		r = listing_find(l, comp, &object, &dir, &st);
 		if (r < 0)
 			return r;
-		if (object)
+		/* A marker's data has no name without the marker. */
+		if (kind == DIR_WRITTEN ? dir : object || comp.n == 0)
 			continue;
-		name_from_key(comp, dir ? NAME_TWIN : NAME_PLAIN, name);
-		text_add(&o->names, name, strlen(name) + 1);
-		o->nnames++;
+		if (kind == DIR_WRITTEN)
+			o->twins |= object;
+		else if (dir || inodes_any_writing_in(o->rq.fs->inodes,
+						      o->nodeid, comp))
+			kind = TWIN_WRITTEN;
+		text_add(&o->picked, &kind, 1);
+		text_add(&o->picked, comp.p, comp.n + 1);
+		o->npicked++;
 	}
-	return o->names.failed ? -ENOMEM : 0;
+	return o->picked.failed ? -ENOMEM : 0;
 }
 
-/* Takes over the listing's reference, and the names of o, which may be NULL. */
+/* Takes over the listing's reference, and what o picked, which may be NULL. */
 static void opendir_reply(struct fs *fs, fuse_req_t req, uint64_t nodeid,
 			  struct listing *l, struct opendir_rq *o)
 {
@@ -105,9 +126,10 @@ static void opendir_reply(struct fs *fs, fuse_req_t req, uint64_t nodeid,
 	if (fs->conf.staging != NULL)
 		h->failures_seen = staging_failures(fs->conf.staging);
 	if (o != NULL) {
-		h->written = o->names;
-		h->nwritten = o->nnames;
-		o->names = (struct text){ 0 };
+		h->written = o->picked;
+		h->nwritten = o->npicked;
+		h->twins = o->twins;
+		o->picked = (struct text){ 0 };
 	}
 	if (fs->conf.consistency != CONSISTENCY_STRICT && h->nwritten == 0)
 		inodes_dir_open(fs->inodes, nodeid, listing_taken(l), &cache,
@@ -131,8 +153,18 @@ static void opendir_fini(struct rq *rq)
 	struct opendir_rq *o = container_of(rq, struct opendir_rq, rq);
 
 	text_fini(&o->writing);
-	text_fini(&o->names);
+	text_fini(&o->picked);
 	free(o);
+}
+
+/* The store has nothing of it, but something below it is being written. */
+static int list_nothing(struct listing **out)
+{
+	const struct disk_id id = { { 0 } };
+	struct listing_writer *w;
+	int r = listing_writer_new(NULL, &id, clock_ns(), &w);
+
+	return r < 0 ? r : listing_writer_finish(w, out);
 }
 
 /* A listing that turns out to be rotten is taken anew. */
@@ -149,6 +181,8 @@ static int list_all(struct opendir_rq *o, struct listing **out)
 	for (int tries = 0; tries < LISTING_TRIES && bad; tries++) {
 		r = meta_list(fs->meta, (struct str){ o->key, o->n }, &l,
 			      &o->rq.cancel);
+		if (r == -ENOENT && o->writing.n > 0)
+			r = list_nothing(&l);
 		if (r < 0)
 			return r;
 		r = pick_written(o, l);
@@ -265,6 +299,19 @@ static bool fill_fits(const struct filling *f, const char *name)
 	return n <= f->size - f->used;
 }
 
+/* Does a directory that is behind the listing have the name of its object? */
+static bool is_twin(const struct handle *h, struct str comp)
+{
+	const char *at = h->written.p;
+
+	for (size_t i = 0; h->twins && i < h->nwritten; i++) {
+		if (at[0] == DIR_WRITTEN && str_eq(str_of(at + 1), comp))
+			return true;
+		at += strlen(at) + 1;
+	}
+	return false;
+}
+
 static int fill_cb(void *arg, uint64_t number, const struct listing_entry *le)
 {
 	struct filling *f = arg;
@@ -278,6 +325,8 @@ static int fill_cb(void *arg, uint64_t number, const struct listing_entry *le)
 	walk_entry(le, &type, &comp, name);
 	if (type == INODE_DATA && le->st.size == 0)
 		return 0; /* a bare marker is just the directory */
+	if (type == INODE_FILE && !le->twin && is_twin(f->h, comp))
+		name_from_key(comp, NAME_TWIN, name);
 	if (!fill_fits(f, name))
 		return 1;
 	if (f->plus && f->until > 0 && fs_crowded(fs)) {
@@ -322,16 +371,26 @@ static uint64_t first_entry(uint64_t off)
 static void fill_written(struct filling *f, uint64_t number)
 {
 	uint64_t next = listing_entries(f->listing) + FIRST_ENTRY;
-	const char *name = f->h->written.p;
+	struct str entry = { f->h->written.p, 0 };
 
-	for (size_t i = 0; i < f->h->nwritten; i++, name += strlen(name) + 1) {
+	for (size_t i = 0; i < f->h->nwritten; i++, entry.p += entry.n + 1) {
 		struct fuse_entry_param e = { .attr.st_mode = S_IFREG };
+		enum inode_type type = INODE_FILE;
+		char name[NAME_LEN_MAX + 1];
 
+		entry = str_of(entry.p);
+		if (entry.p[0] == DIR_WRITTEN) {
+			e.attr.st_mode = S_IFDIR;
+			type = INODE_DIR;
+		}
 		next++;
 		if (next <= number + FIRST_ENTRY)
 			continue;
-		e.attr.st_ino = inodes_ino(f->fs->inodes, f->dirkey, INODE_FILE,
-					   str_of(name));
+		e.attr.st_ino = inodes_ino(f->fs->inodes, f->dirkey, type,
+					   written_comp(entry));
+		name_from_key(
+		    written_comp(entry),
+		    entry.p[0] == TWIN_WRITTEN ? NAME_TWIN : NAME_PLAIN, name);
 		if (!fill_add(f, name, &e, next))
 			return;
 	}

@@ -155,9 +155,11 @@ static void lookup_fini(struct rq *rq)
 static void lookup_run(struct rq *rq)
 {
 	struct lookup *l = container_of(rq, struct lookup, rq);
+	const struct walk_dir dir = {
+		rq->fs->meta, { l->key, l->n }, rq->fs->inodes, l->parent
+	};
 	struct walk w;
-	int r = walk_step(rq->fs->meta, (struct str){ l->key, l->n }, l->name,
-			  &w, &rq->cancel);
+	int r = walk_step(&dir, l->name, &w, &rq->cancel);
 
 	if (rq_claim(rq))
 		answer(rq->fs, rq->req, l->parent, r, &w);
@@ -200,8 +202,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	r = inodes_key(fs->inodes, parent, key, &n);
 	if (r == 0)
-		r = walk_step_fast(fs->meta, (struct str){ key, n },
-				   (struct str){ name, len }, &w);
+		r = walk_step_fast(
+		    &(struct walk_dir){
+			fs->meta, { key, n }, fs->inodes, parent },
+		    (struct str){ name, len }, &w);
 	else
 		w.until = 0;
 	if (r != -EAGAIN) {

@@ -111,6 +111,9 @@ static int hold_keys(struct name_rq *n, bool make, struct place *from,
 static int look(struct name_rq *n, struct place *p)
 {
 	struct fs *fs = n->rq.fs;
+	const struct walk_dir dir = {
+		fs->meta, { p->key, p->dir }, fs->inodes, p->parent
+	};
 	struct inode_attr a;
 	int r;
 
@@ -122,8 +125,7 @@ static int look(struct name_rq *n, struct place *p)
 			p->opened = NULL;
 		}
 	}
-	r = walk_step(fs->meta, (struct str){ p->key, p->dir }, str_of(p->name),
-		      &p->w, &n->rq.cancel);
+	r = walk_step(&dir, str_of(p->name), &p->w, &n->rq.cancel);
 	p->there = r == 0;
 	return r == -ENOENT ? 0 : r;
 }
@@ -316,6 +318,7 @@ static int mkdir_run(struct name_rq *n)
 	if (r == 0) {
 		meta_made(fs->meta, (struct str){ p.key, p.dir },
 			  place_name(&p), NULL, true);
+		written_made_below(fs, p.key, p.dir);
 		mkdir_answer(n, &p);
 	}
 	return r; /* claimed: it is not answered again */

@@ -235,8 +235,10 @@ static int create(struct fs *fs, const struct open_rq *o, struct cancel *cancel,
 	*made = false;
 	if (!inodes_writing(fs->inodes, o->nodeid,
 			    (struct str){ key + dir, n - dir }, a)) {
-		r = walk_step(fs->meta, (struct str){ key, dir },
-			      str_of(o->name), &w, cancel);
+		r = walk_step(
+		    &(struct walk_dir){
+			fs->meta, { key, dir }, fs->inodes, o->nodeid },
+		    str_of(o->name), &w, cancel);
 		if (r == -ENOENT) {
 			*made = true;
 			return make(fs, o, key, dir, n, false, a, out);
@@ -327,8 +329,10 @@ static int create_now(struct fs *fs, const struct open_rq *o,
 		inodes_forget(fs->inodes, a->nodeid, 1);
 		return -EAGAIN;
 	}
-	if (walk_step_fast(fs->meta, (struct str){ key, dir }, str_of(o->name),
-			   &w) != -ENOENT)
+	if (walk_step_fast(
+		&(struct walk_dir){
+		    fs->meta, { key, dir }, fs->inodes, o->nodeid },
+		str_of(o->name), &w) != -ENOENT)
 		return -EAGAIN;
 	return make(fs, o, key, dir, n, true, a, out);
 }

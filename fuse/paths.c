@@ -52,8 +52,9 @@ int fs_resolve(struct fs *fs, const char *path, char *key, size_t *n, bool *dir,
 
 		if (type != INODE_DIR)
 			return -ENOTDIR;
-		r = walk_step(fs->meta, (struct str){ buf, len }, name, &w,
-			      NULL);
+		r = walk_step(
+		    &(struct walk_dir){ .meta = fs->meta, .key = { buf, len } },
+		    name, &w, NULL);
 		if (r == 0)
 			r = key_append(buf, &len, (struct str){ w.comp, w.n },
 				       w.type == INODE_DIR);
@@ -183,8 +184,9 @@ static int spell(struct fs *fs, const char *path, char *key, size_t *n,
 		if (nk.kind == NAME_DATA)
 			comp.n = 0;
 		if (nk.kind == NAME_LONG) {
-			r = walk_step(fs->meta, (struct str){ key, *n }, name,
-				      &w, NULL);
+			r = walk_step(&(struct walk_dir){ .meta = fs->meta,
+							  .key = { key, *n } },
+				      name, &w, NULL);
 			if (r < 0)
 				return r;
 			comp = (struct str){ w.comp, w.n };

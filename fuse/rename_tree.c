@@ -213,19 +213,10 @@ static void leave_moved(const struct tree *t)
 	}
 }
 
+/* It is there by that, whatever the store has. */
 static bool is_written_below(const struct tree *t)
 {
-	struct inode_place at;
-	uint64_t cursor = 0;
-
-	while (inodes_next_below(t->fs->inodes, t->from_key, &cursor, &at)) {
-		struct inode_attr a;
-
-		if (inodes_get(t->fs->inodes, at.nodeid, &a, NULL) == 0 &&
-		    a.writing)
-			return true;
-	}
-	return false;
+	return t->nodeid != 0 && inodes_any_writing(t->fs->inodes, t->nodeid);
 }
 
 /* ---- the moving ---- */
@@ -419,6 +410,8 @@ static int move_at_once(const struct tree *t, struct ufs *u,
 
 	if (r == 0)
 		r = u->ops->write->move_tree(u, t->from_key, t->to_key, cancel);
+	if (r == -ENOENT && is_written_below(t))
+		r = 0;
 	if (r == 0)
 		r = move_inode(t);
 	for (size_t i = 0; r == 0 && i < paused.n; i++)

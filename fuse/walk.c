@@ -87,7 +87,7 @@ static int match_cb(void *arg, uint64_t number, const struct listing_entry *e)
 	return 1;
 }
 
-static int find_alias(struct meta *m, struct str dirkey, struct str name,
+static int find_alias(const struct walk_dir *d, struct str name,
 		      const struct name_key *nk, struct walk *out,
 		      struct cancel *cancel)
 {
@@ -98,10 +98,10 @@ static int find_alias(struct meta *m, struct str dirkey, struct str name,
 	for (int tries = 0; tries < LISTING_TRIES && bad; tries++) {
 		struct listing *l;
 
-		r = meta_list(m, dirkey, &l, cancel);
+		r = meta_list(d->meta, d->key, &l, cancel);
 		if (r < 0)
 			return r;
-		out->until = meta_until(m, listing_taken(l));
+		out->until = meta_until(d->meta, listing_taken(l));
 		r = listing_each_prefix(l, (struct str){ nk->comp, nk->n },
 					match_cb, &match);
 		bad = r < 0 && listing_is_bad(l);
@@ -110,7 +110,28 @@ static int find_alias(struct meta *m, struct str dirkey, struct str name,
 	return r < 0 ? r : match.r;
 }
 
-static int step(struct meta *m, struct str dirkey, struct str name, bool fast,
+static bool is_written(const struct walk_dir *d, struct str comp)
+{
+	return d->inodes != NULL &&
+	       inodes_any_writing_in(d->inodes, d->nodeid, comp);
+}
+
+static int look(const struct walk_dir *d, struct str comp, bool fast,
+		struct meta_answer *out, struct cancel *cancel)
+{
+	bool written = is_written(d, comp);
+	int r = fast ? meta_lookup_fast(d->meta, d->key, comp, out)
+		     : meta_lookup(d->meta, d->key, comp, out, cancel);
+
+	if ((r != -ENOENT && r != 0) || (r == 0 && out->dir) ||
+	    !(written || is_written(d, comp)))
+		return r;
+	out->dir = true;
+	out->until = 0;
+	return 0;
+}
+
+static int step(const struct walk_dir *d, struct str name, bool fast,
 		struct walk *out, struct cancel *cancel)
 {
 	struct meta_answer a = { 0 };
@@ -122,28 +143,25 @@ static int step(struct meta *m, struct str dirkey, struct str name, bool fast,
 	r = name_to_key(name, &nk);
 	if (r < 0)
 		return r;
-	if (too_long(dirkey, &nk))
+	if (too_long(d->key, &nk))
 		return -ENOENT;
 	if (nk.kind == NAME_LONG)
-		return fast ? -EAGAIN
-			    : find_alias(m, dirkey, name, &nk, out, cancel);
+		return fast ? -EAGAIN : find_alias(d, name, &nk, out, cancel);
 	comp = (struct str){ nk.comp, nk.kind == NAME_DATA ? 0 : nk.n };
 	nk.n = comp.n;
-	r = fast ? meta_lookup_fast(m, dirkey, comp, &a)
-		 : meta_lookup(m, dirkey, comp, &a, cancel);
+	r = look(d, comp, fast, &a, cancel);
 	if (r == -ENOENT)
 		out->until = a.until;
 	return r < 0 ? r : judge(&nk, &a, out);
 }
 
-int walk_step_fast(struct meta *m, struct str dirkey, struct str name,
-		   struct walk *out)
+int walk_step_fast(const struct walk_dir *d, struct str name, struct walk *out)
 {
-	return step(m, dirkey, name, true, out, NULL);
+	return step(d, name, true, out, NULL);
 }
 
-int walk_step(struct meta *m, struct str dirkey, struct str name,
-	      struct walk *out, struct cancel *cancel)
+int walk_step(const struct walk_dir *d, struct str name, struct walk *out,
+	      struct cancel *cancel)
 {
-	return step(m, dirkey, name, false, out, cancel);
+	return step(d, name, false, out, cancel);
 }

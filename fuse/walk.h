@@ -4,6 +4,11 @@
  *
  * Joins names.h (rules N1 to N6) with meta.h (what is there). Used by LOOKUP
  * and by the control interface's paths, so that both agree.
+ *
+ * What is being written has its path (S16), also when others have removed its
+ * directory from the store, or put an object in its place: a directory below
+ * which something is being written is there. That is asked before the store is
+ * and after: once it is committed the store has it.
  */
 #ifndef FUSE_WALK_H
 #define FUSE_WALK_H
@@ -22,15 +27,23 @@ struct walk {
 	int64_t until;      /* how long this, or -ENOENT, may be believed */
 };
 
+/* A directory whose names are asked for. */
+struct walk_dir {
+	struct meta *meta;
+	struct str key;
+	/* NULL: what is only being written does not count. */
+	struct inodes *inodes;
+	uint64_t nodeid;
+};
+
 /*
- * What is name in the directory dirkey? -ENOENT (out->until says for how
- * long), or the lookup's error. The fast one: -EAGAIN when the store or a
- * listing's file must be asked.
+ * What is name in the directory? -ENOENT (out->until says for how long), or
+ * the lookup's error. The fast one: -EAGAIN when the store or a listing's file
+ * must be asked.
  */
-int walk_step_fast(struct meta *m, struct str dirkey, struct str name,
-		   struct walk *out);
-int walk_step(struct meta *m, struct str dirkey, struct str name,
-	      struct walk *out, struct cancel *cancel);
+int walk_step_fast(const struct walk_dir *d, struct str name, struct walk *out);
+int walk_step(const struct walk_dir *d, struct str name, struct walk *out,
+	      struct cancel *cancel);
 
 /*
  * What a listing's entry is, and the name it has: into name[NAME_LEN_MAX+1],

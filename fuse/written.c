@@ -344,6 +344,19 @@ static size_t dir_of(const char *key, size_t n)
 	return n;
 }
 
+void written_made_below(struct fs *fs, const char *key, size_t n)
+{
+	bool known = false;
+
+	while (n > 0 && !known) {
+		size_t dir = dir_of(key, n - 1);
+
+		known = meta_made_below(fs->meta, (struct str){ key, dir },
+					(struct str){ key + dir, n - 1 - dir });
+		n = dir;
+	}
+}
+
 void written_made(struct fs *fs, const char *key, size_t dir, size_t n,
 		  const struct ufs_stat *st)
 {
@@ -353,6 +366,8 @@ void written_made(struct fs *fs, const char *key, size_t dir, size_t n,
 	    meta_lookup_fast(fs->meta, dirkey, name, &a) == 0 && a.dir;
 
 	meta_made(fs->meta, dirkey, name, st, is_dir);
+	if (st != NULL)
+		written_made_below(fs, key, dir);
 }
 
 /* Is st what the inode is known to be? */

@@ -122,6 +122,12 @@ int written_key(struct fs *fs, uint64_t parent, const char *name, bool make,
  */
 bool written_has_key(struct fs *fs, uint64_t nodeid, const char *key, size_t n);
 
+/*
+ * Something was made in the directory key[0, n), which has a slash at its end.
+ * Others may have removed it and those above: they are there again by that.
+ */
+void written_made_below(struct fs *fs, const char *key, size_t n);
+
 /* Make known that key[0, n) is now st (NULL: no object). */
 void written_made(struct fs *fs, const char *key, size_t dir, size_t n,
 		  const struct ufs_stat *st);

@@ -186,17 +186,125 @@ START_TEST(the_files_that_are_written_in_a_directory_are_listed)
 	inodes_all_writing(t, d.nodeid, &comps);
 	ck_assert(!comps.failed);
 	for (size_t at = 0; at < comps.n; at += strlen(comps.p + at) + 1) {
-		ck_assert_int_eq(comps.p[at], 'f');
+		ck_assert_int_eq(comps.p[at], '-');
+		ck_assert_int_eq(comps.p[at + 1], 'f');
 		found++;
 	}
 	ck_assert_uint_eq(found, 20);
-	for (int i = 0; i < 40; i += 2) {
-		ck_assert(inodes_any_writing(t, INODE_ROOT));
+	for (int i = 0; i < 40; i += 2)
 		inodes_detach(t, nodeids[i]);
-	}
-	ck_assert(!inodes_any_writing(t, INODE_ROOT));
-	ck_assert(inodes_any_writing(t, d.nodeid));
+	text_clear(&comps);
+	inodes_all_writing(t, INODE_ROOT, &comps);
+	ck_assert_uint_eq(comps.n, 3);
+	ck_assert_str_eq(comps.p, "/d");
 	text_fini(&comps);
+}
+END_TEST
+
+static struct inode_attr dir(uint64_t parent, const char *comp)
+{
+	const struct ufs_stat none = { 0 };
+	struct inode_attr a;
+
+	ck_assert_int_eq(
+	    inodes_lookup(t, parent, INODE_DIR, str_of(comp), &none, &a), 0);
+	return a;
+}
+
+static bool any_in(uint64_t parent, const char *comp)
+{
+	return inodes_any_writing_in(t, parent, str_of(comp));
+}
+
+START_TEST(a_directory_knows_that_something_is_written_below_it)
+{
+	struct inode_attr d = dir(INODE_ROOT, "d"), e = dir(d.nodeid, "e");
+	struct inode_attr to = dir(INODE_ROOT, "to"), a;
+	uint64_t f, g;
+	void *run;
+
+	ck_assert(!inodes_any_writing(t, INODE_ROOT));
+	ck_assert_int_eq(inodes_create(t, e.nodeid, str_of("f"), &run1, &f, &a),
+			 0);
+	ck_assert(inodes_any_writing(t, INODE_ROOT));
+	ck_assert(any_in(INODE_ROOT, "d"));
+	ck_assert(any_in(d.nodeid, "e"));
+	ck_assert(!any_in(e.nodeid, "f")); /* no directory */
+	ck_assert(!any_in(INODE_ROOT, "to"));
+	ck_assert(!any_in(INODE_ROOT, "none"));
+	ck_assert(!any_in(12345, "d"));
+	ck_assert(!inodes_any_writing(t, f));
+	/* A second writer of it is no second file. */
+	ck_assert_int_eq(inodes_write(t, f, &run2, &run), 0);
+	ck_assert_ptr_null(inodes_detach(t, f));
+	/* It goes along with each directory that is moved. */
+	ck_assert_int_eq(inodes_move(t, e.nodeid, to.nodeid, str_of("e2")), 0);
+	ck_assert(!any_in(INODE_ROOT, "d"));
+	ck_assert(any_in(INODE_ROOT, "to"));
+	ck_assert(any_in(to.nodeid, "e2"));
+	ck_assert_int_eq(inodes_move(t, f, d.nodeid, str_of("f2")), 0);
+	ck_assert(any_in(INODE_ROOT, "d"));
+	ck_assert(!any_in(INODE_ROOT, "to"));
+	/* One that takes its name has it alone. */
+	ck_assert_int_eq(
+	    inodes_create(t, d.nodeid, str_of("f2"), &run2, &g, &a), 0);
+	ck_assert_ptr_eq(inodes_detach(t, g), &run2);
+	ck_assert(!any_in(INODE_ROOT, "d"));
+	ck_assert(!inodes_any_writing(t, INODE_ROOT));
+	ck_assert_ptr_eq(inodes_detach(t, f), &run1);
+	ck_assert(!inodes_any_writing(t, INODE_ROOT));
+	/* So has one that is moved over another; left, none is found. */
+	ck_assert_int_eq(inodes_create(t, d.nodeid, str_of("x"), &run1, &f, &a),
+			 0);
+	ck_assert_int_eq(inodes_create(t, d.nodeid, str_of("y"), &run2, &g, &a),
+			 0);
+	ck_assert_int_eq(inodes_move(t, f, d.nodeid, str_of("y")), 0);
+	ck_assert_ptr_eq(inodes_detach(t, g), &run2);
+	ck_assert(any_in(INODE_ROOT, "d"));
+	inodes_leave(t, f);
+	inodes_leave(t, f);
+	ck_assert(!inodes_any_writing(t, INODE_ROOT));
+	/* A name that is given to it again leads to it again. */
+	ck_assert_int_eq(inodes_move(t, f, to.nodeid, str_of("z")), 0);
+	ck_assert(any_in(INODE_ROOT, "to"));
+	ck_assert_ptr_eq(inodes_detach(t, f), &run1);
+	ck_assert(!inodes_any_writing(t, INODE_ROOT));
+}
+END_TEST
+
+START_TEST(directories_below_which_something_is_written_are_listed_once)
+{
+	struct inode_attr d = dir(INODE_ROOT, "d"), e = dir(d.nodeid, "e");
+	struct inode_attr k = dir(d.nodeid, "k"), a;
+	const uint64_t in[] = { e.nodeid, k.nodeid, d.nodeid };
+	struct text got = { 0 };
+	unsigned dirs = 0, files = 0;
+	uint64_t nodeid;
+
+	for (int i = 0; i < 30; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "f%d", i);
+		ck_assert_int_eq(inodes_create(t, in[i % 3], str_of(name),
+					       &run1, &nodeid, &a),
+				 0);
+	}
+	inodes_all_writing(t, d.nodeid, &got);
+	for (size_t at = 0; at < got.n; at += strlen(got.p + at) + 1) {
+		dirs += got.p[at] == '/';
+		files += got.p[at] == '-';
+	}
+	ck_assert_uint_eq(dirs, 2);
+	ck_assert_uint_eq(files, 10);
+	text_clear(&got);
+	inodes_all_writing(t, INODE_ROOT, &got);
+	ck_assert_uint_eq(got.n, 3);
+	ck_assert_str_eq(got.p, "/d");
+	text_clear(&got);
+	inodes_all_writing(t, 12345, &got);
+	ck_assert_uint_eq(got.n, 0);
+	ck_assert(!got.failed);
+	text_fini(&got);
 }
 END_TEST
 
@@ -301,6 +409,9 @@ int main(void)
 	tcase_add_test(c, a_new_file_takes_the_name_of_what_was_there);
 	tcase_add_test(c, a_file_moves_with_its_nodeid_and_version);
 	tcase_add_test(c, the_files_that_are_written_in_a_directory_are_listed);
+	tcase_add_test(c, a_directory_knows_that_something_is_written_below_it);
+	tcase_add_test(
+	    c, directories_below_which_something_is_written_are_listed_once);
 	tcase_add_test(c, a_directory_moves_with_all_below_it);
 	tcase_add_test(c,
 		       all_files_that_are_written_below_a_directory_are_found);

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+# S16, S1: what is being written on a mount has its path there, whatever became
+# of its directories in the store: another mount removes them, marker and all,
+# or puts a file in their place. They are looked up, listed, moved, and neither
+# made nor removed, as long as something below them is being written; and by
+# its commit they are there again for all, at once.
+# stores: file objsim
+# shellcheck shell=sh source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+need_fuse
+start_store
+cat >"$W/steps.py" <<'PY'
+import errno, os, shutil, subprocess, sys
+one, two, store, know = sys.argv[1:5]
+tarn = sys.argv[5:]
+
+def fails(name, fn, *args):
+    try:
+        fn(*args)
+    except OSError as e:
+        assert errno.errorcode[e.errno] == name, (args, e)
+    else:
+        raise AssertionError("%s: succeeded instead of %s" % (args, name))
+
+def names(where):
+    return " ".join(sorted(os.listdir(where)))
+
+def read(path):
+    with open(path) as f:
+        return f.read()
+
+def look():
+    """What one remembers of the store is what that has now."""
+    if know == "ttl":
+        subprocess.run(tarn + ["invalidate", one], check=True)
+
+def begin(path, text="text"):
+    """A file that is being written: nothing of it is in the store."""
+    f = open(one + "/" + path, "w")
+    f.write(text)
+    f.flush()
+    return f
+
+def there(path, kind):
+    """By its name, and in the listing of its directory, which agree."""
+    st = os.stat(one + "/" + path)
+    with os.scandir(os.path.dirname(one + "/" + path)) as entries:
+        e = {e.name: e for e in entries}[os.path.basename(path)]
+    assert (e.is_dir(follow_symlinks=False), os.path.isdir(one + "/" + path)) \
+        == (kind == "dir",) * 2, (path, kind)
+    assert e.inode() == st.st_ino, path
+    return st.st_ino
+
+def remove(path):
+    """By two, with what is left of it; where it has no marker, maybe nothing."""
+    shutil.rmtree(two + "/" + path, ignore_errors=True)
+    assert path not in names(two).split()
+
+def removed():
+    os.makedirs(one + "/d/sub")
+    with open(one + "/d/old", "w") as f:
+        f.write("old")
+    with open(one + "/beside", "w") as f:
+        f.write("beside")
+    before = there("d", "dir")
+    f = begin("d/sub/f")
+    g = begin("d/sub/g")
+    remove("d")
+    assert names(two) == "beside"
+    look()
+    assert there("d", "dir") == before
+    there("d/sub", "dir")
+    there("d/sub/f", "file")
+    assert names(one) == "beside d", names(one)
+    assert names(one + "/d") == "sub"
+    assert names(one + "/d/sub") == "f g"
+    assert read(one + "/d/sub/f") == "text"
+    fails("EEXIST", os.mkdir, one + "/d")
+    fails("EISDIR", open, one + "/d", "w")
+    for d in "d", "d/sub":
+        fails("ENOTEMPTY", os.rmdir, one + "/" + d)
+    # Over it goes no file, and no directory, which it is not empty for.
+    fails("EISDIR", os.rename, one + "/beside", one + "/d")
+    os.mkdir(one + "/empty")
+    fails("ENOTEMPTY", os.rename, one + "/empty", one + "/d")
+    os.rmdir(one + "/empty")
+    look()
+    # It is moved, and what is written goes along.
+    os.rename(one + "/d", one + "/e")
+    fails("ENOENT", os.stat, one + "/d")
+    assert names(one) == "beside e", names(one)
+    assert read(one + "/e/sub/f") == "text"
+    look()
+    there("e", "dir")
+    there("e/sub/f", "file")
+    # Committed, it is in the store under that name, and both know at once.
+    f.close()
+    for m in one, two:
+        assert names(m) == "beside e", names(m)
+        assert read(m + "/e/sub/f") == "text"
+    assert names(one + "/e/sub") == "f g"
+    # What is dropped holds no directory any more.
+    os.unlink(one + "/e/sub/g")
+    os.unlink(one + "/e/sub/f")
+    g.close()
+    remove("e")
+    look()
+    assert names(one) == "beside", names(one)
+    fails("ENOENT", os.stat, one + "/e")
+
+def known_as_absent():
+    """What was just looked for in vain is there by a commit."""
+    os.mkdir(one + "/d")
+    f = begin("d/f")
+    os.rmdir(two + "/d")
+    look()
+    assert names(one) == "beside d"
+    fails("ENOENT", os.stat, one + "/none") # so much for the root's listing
+    f.close()
+    assert names(one) == "beside d", names(one)
+    assert read(one + "/d/f") == "text"
+    # The same by a directory that is made.
+    os.makedirs(one + "/d/sub")
+    f = begin("d/sub/f")
+    remove("d")
+    look()
+    os.mkdir(one + "/d/sub/new")
+    os.unlink(one + "/d/sub/f")
+    f.close()
+    assert names(one) == "beside d", names(one)
+    assert names(one + "/d") == "sub"
+    assert names(one + "/d/sub") == "new"
+    remove("d")
+    look()
+    assert names(one) == "beside"
+
+def removed_and_made():
+    os.mkdir(one + "/d")
+    f = begin("d/f")
+    before = there("d", "dir")
+    os.rmdir(two + "/d")
+    look()
+    os.mkdir(two + "/d")
+    look()
+    assert there("d", "dir") == before
+    assert names(one + "/d") == "f"
+    os.unlink(one + "/d/f")
+    os.rmdir(one + "/d")
+    look()
+    fails("ENOENT", os.stat, one + "/d")
+    os.mkdir(one + "/d")
+    assert names(one + "/d") == ""
+    f.close()
+    assert names(one + "/d") == ""
+    os.rmdir(one + "/d")
+
+def a_file_in_its_place():
+    """N5: then the directory has the name."""
+    os.mkdir(one + "/d")
+    f = begin("d/f")
+    os.rmdir(two + "/d")
+    with open(two + "/d", "w") as g:
+        g.write("object")
+    look()
+    there("d", "dir")
+    there("%~=d", "file")
+    assert names(one) == "%~=d beside d", names(one)
+    assert read(one + "/d/f") == "text"
+    assert read(one + "/%~=d") == "object"
+    f.close()
+    assert names(one) == "%~=d beside d", names(one)
+    assert read(one + "/d/f") == "text"
+    assert read(one + "/%~=d") == "object"
+    os.unlink(one + "/d/f")
+    look()
+    assert read(one + "/d") == "object"
+    os.unlink(one + "/d")
+
+removed()
+known_as_absent()
+removed_and_made()
+if store != "file": # where a name is one of both
+    a_file_in_its_place()
+os.unlink(one + "/beside")
+PY
+for know in strict ttl; do
+	for cache in c1 c2; do
+		rm -rf "$W/c1" "$W/c2"
+		mkdir -m 700 "$W/c1" "$W/c2"
+		# What others changed is known late, unless it is asked for.
+		how=strict
+		[ $know = strict ] || how=ttl:1h,negative-ttl=1h
+		CACHE_DIR=$W/c1 mount_tarn -n one consistency=$how
+		CACHE_DIR=$W/$cache mount_tarn -n two consistency=strict
+		python3 "$W/steps.py" "$W/one" "$W/two" "$STORE_KIND" $know "$TARN"
+		umount_tarn two
+		umount_tarn one
+	done
+done
