@@ -11,6 +11,7 @@
 #include "fuse/client.h"
 #include "fuse/client_ring.h"
 #include "fuse/mount.h"
+#include "fuse/trial_kept.h"
 
 static json_int_t number(const json_t *o, const char *group, const char *name)
 {
@@ -143,11 +144,14 @@ static void print_commits(const json_t *s, const char *dir)
 	size_t n = json_array_size(failed);
 	const char *conditions = json_string_value(
 	    json_object_get(json_object_get(s, "commits"), "conditions"));
+	char date[32];
 
 	if (conditions != NULL && (strcmp(conditions, "ignored") == 0 ||
 				   strcmp(conditions, "refused") == 0))
-		printf("  conditions   %s by the store: see `tarn doctor`\n",
-		       conditions);
+		printf("  conditions   %s by the store, as of %s: see `tarn "
+		       "doctor`\n",
+		       conditions,
+		       trial_date(number(s, "commits", "conditions_at"), date));
 	if (json_is_true(
 		json_object_get(json_object_get(s, "commits"), "refused")))
 		printf("  refused      these keys may not write directly below "

@@ -5,7 +5,8 @@
  * Each check asks for one thing that a mount would use, says what it found,
  * and when that is wrong what to do about it. Nothing is changed: what is
  * written is unlinked, what is mounted is mounted nowhere; and what is put into
- * a store that is to be written is removed.
+ * a store that is to be written is removed. Only what the store does with
+ * conditions is kept for mounts, if their staging-dir is there (trial_kept.h).
  */
 #ifndef FUSE_DOCTOR_H
 #define FUSE_DOCTOR_H

@@ -38,6 +38,7 @@ struct service {
 
 	/* What it does with them, and whether it took no object from us. */
 	_Atomic(enum trial_answer) conditions;
+	_Atomic int64_t conditions_at; /* s since 1970, when found out; or 0 */
 	atomic_bool refused;
 	pthread_t looker; /* finds it out, when something is to be changed */
 	bool looker_runs;

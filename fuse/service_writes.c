@@ -6,9 +6,11 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "cache/staging.h"
 #include "fuse/source.h"
+#include "fuse/trial_kept.h"
 #include "ufs/ufs.h"
 
 /* Of a lack that passes, and so does not say what this mount can do. */
@@ -25,42 +27,104 @@ static bool is_to_be_tried(const struct service *s)
 	       !staging_last_wins(s->staging);
 }
 
+/* when: "", or how that is known. */
+static void name_it(const struct service *s, enum trial_answer a,
+		    const char *when)
+{
+	log_warn("tarn: %s: If-Match is %s by the store%s: %s", s->source,
+		 trial_word(a), when,
+		 a == TRIAL_IGNORED
+		     ? "of two writers of a file the last one wins, "
+		       "unnoticed"
+		     : "what is written cannot be committed but with "
+		       "conflict=last-wins");
+}
+
+static bool is_lacking(enum trial_answer a)
+{
+	return a == TRIAL_IGNORED || a == TRIAL_REFUSED;
+}
+
+/* Named is what was not by this mount, and also what has got better. */
+static void found_out(struct service *s, enum trial_answer a)
+{
+	enum trial_answer said =
+	    s->looked ? TRIAL_UNKNOWN : atomic_load(&s->conditions);
+	const char *dir = options_text(s->options, OPT_STAGING_DIR);
+	int64_t now = clock_wall_ns();
+	int r;
+
+	atomic_store(&s->conditions_at, now / NSEC_PER_SEC);
+	atomic_store(&s->conditions, a);
+	if (is_lacking(a) && a != said)
+		name_it(s, a, "");
+	else if (!is_lacking(a) && is_lacking(said))
+		log_info("tarn: %s: If-Match is %s by the store by now",
+			 s->source, trial_word(a));
+	r = trial_keep(dir, s->store, now, a);
+	if (r < 0)
+		log_info("tarn: what the store does with If-Match is not kept "
+			 "in %s for the next mount: %s",
+			 dir, strerror(-r));
+}
+
 /*
  * S15: a store that takes changes whatever they are bound to is named. T5: so
  * is one that takes none at all from us, before somebody has written much. One
  * of these may be said wrongly, where keys may write elsewhere below: it ends
- * nothing.
+ * nothing. False: nothing was found out.
  */
-static void look_at_store(struct service *s)
+static bool look_at_store(struct service *s)
 {
 	int err = 0;
 	enum trial_answer a = trial_store(s->store, &s->stopping, &err);
 
 	atomic_store(&s->refused, err == -EACCES);
-	atomic_store(&s->conditions, a);
-	if (a == TRIAL_IGNORED || a == TRIAL_REFUSED)
-		log_warn("tarn: %s: If-Match is %s by the store: %s", s->source,
-			 trial_word(a),
-			 a == TRIAL_IGNORED
-			     ? "of two writers of a file the last one wins, "
-			       "unnoticed"
-			     : "what is written cannot be committed but with "
-			       "conflict=last-wins");
+	if (a != TRIAL_UNKNOWN)
+		found_out(s, a);
 	else if (err == -EACCES)
 		log_warn("tarn: %s: these keys may not write directly below "
 			 "it: if that is so everywhere, what is written fails "
 			 "with EACCES when it is closed; give them the right "
 			 "(s3:PutObject), or mount with ro",
 			 s->source);
-	else if (a == TRIAL_UNKNOWN)
+	else if (atomic_load(&s->conditions) == TRIAL_UNKNOWN)
 		log_info("tarn: %s: it is not known whether the store obeys "
 			 "If-Match: %s",
 			 s->source, strerror(-err));
+	return a != TRIAL_UNKNOWN;
+}
+
+static void recall(struct service *s)
+{
+	const char *dir = options_text(s->options, OPT_STAGING_DIR);
+	int64_t at = 0;
+
+	atomic_store(&s->conditions,
+		     trial_kept(dir, s->store, clock_wall_ns(), &at));
+	atomic_store(&s->conditions_at, at);
+}
+
+/* What a mount before this one found out is all that is known. */
+static void say_recalled(const struct service *s)
+{
+	enum trial_answer a = atomic_load(&s->conditions);
+	char date[32], when[64];
+
+	snprintf(when, sizeof(when), ", as was found out on %s",
+		 trial_date(atomic_load(&s->conditions_at), date));
+	if (is_lacking(a))
+		name_it(s, a, when);
+	else if (a == TRIAL_UNKNOWN && !s->looked)
+		log_info("tarn: %s: it is not known yet whether the store "
+			 "obeys If-Match: that is tried at the first change; "
+			 "`tarn doctor` tells",
+			 s->source);
 }
 
 static void *looker(void *arg)
 {
-	look_at_store(arg);
+	(void)look_at_store(arg);
 	return NULL;
 }
 
@@ -111,11 +175,13 @@ int writes_open(struct service *s, char why[static WHY_MAX])
 		snprintf(why + n, WHY_MAX - n,
 			 "; a read-only mount (ro) does without");
 	}
-	if (r == 0 && options_writes_asked(o) && is_to_be_tried(s)) {
-		s->looked = true;
-		look_at_store(s);
-	}
-	return r;
+	if (r < 0 || !is_to_be_tried(s))
+		return r;
+	s->looked = options_writes_asked(o);
+	recall(s);
+	if (!s->looked || !look_at_store(s))
+		say_recalled(s);
+	return 0;
 }
 
 void writes_print(const struct service *s, FILE *f)

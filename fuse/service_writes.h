@@ -7,7 +7,8 @@
  * into the store before a program changes something, and a staging-dir that
  * cannot be used makes the mount a read-only one, as mount(8) does where a
  * disk is write-protected. With rw the first is tried at the mount, and the
- * second ends it.
+ * second ends it. Without, what the mount says of the store is what one before
+ * it found out (trial_kept.h).
  */
 #ifndef FUSE_SERVICE_WRITES_H
 #define FUSE_SERVICE_WRITES_H

@@ -244,10 +244,11 @@ static json_t *commits_json(const struct service *s)
 		waiting = staging_waiting(s->staging);
 	}
 	return json_pack(
-	    "{s:I, s:I, s:o, s:s, s:o, s:o, s:b, s:I}", "pending",
+	    "{s:I, s:I, s:o, s:s, s:I, s:o, s:o, s:b, s:I}", "pending",
 	    count(STAT_commits_pending), "done", count(STAT_commits_done),
 	    "failed", failed.array, "conditions",
-	    trial_word(atomic_load(&s->conditions)), "store",
+	    trial_word(atomic_load(&s->conditions)), "conditions_at",
+	    (json_int_t)atomic_load(&s->conditions_at), "store",
 	    json_text(u->store), "prefix", json_text(u->prefix), "refused",
 	    (int)atomic_load(&s->refused), "waiting", (json_int_t)waiting);
 }

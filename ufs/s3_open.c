@@ -175,6 +175,7 @@ static int name_it(struct s3 *s3, const struct ufs_conf *conf)
 	if (asprintf(&s3->where, "%s://%s%s/%s", s3->scheme, host, s3->base,
 		     s3->bucket) < 0)
 		return -ENOMEM;
+	s3->ufs.where = s3->where;
 	if (given(conf->store_id) != NULL)
 		s3->ufs.store = strdup(conf->store_id);
 	else if (asprintf(&s3->ufs.store, "s3://%s%s/%s", host, s3->base,

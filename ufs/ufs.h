@@ -87,7 +87,9 @@ struct ufs_write_ops;
 
 struct ufs {
 	const struct ufs_ops *ops;
-	char *store;  /* names the store in the cache: endpoint and bucket */
+	char *store; /* names the store in the cache: endpoint and bucket */
+	/* Borrowed: endpoint and bucket, whatever store is; NULL: no server. */
+	const char *where;
 	char *prefix; /* "" or "a/b/": what stands before every key */
 	char *access; /* names whose listings these are: source of the
 			 credentials, never a secret */

@@ -41,4 +41,4 @@ diff -r "$MNT" "$W/other"
 no_errors mnt
 umount_tarn
 umount_tarn other
-[ -z "$(find "$W/staging" -type f)" ] || fail "left: $(find "$W/staging" -type f)"
+[ -z "$(find "$W/staging" -mindepth 2 -type f)" ] || fail "left: $(find "$W/staging" -type f)"

@@ -124,4 +124,4 @@ for op in PUT COMPLETE; do
 	drop "busy-$op"
 done
 umount_tarn
-[ -z "$(find "$W/staging" -type f)" ] || fail "left: $(find "$W/staging" -type f)"
+[ -z "$(find "$W/staging" -mindepth 2 -type f)" ] || fail "left: $(find "$W/staging" -type f)"

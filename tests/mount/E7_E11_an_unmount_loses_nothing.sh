@@ -14,7 +14,7 @@ mount_rw() { mount_tarn rw,part-size=5M && pid=$(mount_pid); }
 ended() { wait_for 30 no_process "$pid"; }
 held() { [ "$(sim_fired gate)" -ge "${1:-1}" ]; }
 nothing_staged() {
-	[ -z "$(find "$W/staging" -type f)" ] || fail "left: $(find "$W/staging" -type f)"
+	[ -z "$(find "$W/staging" -mindepth 2 -type f)" ] || fail "left: $(find "$W/staging" -type f)"
 }
 # Writes a file, then says so, and has it open until it is told to close.
 cat >"$W/holder.py" <<'PY'

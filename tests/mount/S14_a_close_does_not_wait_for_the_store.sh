@@ -15,7 +15,7 @@ sim_put old 'size=5000&seed=9' >"$W/o"
 mount_wb() { mount_tarn rw,commit=writeback,part-size=5M,commit-timeout=3s; }
 waiting() { grep -ls '"acked": true' "$W"/staging/*/*.json; }
 none_waits() { [ -z "$(waiting)" ]; }
-staged_files() { find "$W/staging" -type f; }
+staged_files() { find "$W/staging" -mindepth 2 -type f; }
 none_staged() { [ -z "$(staged_files)" ]; }
 away() {
 	for op in PUT CREATE_UPLOAD PART COMPLETE; do

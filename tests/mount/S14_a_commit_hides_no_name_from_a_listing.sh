@@ -9,7 +9,7 @@ need_fuse
 start_store
 sim_put d/old 'size=5000&seed=9' >"$W/o"
 held() { [ "$(sim_fired "$1")" -ge 1 ]; }
-none_staged() { [ -z "$(find "$W/staging" -type f)" ]; }
+none_staged() { [ -z "$(find "$W/staging" -mindepth 2 -type f)" ]; }
 committed() { curl -fsS "$SIM/_sim/get?bucket=bucket&key=$1" >"$W/o" 2>&1 && none_staged; }
 
 # meets DIR/NAME: its commit ends between the store's listing and our answer.

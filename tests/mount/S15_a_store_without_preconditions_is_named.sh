@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # S15: a store that takes changes whatever they are bound to is named by the
 # mount (with rw; else by the first change), its log, tarn status and tarn
-# doctor; what finds it out is one request that leaves nothing behind. doctor removes what it puts, also when a signal
-# ends it, and puts nothing that it may not remove.
+# doctor; what finds it out is one request that leaves nothing behind. doctor
+# removes what it puts, also when a signal ends it, and puts nothing that it may
+# not remove.
 # shellcheck shell=sh source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 need_fuse
@@ -13,6 +14,9 @@ journal() { # OPERATIONS...: on objects of ours, since it was forgotten
 	sim journal >"$W/journal"
 	expect_eq "$(json "$W/journal" "' '.join(e['op'] for e in (j if isinstance(j, list) else j['journal']) if '.tarn-' in e['key'])")" \
 		"$*" "requests"
+}
+forget() { # what was found out, as on another host
+	rm -f "$W"/staging/conditions-*
 }
 nothing_left() {
 	expect_eq "$(ls -A "$1")" f "left behind"
@@ -58,6 +62,7 @@ nothing_left "$W/look"
 named() { [ "$(conditions)" = ignored ]; }
 for change in "mkdir $MNT/d" "rmdir $MNT/d"; do
 	sim forget ''
+	forget
 	rm -f "$W/mnt.log"
 	mount_tarn
 	expect_eq "$(conditions)" unknown
@@ -115,6 +120,7 @@ umount_tarn
 sim clear ''
 
 # Without the right to write, or to remove.
+forget
 sim_rule '{"name":"no","op":"PUT","status":403,"code":"AccessDenied"}'
 mount_tarn rw
 grep -q 'note .*may not write directly below' "$W/mnt.out" || fail "$(cat "$W/mnt.out")"
@@ -156,6 +162,7 @@ sim clear ''
 nothing_left "$W/look"
 
 # A store that hangs delays a mount for seconds, not for its deadline.
+forget
 sim_rule '{"name":"hang","op":"PUT","hold":true,"apply":false}'
 mount_tarn rw
 expect_fired hang

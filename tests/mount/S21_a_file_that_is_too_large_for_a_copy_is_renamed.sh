@@ -53,4 +53,4 @@ mount_tarn rw
 wait_for 20 no_uploads
 expect_eq "$("$TARN" recover --staging-dir "$W/staging")" "nothing is to be recovered"
 umount_tarn
-expect_eq "$(find "$W/staging" -type f | wc -l)" 0 "files left in the staging"
+expect_eq "$(find "$W/staging" -mindepth 2 -type f | wc -l)" 0 "files left in the staging"
