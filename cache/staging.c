@@ -112,6 +112,7 @@ int staging_new(const struct staging_conf *conf, struct staging **out,
 	s->ufs = u;
 	s->ops = u->ops->write;
 	s->last_wins = conf->last_wins;
+	s->persists = conf->persists;
 	s->side_by_side = conf->parts != 0 ? conf->parts : 8;
 	s->dir = -1;
 	lock_init(&s->lock, RANK_LEAF);

@@ -44,6 +44,8 @@ struct staging_conf {
 	unsigned parts;      /* sent side by side for one file; 0 = 8 */
 	size_t memory;       /* bytes that small files have there before they
 				are on the disk; 0: none */
+	bool persists;       /* a close is staged_persist(): bytes go to the
+				disk as they come, and are sent after it */
 };
 
 /*

@@ -75,6 +75,7 @@ struct staging {
 	uint64_t whole;     /* up to this size: one put */
 	uint64_t most;      /* bytes of a file */
 	bool last_wins;
+	bool persists; /* as its conf has it */
 	bool takes; /* the cache is on the same file system */
 	unsigned side_by_side;
 	int dir;

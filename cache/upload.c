@@ -130,8 +130,9 @@ void upload_wrote_locked(struct staged *f, uint64_t off, uint64_t end)
 {
 	const struct parts *parts = &f->staging->parts;
 
-	if (!f->staging->uploads || f->late || f->committing || f->quiet ||
-	    f->removed || f->send_err != 0 || f->err != 0)
+	if (!f->staging->uploads || f->late || f->staging->persists ||
+	    f->committing || f->quiet || f->removed || f->send_err != 0 ||
+	    f->err != 0)
 		return;
 	if (off != f->next)
 		f->seq = parts_of(parts, off);

@@ -298,8 +298,9 @@ int source_staging(const struct options *o, struct cache *c,
 	size_t memory = (size_t)options_number(o, OPT_MEMORY) / 8;
 	int r;
 
-	/* With writeback all are to be on the disk at their close. */
-	if (strcmp(options_text(o, OPT_COMMIT), "writeback") != 0)
+	conf.persists = strcmp(options_text(o, OPT_COMMIT), "writeback") == 0;
+	/* Then all are to be on the disk at their close. */
+	if (!conf.persists)
 		conf.memory = MIN(memory, SMALL_FILES_MOST);
 	r = staging_new(&conf, out, words);
 	if (r < 0)

@@ -386,6 +386,30 @@ START_TEST(of_one_that_will_move_nothing_is_sent_twice)
 }
 END_TEST
 
+START_TEST(what_is_acknowledged_before_it_is_sent_is_not_sent_before)
+{
+	const struct ufs_cond absent = { UFS_IF_ABSENT, NULL };
+	struct staged *f;
+
+	staging_free(rig.staging);
+	cache_free(rig.cache);
+	rig.conf.persists = true;
+	write_rig_open(&rig);
+	f = staged_open(&rig, "tmp", STAGED_NEW, NULL);
+	write_to(f, 0, SIZE, KIB(64));
+	ck_assert_int_eq(staged_persist(f), 0);
+	ck_assert_uint_eq(store_calls(&rig.store, STORE_BEGIN), 0);
+	ck_assert_int_eq(staged_move(f, str_of("key"), &absent), 0);
+	write_to(f, 0, SIZE, KIB(64)); /* the same once more */
+	ck_assert_int_eq(staged_persist(f), 0);
+	ck_assert_uint_eq(store_calls(&rig.store, STORE_BEGIN), 0);
+	ck_assert_int_eq(commit_now(f), 0);
+	ck_assert(store_has(&rig.store, "key", bytes, SIZE));
+	ck_assert_uint_eq(store_sent(&rig.store), SIZE);
+	staged_unref(f);
+}
+END_TEST
+
 START_TEST(an_upload_that_the_store_forgot_is_begun_anew)
 {
 	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
@@ -873,6 +897,8 @@ int main(void)
 	tcase_add_loop_test(t, a_copy_in_parts_that_fails_leaves_nothing, 0, 4);
 	tcase_add_test(t, a_file_that_moves_while_parts_are_sent_is_sent_anew);
 	tcase_add_test(t, of_one_that_will_move_nothing_is_sent_twice);
+	tcase_add_test(
+	    t, what_is_acknowledged_before_it_is_sent_is_not_sent_before);
 	tcase_add_loop_test(t, an_upload_that_the_store_forgot_is_begun_anew, 0,
 			    2);
 	tcase_add_test(t, an_upload_that_is_always_forgotten_is_an_error);
