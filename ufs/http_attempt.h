@@ -40,6 +40,7 @@ struct attempt {
 	bool enough; /* the rest of a 200 for a range is not wanted */
 
 	/* the request's body */
+	char *whole;        /* owned: all of it, which goes with the head */
 	uint64_t read_at;   /* up to where it was read */
 	uint64_t bytes_out; /* of it that went out */
 

@@ -6,6 +6,9 @@
  * operation, and from its start for each try. Its length goes ahead of it, as
  * stores do not take chunks.
  *
+ * A small body goes with the head, in one piece: the store's thread wakes once
+ * for the two (libcurl does so for what it takes for a form).
+ *
  * A byte counts as sent when the kernel took it: what is still on its way
  * when the last one did is watched like an answer that is waited for.
  *
@@ -25,6 +28,8 @@
 /* With a limit on the rate: pieces of an eighth of a second. */
 #define PIECES_PER_SEC 8
 #define PIECE_LEAST KIB(1)
+
+#define WITH_HEAD_MOST (KIB(64) - 1) /* libcurl's MAX_INITIAL_POST_SIZE */
 
 static uint64_t size_of(const struct http_op *op)
 {
@@ -103,6 +108,31 @@ static bool send_body(struct attempt *t)
 	       curl_easy_setopt(c, CURLOPT_SEEKDATA, t) == CURLE_OK;
 }
 
+/* False: out of memory, or on_read() is to say why it cannot be read. */
+static bool with_head(struct attempt *t)
+{
+	const struct ufs_body *body = t->op->body;
+	size_t n = (size_t)size_of(t->op);
+
+	if (n == 0 || n > WITH_HEAD_MOST || t->h->up.rate > 0)
+		return false;
+	t->whole = malloc(n);
+	if (t->whole != NULL && body->read(body->arg, 0, t->whole, n) != 0)
+		free(take_ptr(t->whole));
+	return t->whole != NULL;
+}
+
+static bool send_with_head(struct attempt *t, const char *name)
+{
+	CURL *c = t->handle->curl;
+
+	return http_curl_line(&t->list, "Content-Type:") && /* of a form */
+	       curl_easy_setopt(c, CURLOPT_POSTFIELDS, t->whole) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE,
+				(curl_off_t)size_of(t->op)) == CURLE_OK &&
+	       curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, name) == CURLE_OK;
+}
+
 bool attempt_send(struct attempt *t)
 {
 	CURL *c = t->handle->curl;
@@ -117,5 +147,8 @@ bool attempt_send(struct attempt *t)
 		return false;
 	if (m == HTTP_HEAD)
 		return curl_easy_setopt(c, CURLOPT_NOBODY, 1L) == CURLE_OK;
-	return m == HTTP_GET || m == HTTP_DELETE || send_body(t);
+	if (m == HTTP_GET || m == HTTP_DELETE)
+		return true;
+	return with_head(t) ? send_with_head(t, http_method_name(m))
+			    : send_body(t);
 }

@@ -184,10 +184,12 @@ static void end(struct race *race, struct attempt *t)
 		curl_easy_setopt(t->handle->curl, CURLOPT_RESOLVE, NULL);
 		/* Whoever takes the handle next must not send a DELETE. */
 		curl_easy_setopt(t->handle->curl, CURLOPT_CUSTOMREQUEST, NULL);
+		curl_easy_setopt(t->handle->curl, CURLOPT_POSTFIELDS, NULL);
 	}
 	http_wipe_headers(t->list);
 	curl_slist_free_all(t->route);
 	t->list = t->route = NULL;
+	free(take_ptr(t->whole));
 }
 
 static struct attempt *other(struct race *race, const struct attempt *t)

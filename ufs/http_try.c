@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "ufs/http_attempt.h"
+#include "ufs/write.h"
 #include "ufs/http_head.h"
 
 #define STALL_BYTES_PER_SEC 1024
@@ -397,6 +398,8 @@ static int on_connected(void *arg, char *ip, char *local, int port,
 	(void)ip, (void)local, (void)port, (void)local_port;
 	t->result.resent = t->result.resent || t->connected;
 	t->connected = true;
+	if (t->whole != NULL)
+		t->read_at = t->op->body->size;
 	t->since = clock_ns();
 	return CURL_PREREQFUNC_OK;
 }
