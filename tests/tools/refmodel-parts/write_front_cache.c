@@ -19,6 +19,7 @@
 #include "cache/meta.h"
 #include "cache/object.h"
 #include "cache/staging.h"
+#include "cache/staging_io.h"
 #include "tests/tools/refmodel-parts/scratch.h"
 #include "tests/tools/refmodel-parts/write_mem.h"
 
@@ -665,21 +666,47 @@ static int rename_key(struct write_front *f, unsigned mount, unsigned from,
 
 /* ---- its ends ----------------------------------------------------------- */
 
-/* How long the name of the staging-dir is that is being linked. */
+/* How long the name of the staging-dir is that is being taken. */
 static size_t root_len;
 
-/* What a staging-dir has, also in another one; it may go meanwhile. */
-static int link_cb(const char *path, const struct stat *st, int type,
+/*
+ * Its mount goes on meanwhile: what a name was may have none any more, as
+ * another file has taken it, and then cannot be linked. What is written by the
+ * old mount later is not to be in it, nor what is by the new one in what the
+ * old one was about to rename. Only bytes are not replaced so, and large.
+ */
+static int copy_there(const char *path, const char *to)
+{
+	AUTO_FREE char *buf = malloc(STAGING_PIECE);
+	AUTO_CLOSE int in = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_CLOSE int out = -1;
+	struct stat st;
+
+	must(buf == NULL);
+	if (in < 0)
+		return errno == ENOENT ? 0 : -1; /* it has gone */
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (out < 0 || fstat(in, &st) < 0)
+		return -1;
+	return staging_copy_range(in, out, 0, (uint64_t)st.st_size, buf) < 0
+		   ? -1
+		   : 0;
+}
+
+/* What a staging-dir has, also in another one. */
+static int take_cb(const char *path, const struct stat *st, int type,
 		   struct FTW *ftw)
 {
+	const char *kind = strrchr(path + ftw->base, '.');
 	char to[PATH_LEN];
 
 	(void)st;
-	(void)ftw;
 	snprintf(to, sizeof(to), "%.*s.left%s", (int)root_len, path,
 		 path + root_len);
 	if (type == FTW_D)
 		return mkdir(to, 0700);
+	if (kind == NULL || strcmp(kind, ".data") != 0)
+		return copy_there(path, to);
 	return link(path, to) < 0 && errno != ENOENT ? -1 : 0;
 }
 
@@ -693,7 +720,7 @@ static void kill_side(struct front_cache *c, unsigned mount)
 	staging_keep(s->staging);
 	snprintf(left, sizeof(left), "%s.left", s->staging_dir);
 	root_len = strlen(s->staging_dir);
-	must(nftw(s->staging_dir, link_cb, 16, FTW_PHYS));
+	must(nftw(s->staging_dir, take_cb, 16, FTW_PHYS));
 	for (unsigned i = 0; i < WRITE_SLOTS; i++) {
 		struct slot *slot = &c->slots[i];
 

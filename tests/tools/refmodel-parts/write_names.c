@@ -256,10 +256,6 @@ static void rename_failed(struct write_run *r, const struct rename *n, int err)
 		return;
 	if (f != NULL && f->err != 0 && err == f->err)
 		return;
-	if (f != NULL && err == f->maybe_err) {
-		write_stuck(r, f, err);
-		return;
-	}
 	if (lost && !r->config->last_wins &&
 	    (err == -ESTALE || (f->exclusive && err == -EEXIST)) &&
 	    f->dirty == DIRTY) {
@@ -275,8 +271,13 @@ static void rename_failed(struct write_run *r, const struct rename *n, int err)
 		return;
 	}
 	if (!write_excused(r, err)) {
-		write_wrong(r, "%s to %s: rename: %s", write_keys[n->from],
-			    write_keys[n->to], strerror(-err));
+		/* Nothing but what stayed explains it. */
+		if (f != NULL && err == f->maybe_err)
+			write_stuck(r, f, err);
+		else
+			write_wrong(r, "%s to %s: rename: %s",
+				    write_keys[n->from], write_keys[n->to],
+				    strerror(-err));
 		return;
 	}
 	/* A commit of it may have failed, or made it. */
