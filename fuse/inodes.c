@@ -621,7 +621,7 @@ void inodes_leave(struct inodes *t, uint64_t nodeid)
 
 	lock_take(&t->lock);
 	in = inode_find_locked(t, nodeid, &i);
-	if (in != NULL && in->type != INODE_DIR)
+	if (in != NULL && i != INODE_ROOT)
 		inode_hash_remove(t, i);
 	lock_drop(&t->lock);
 }

@@ -103,8 +103,8 @@ uint64_t inodes_ino(const struct inodes *t, struct str dirkey,
 void inodes_set_gone(struct inodes *t, uint64_t nodeid);
 
 /*
- * The next lookup of its name is to make a new inode, even of the same
- * version; this one lives on until the kernel forgets it.
+ * The next lookup of its name is to make a new inode, even of the same version
+ * or of a directory again; this one lives on until the kernel forgets it.
  */
 void inodes_leave(struct inodes *t, uint64_t nodeid);
 

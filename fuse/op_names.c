@@ -390,9 +390,12 @@ static int rmdir_run(struct name_rq *n)
 	if (r == 0)
 		r = u->ops->write->remove(u, (struct str){ p.key, p.n + 1 },
 					  &any, &n->rq.cancel);
-	if (r == 0)
+	if (r == 0) {
 		meta_made(fs->meta, (struct str){ p.key, p.dir },
 			  place_name(&p), NULL, false);
+		/* In one that it saw removed the kernel makes nothing again. */
+		place_leave(fs, &p, INODE_DIR);
+	}
 	place_put(n, &p);
 	return r;
 }

@@ -93,6 +93,31 @@ START_TEST(an_inode_that_was_left_is_not_found_again_but_lives_on)
 }
 END_TEST
 
+START_TEST(a_directory_that_was_left_keeps_what_is_below_it)
+{
+	struct inode_attr a = look(INODE_ROOT, INODE_DIR, "d", ""), b, f, g;
+	char key[UFS_KEY_MAX + 1];
+	size_t n;
+
+	f = look(a.nodeid, INODE_FILE, "f", "v1");
+	inodes_leave(t, a.nodeid);
+	b = look(INODE_ROOT, INODE_DIR, "d", "");
+	ck_assert_uint_ne(a.nodeid, b.nodeid);
+	ck_assert_uint_eq(a.ino, b.ino);
+	g = look(b.nodeid, INODE_FILE, "f", "v1");
+	ck_assert_uint_ne(f.nodeid, g.nodeid);
+	inodes_forget(t, a.nodeid, 1);
+	ck_assert_int_eq(inodes_key(t, f.nodeid, key, &n), 0);
+	ck_assert_str_eq(key, "d/f");
+	inodes_forget(t, f.nodeid, 1);
+	ck_assert_int_eq(inodes_get(t, a.nodeid, &f, NULL), -ESTALE);
+	ck_assert_uint_eq(look(INODE_ROOT, INODE_DIR, "d", "").nodeid,
+			  b.nodeid);
+	inodes_forget(t, g.nodeid, 1);
+	inodes_forget(t, b.nodeid, 2);
+}
+END_TEST
+
 START_TEST(another_size_under_one_version_is_another_inode)
 {
 	struct ufs_stat one = version("v", 10), two = version("v", 11);
@@ -493,6 +518,7 @@ int main(void)
 	tcase_add_test(c, another_version_is_another_inode_of_the_same_number);
 	tcase_add_test(c,
 		       an_inode_that_was_left_is_not_found_again_but_lives_on);
+	tcase_add_test(c, a_directory_that_was_left_keeps_what_is_below_it);
 	tcase_add_test(c, another_size_under_one_version_is_another_inode);
 	tcase_add_test(c, a_fraction_of_a_second_does_not_make_a_version);
 	tcase_add_test(c, a_file_and_a_directory_of_one_name_are_two_inodes);
