@@ -143,6 +143,8 @@ ssize_t mounted_read_mapped(int fd, char *buf, size_t len, uint64_t off)
 	if (off >= (uint64_t)st.st_size)
 		return 0;
 	len = (size_t)MIN(len, (uint64_t)st.st_size - off);
+	if (len == 0)
+		return 0;
 	p = mmap(NULL, len + skip, PROT_READ, MAP_PRIVATE, fd,
 		 (off_t)(off - skip));
 	if (p == MAP_FAILED)

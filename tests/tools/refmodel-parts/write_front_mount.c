@@ -20,7 +20,7 @@
 #include "tests/tools/refmodel-parts/scratch.h"
 #include "tests/tools/refmodel-parts/sim.h"
 
-enum { PATH_LEN = 400 };
+enum { PATH_LEN = 400, RELEASE_TRIES = 500 };
 
 struct side {
 	char mount[300], cache[300], staging[300];
@@ -157,12 +157,35 @@ static int slot_open(struct write_front *f, unsigned mount, unsigned slot,
 	return 0;
 }
 
+/*
+ * The release of a close comes behind its answer, and until then what could not
+ * be committed is what its name means. So it is waited for: no more handles
+ * than slots.
+ */
+static void wait_for_release(struct front_mount *m, unsigned mount)
+{
+	unsigned open = 0;
+
+	for (unsigned i = 0; i < WRITE_SLOTS; i++)
+		open += m->slots[i].open && m->slots[i].mount == mount;
+	mounted_command(m->work,
+			"for i in $(seq %d); do "
+			"n=$(%s status %s --json |"
+			" sed -n 's/.*\"handles\": *\\([0-9]*\\).*/\\1/p');"
+			" [ \"$n\" -gt %u ] || break; sleep 0.01; done",
+			RELEASE_TRIES, m->tarn, m->sides[mount].mount, open);
+}
+
 static int slot_close(struct write_front *f, unsigned slot)
 {
-	struct slot *s = &of(f)->slots[slot];
+	struct front_mount *m = of(f);
+	struct slot *s = &m->slots[slot];
+	int r = close(s->fd) < 0 ? -errno : 0;
 
 	s->open = false;
-	return close(s->fd) < 0 ? -errno : 0;
+	if (r < 0)
+		wait_for_release(m, s->mount);
+	return r;
 }
 
 static ssize_t slot_read(struct write_front *f, unsigned slot, void *p,

@@ -90,6 +90,8 @@ struct write_model {
 	int failed[WRITE_MOUNTS][WRITE_KEYS];   /* that opens are told */
 	bool unsure[WRITE_MOUNTS][WRITE_KEYS];  /* ... or not */
 	int64_t left[WRITE_MOUNTS][WRITE_KEYS]; /* by the last writer */
+	/* An old name that a rename could not remove: this version. */
+	char lingers[WRITE_MOUNTS][WRITE_KEYS][UFS_VERSION_MAX];
 	struct kept kept[KEPT_MAX];
 	size_t nkept;
 };

@@ -345,6 +345,9 @@ static void renamed(struct write_run *r, const struct rename *n)
 	if (write_now(m, n->from)->looked.there && !r->ops->failed(r->front))
 		write_wrong(r, "%s to %s: the old name is there",
 			    write_keys[n->from], write_keys[n->to]);
+	if (write_now(m, n->from)->looked.there)
+		snprintf(m->lingers[n->mount][n->from], UFS_VERSION_MAX, "%s",
+			 write_now(m, n->from)->looked.version);
 	forgive(r, n->mount, n->from);
 	forgive(r, n->mount, n->to);
 }

@@ -15,7 +15,7 @@
 #include <ftw.h>
 #include <stdarg.h>
 
-enum { PATIENCE = 500 }; /* times 10 ms */
+enum { PATIENCE = 500, LINGERS = 50 }; /* times 10 ms */
 
 void write_wrong(struct write_run *r, const char *fmt, ...)
 {
@@ -107,6 +107,20 @@ static bool between(const struct bytes *b, const struct may *may)
 	return true;
 }
 
+/*
+ * An old name that a rename could not remove, and that is what it was, is
+ * removed by the next mount.
+ */
+static bool lingered(const struct write_run *r, unsigned key,
+		     const struct looked *was)
+{
+	for (unsigned i = 0; i < WRITE_MOUNTS; i++)
+		if (was->there &&
+		    strcmp(was->version, r->model.lingers[i][key]) == 0)
+			return true;
+	return false;
+}
+
 static void observe_key(struct write_run *r, unsigned key)
 {
 	const struct looked *was = &write_now(&r->model, key)->looked;
@@ -121,7 +135,7 @@ static void observe_key(struct write_run *r, unsigned key)
 	write_trace(r, "%s: the store has %s", write_keys[key],
 		    now.there ? now.version : "no object");
 	if (!now.there) {
-		if (!may->gone)
+		if (!may->gone && !lingered(r, key, was))
 			write_wrong(r, "%s: it is gone from the store",
 				    write_keys[key]);
 		write_seen(&r->model, key, &now, NULL);
@@ -260,6 +274,26 @@ static void remove_key(struct write_run *r, unsigned key)
 	write_observe(r);
 }
 
+/*
+ * What removes them does so behind the mount's back: that it is not amid what
+ * comes next, it is waited for. Faults may hinder it, and so may what was
+ * written since.
+ */
+static void await_lingering(struct write_run *r, unsigned mount)
+{
+	for (unsigned i = 0; i < WRITE_KEYS && !r->front->sure; i++) {
+		struct looked now = write_now(&r->model, i)->looked;
+
+		for (int n = 0;
+		     n < LINGERS && now.there &&
+		     strcmp(now.version, r->model.lingers[mount][i]) == 0;
+		     n++) {
+			usleep(10000);
+			r->ops->look(r->front, write_keys[i], &now);
+		}
+	}
+}
+
 static void restart(struct write_run *r, unsigned mount)
 {
 	int err;
@@ -271,6 +305,7 @@ static void restart(struct write_run *r, unsigned mount)
 	err = r->ops->restart(r->front, mount, false);
 	if (err < 0)
 		write_wrong(r, "restart: %s", strerror(-err));
+	await_lingering(r, mount);
 	write_observe(r);
 }
 
@@ -311,6 +346,7 @@ static void kill_it(struct write_run *r, unsigned mount)
 		wfile_unref(f);
 		m->files[mount][i] = NULL;
 	}
+	await_lingering(r, mount);
 	write_observe(r);
 }
 
