@@ -255,6 +255,9 @@ static int send_part(struct sender *t, unsigned i)
 					&f->cancel);
 		if (r == -EOPNOTSUPP)
 			no_copies(s);
+		/* Of a base none is another version, too. */
+		if (r == -ENOENT && !f->copies)
+			r = -ESTALE;
 		/* Another version is there, whose place this is to take. */
 		copy = r != -EOPNOTSUPP && !(r == -ESTALE && s->last_wins);
 	}

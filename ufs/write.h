@@ -133,6 +133,7 @@ struct ufs_write_ops {
 			   struct cancel *cancel);
 	/*
 	 * Bytes [off, off+len) of the version of from, as a part.
+	 * -ENOENT, -ESTALE: from is gone, or another.
 	 * -EOPNOTSUPP: this store cannot, or not rightly: send the bytes.
 	 */
 	int (*upload_copy)(struct ufs *u, struct str key, const char *id,

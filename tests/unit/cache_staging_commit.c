@@ -224,6 +224,15 @@ START_TEST(after_a_commit_only_what_was_written_since_is_sent)
 }
 END_TEST
 
+/* Others do that. */
+static void remove_key(void)
+{
+	const struct ufs_cond any = { UFS_IF_ANY, NULL };
+
+	ck_assert_int_eq(
+	    store_remove(&rig.store.ufs, str_of("key"), &any, NULL), 0);
+}
+
 START_TEST(the_last_one_wins_where_parts_cannot_be_copied_any_more)
 {
 	struct staged *f;
@@ -242,6 +251,25 @@ START_TEST(the_last_one_wins_where_parts_cannot_be_copied_any_more)
 	ck_assert_int_eq(commit_now(f), 0);
 	ck_assert(store_has(&rig.store, "key", bytes, SIZE));
 	ck_assert_uint_gt(store_calls(&rig.store, STORE_COPY), 0);
+	/* Or nothing is there. */
+	remove_key();
+	change(f, 3 * PART, 100);
+	ck_assert_int_eq(commit_now(f), 0);
+	ck_assert(store_has(&rig.store, "key", bytes, SIZE));
+	staged_unref(f);
+}
+END_TEST
+
+START_TEST(a_part_that_cannot_be_copied_any_more_is_of_a_version_that_is_gone)
+{
+	struct ufs_stat st;
+	struct staged *f = upon(&st);
+
+	change(f, 2 * PART, 100);
+	remove_key();
+	ck_assert_int_eq(commit_now(f), -ESTALE);
+	ck_assert_uint_gt(store_calls(&rig.store, STORE_COPY), 0);
+	ck_assert_int_eq(state_of(f).err, -ESTALE);
 	staged_unref(f);
 }
 END_TEST
@@ -889,6 +917,9 @@ int main(void)
 	tcase_add_test(t, after_a_commit_only_what_was_written_since_is_sent);
 	tcase_add_test(t,
 		       the_last_one_wins_where_parts_cannot_be_copied_any_more);
+	tcase_add_test(
+	    t,
+	    a_part_that_cannot_be_copied_any_more_is_of_a_version_that_is_gone);
 	tcase_add_test(t, its_time_is_that_of_the_object_once_it_is_one);
 	tcase_add_test(t, what_is_appended_does_not_send_the_rest_again);
 	tcase_add_test(t, a_large_object_that_moves_is_copied_whole);

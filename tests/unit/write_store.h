@@ -335,7 +335,9 @@ static inline int store_upload_copy(struct ufs *u, struct str key,
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&s->mutex);
-	r = store_meets_locked(s, from, &cond);
+	r = store_find_locked(s, from) == NULL
+		? -ENOENT
+		: store_meets_locked(s, from, &cond);
 	if (r == 0) {
 		struct store_object *o = store_find_locked(s, from);
 
