@@ -247,14 +247,26 @@ static void leave(struct write_run *r, struct wfile *f)
 /*
  * What was only made or emptied, and is open for writing by another descriptor
  * of this process, is for that one's close to commit: so begins a shell's `>`.
+ * What the store had before it is another's, if it has the same bytes or not.
  */
-static bool left_to_others(struct write_run *r, const struct wfile *f)
+static bool left_to_others(struct write_run *r, const struct wfile *f,
+			   bool bound, size_t seen)
 {
 	const struct seen_version *now = write_now(&r->model, f->key);
 
 	return !r->front->sure && f->writers > 1 && f->dirty != CLEAN &&
 	       !f->written &&
-	       !(now->looked.there && bytes_same(now->bytes, f->bytes));
+	       !(now->looked.there && bytes_same(now->bytes, f->bytes) &&
+		 (bound || r->model.keys[f->key].n != seen));
+}
+
+/*
+ * A process that wrote nothing is not told by its close what became of a
+ * truncation by name, which was told that itself.
+ */
+static bool not_told(const struct write_run *r, const struct wfile *f)
+{
+	return !r->front->sure && f->err != 0 && f->by_name;
 }
 
 void write_close(struct write_run *r, unsigned slot)
@@ -262,6 +274,7 @@ void write_close(struct write_run *r, unsigned slot)
 	struct whandle *h = &r->model.handles[slot];
 	struct wfile *f = h->file;
 	bool bound = f != NULL && wfile_bound(&r->model, f);
+	size_t seen = f != NULL ? r->model.keys[f->key].n : 0;
 	int err;
 
 	if (!h->open)
@@ -272,7 +285,8 @@ void write_close(struct write_run *r, unsigned slot)
 	write_trace(r, "%u: slot %u: close %s: %s", h->mount, slot,
 		    write_keys[f != NULL ? f->key : h->key], strerror(-err));
 	write_observe(r);
-	if (h->writes && !(err == 0 && left_to_others(r, f)))
+	if (h->writes && !(err == 0 && (left_to_others(r, f, bound, seen) ||
+					not_told(r, f))))
 		write_committed(r, f, err, bound);
 	else if (err < 0)
 		write_wrong(r, "%s: close of a reader: %s", write_keys[h->key],

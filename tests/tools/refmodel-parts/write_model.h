@@ -59,6 +59,7 @@ struct wfile {
 	bool based; /* some was, once */
 	bool exclusive, removed;
 	bool written;  /* and not only made or emptied, since it was clean */
+	bool by_name;  /* err is of a truncation by name, and nobody wrote */
 	int err;       /* sticky, < 0 */
 	int maybe_err; /* it may have this one, < 0 */
 };

@@ -99,6 +99,7 @@ static void truncate_written(struct write_run *r, struct wfile *f, int err,
 		return;
 	if (f->err == 0 && err < 0 && err != f->maybe_err) {
 		/* It was committed at once, or tried to be. */
+		f->by_name = f->dirty == CLEAN;
 		bytes_truncate(f->bytes, size);
 		f->dirty = DIRTY;
 		write_committed(r, f, err, bound);
