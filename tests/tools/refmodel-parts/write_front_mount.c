@@ -25,6 +25,7 @@ enum { PATH_LEN = 400, RELEASE_TRIES = 500 };
 struct side {
 	char mount[300], cache[300], staging[300];
 	bool mounted;
+	bool releasing; /* a close may have its release to come */
 };
 
 struct slot {
@@ -132,6 +133,39 @@ static void path_of(const struct front_mount *m, unsigned mount,
 
 /* ---- files -------------------------------------------------------------- */
 
+/*
+ * The release of a close comes behind its answer, and until then its file is
+ * what the name means. It is there when there are no more handles than slots.
+ */
+static void await_release(struct front_mount *m, unsigned mount)
+{
+	struct side *s = &m->sides[mount];
+	unsigned open = 0;
+
+	if (!s->releasing)
+		return;
+	for (unsigned i = 0; i < WRITE_SLOTS; i++)
+		open += m->slots[i].open && m->slots[i].mount == mount;
+	mounted_command(m->work,
+			"for i in $(seq %d); do "
+			"n=$(%s status %s --json |"
+			" sed -n 's/.*\"handles\": *\\([0-9]*\\).*/\\1/p');"
+			" [ \"$n\" -gt %u ] || break; sleep 0.01; done",
+			RELEASE_TRIES, m->tarn, s->mount, open);
+	s->releasing = false;
+}
+
+/*
+ * What mount (WRITE_MOUNTS: the store) is about to change, the others know by
+ * their next open, unless it comes before a release.
+ */
+static void await_others(struct front_mount *m, unsigned mount)
+{
+	for (unsigned i = 0; i < WRITE_MOUNTS; i++)
+		if (i != mount)
+			await_release(m, i);
+}
+
 static int slot_open(struct write_front *f, unsigned mount, unsigned slot,
 		     unsigned key, int flags, struct ufs_stat *st)
 {
@@ -157,34 +191,19 @@ static int slot_open(struct write_front *f, unsigned mount, unsigned slot,
 	return 0;
 }
 
-/*
- * The release of a close comes behind its answer, and until then what could not
- * be committed is what its name means. So it is waited for: no more handles
- * than slots.
- */
-static void wait_for_release(struct front_mount *m, unsigned mount)
-{
-	unsigned open = 0;
-
-	for (unsigned i = 0; i < WRITE_SLOTS; i++)
-		open += m->slots[i].open && m->slots[i].mount == mount;
-	mounted_command(m->work,
-			"for i in $(seq %d); do "
-			"n=$(%s status %s --json |"
-			" sed -n 's/.*\"handles\": *\\([0-9]*\\).*/\\1/p');"
-			" [ \"$n\" -gt %u ] || break; sleep 0.01; done",
-			RELEASE_TRIES, m->tarn, m->sides[mount].mount, open);
-}
-
 static int slot_close(struct write_front *f, unsigned slot)
 {
 	struct front_mount *m = of(f);
 	struct slot *s = &m->slots[slot];
-	int r = close(s->fd) < 0 ? -errno : 0;
+	int r;
 
+	await_others(m, s->mount);
+	r = close(s->fd) < 0 ? -errno : 0;
 	s->open = false;
+	m->sides[s->mount].releasing = true;
+	/* What could not be committed is what it means, too. */
 	if (r < 0)
-		wait_for_release(m, s->mount);
+		await_release(m, s->mount);
 	return r;
 }
 
@@ -226,6 +245,7 @@ static int truncate_key(struct write_front *f, unsigned mount, unsigned key,
 {
 	char path[PATH_LEN];
 
+	await_others(of(f), mount);
 	path_of(of(f), mount, write_keys[key], path);
 	return truncate(path, (off_t)size) < 0 ? -errno : 0;
 }
@@ -249,6 +269,7 @@ static int64_t seek(struct write_front *f, unsigned slot, uint64_t off,
 
 static int slot_fsync(struct write_front *f, unsigned slot)
 {
+	await_others(of(f), of(f)->slots[slot].mount);
 	return fsync(of(f)->slots[slot].fd) < 0 ? -errno : 0;
 }
 
@@ -299,6 +320,7 @@ static int unlink_key(struct write_front *f, unsigned mount, unsigned key)
 {
 	char path[PATH_LEN];
 
+	await_others(of(f), mount);
 	path_of(of(f), mount, write_keys[key], path);
 	return unlink(path) < 0 ? -errno : 0;
 }
@@ -308,6 +330,7 @@ static int rename_key(struct write_front *f, unsigned mount, unsigned from,
 {
 	char old[PATH_LEN], new[PATH_LEN];
 
+	await_others(of(f), mount);
 	path_of(of(f), mount, write_keys[from], old);
 	path_of(of(f), mount, write_keys[to], new);
 	return renameat2(AT_FDCWD, old, AT_FDCWD, new,
@@ -348,6 +371,7 @@ static int restart(struct write_front *f, unsigned mount, bool kill)
 	for (unsigned i = 0; i < WRITE_SLOTS; i++)
 		if (m->slots[i].open && m->slots[i].mount == mount)
 			(void)slot_close(f, i);
+	s->releasing = false;
 	scratch_remove(s->cache);
 	return r < 0 ? r : mount_it(m, mount);
 }
@@ -374,11 +398,13 @@ static void fetch(struct write_front *f, const char *key, void *p,
 static void put(struct write_front *f, const char *key, const void *p,
 		uint64_t size)
 {
+	await_others(of(f), WRITE_MOUNTS);
 	sim_put_bytes(of(f)->sim, key, p, size);
 }
 
 static void remove_there(struct write_front *f, const char *key)
 {
+	await_others(of(f), WRITE_MOUNTS);
 	sim_delete(of(f)->sim, key);
 }
 
