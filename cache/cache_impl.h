@@ -75,6 +75,8 @@ struct fill {
 	bool listed;
 	bool given; /* to the object: its file is made when it is due */
 	int64_t due;
+
+	bool own;  /* what this host has sent: set before it is listed */
 	bool owed; /* to the SSD, which was behind when it was fetched */
 
 	int64_t kept_since;   /* set before it is kept */
@@ -303,21 +305,21 @@ void fill_unpin(struct object *o, struct fill *f, uint64_t off, size_t len);
 void fill_cancel_background(struct object *o);
 /* What is only in memory goes to the SSD after all. */
 void fill_write_kept(struct object *o);
-struct fill *fill_new(struct object *o, uint64_t first, unsigned n);
 /* All of f is there, and its pages count in cache->writing: write them. */
 void fill_store_now(struct fill *f); /* it may be gone then */
 void fill_submit_store(struct fill *f, enum pool_lane lane);
+struct fill *fill_new(struct object *o, uint64_t first, unsigned n);
+/* Drop what is kept in memory of an object nobody uses. */
+void fill_drop_kept(struct object *o);
 
 /* give.c */
-/* If f was given and waits, it does so no longer: its file is needed. */
-void given_hurry_locked(struct object *o, struct fill *f)
+/* Is there something that o was given, and that is not on the SSD? */
+bool given_waits_locked(const struct object *o)
     TSA(requires_capability(o->lock));
-/* Write what o was given, if that waits, on this thread. */
+/* Write it, on this thread, unless another one does just now. */
 void given_settle(struct object *o);
 /* Write what is due by then. */
 void given_write(struct cache *c, int64_t due);
-/* Drop what is kept in memory of an object nobody uses. */
-void fill_drop_kept(struct object *o);
 
 /* memory.c: pages of the budget are reserved before they are fetched */
 /*

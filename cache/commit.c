@@ -561,6 +561,7 @@ static int commit_and_wait(struct staged *f, struct ufs_stat *out,
 
 int staged_commit(struct staged *f, struct ufs_stat *out, struct cancel *cancel)
 {
+	upload_note_sync(f);
 	return commit_and_wait(f, out, cancel, true);
 }
 

@@ -15,10 +15,11 @@
  *   KEPT      only in memory; or on the SSD as well, and still to be read
  *
  * A small object is one fill and is written to the SSD by the fetcher, so
- * that who opens it gets the finished file. Parts of large ones are written
- * by threads of their own; when those fall behind (a stalled SSD), pages are
- * kept in memory and written later, unless their memory is needed before: half
- * of the budget always remains for reads.
+ * that who opens it gets the finished file; what it was given instead of being
+ * fetched is FETCHED until its file is made (give.c). Parts of large ones are
+ * written by threads of their own; when those fall behind (a stalled SSD),
+ * pages are kept in memory and written later, unless their memory is needed
+ * before: half of the budget always remains for reads.
  *
  * An error ends the fill and is told to who waits now; it is never kept. The
  * pages that came before it are.
@@ -236,7 +237,6 @@ static void fill_begin_locked(struct object *o, struct fill *f)
 void fill_join_locked(struct object *o, struct fill *f)
 {
 	stat_inc(STAT_fill_joined);
-	given_hurry_locked(o, f);
 	if (!f->background)
 		return;
 	f->background = false;
@@ -366,6 +366,9 @@ static bool store_whole(struct object *o, struct fill *f)
 	if (extent_write_small(d, &id, length, f->pages, &e) < 0)
 		return false;
 	object_extent_set(o, 0, e);
+	lock_take(&o->lock);
+	o->complete = true;
+	lock_drop(&o->lock);
 	return true;
 }
 
@@ -430,14 +433,12 @@ static void write_kept_locked(struct object *o, struct fill *f)
 void fill_write_kept(struct object *o)
 {
 	lock_take(&o->lock);
-	for (struct fill *f = o->fills; f != NULL; f = f->next) {
-		given_hurry_locked(o, f);
+	for (struct fill *f = o->fills; f != NULL; f = f->next)
 		if (f->state == FILL_KEPT && !f->stored &&
 		    memory_take_kept(o->cache, f)) {
 			object_ref(o);
 			write_kept_locked(o, f);
 		}
-	}
 	lock_drop(&o->lock);
 }
 

@@ -10,7 +10,9 @@
  *
  *  - when it is opened: the kernel is to have the file
  *  - when it is asked for, to be counted, loaded, or freed
- *  - when somebody needs the memory: a quarter of the budget at most is given
+ *  - when somebody needs the memory. A quarter of the budget at most is given
+ *    or on its way to the SSD; nothing is while reads wait for memory, or the
+ *    SSD stalls
  *  - when the cache ends
  *
  * A crash before loses no more than a cache entry.
@@ -60,7 +62,14 @@ static void unlist_locked(struct cache *c, struct fill *f)
 		watch_pending(c, -1);
 }
 
-/* False: it does not wait, or somebody else has taken it. */
+bool given_waits_locked(const struct object *o)
+{
+	const struct fill *f = o->fills; /* a small object has one at most */
+
+	return f != NULL && f->own && f->state == FILL_FETCHED;
+}
+
+/* It waits, here or for a writer: it is the caller's now. */
 static bool take(struct cache *c, struct fill *f)
 {
 	bool mine;
@@ -70,22 +79,16 @@ static bool take(struct cache *c, struct fill *f)
 	if (mine)
 		unlist_locked(c, f);
 	lock_drop(&c->memory_lock);
-	return mine;
-}
-
-void given_hurry_locked(struct object *o, struct fill *f)
-{
-	if (take(o->cache, f))
-		fill_submit_store(f, POOL_DEMAND);
+	return mine || pool_withdraw(c->writers, &f->job);
 }
 
 void given_settle(struct object *o)
 {
-	struct fill *f;
+	struct fill *f = NULL;
 
 	lock_take(&o->lock);
-	for (f = o->fills; f != NULL && !take(o->cache, f); f = f->next)
-		;
+	if (given_waits_locked(o) && take(o->cache, o->fills))
+		f = o->fills;
 	lock_drop(&o->lock);
 	if (f != NULL)
 		fill_store_now(f);
@@ -134,7 +137,7 @@ static bool begin(struct object *o, struct fill *f)
 	mine = o->fills == NULL && !object_open_locked(o, 0);
 	if (mine) {
 		object_ref(o);
-		f->whole = true;
+		f->whole = f->own = true;
 		f->state = FILL_FETCHED;
 		f->got = (size_t)o->st.size;
 		f->next = o->fills;
@@ -158,9 +161,10 @@ int object_give(struct object *o, int fd)
 	if (c->ndisks == 0 || n == 0 || o->st.size > EXTENT_SMALL_MAX)
 		return -EXDEV;
 	lock_take(&c->memory_lock);
-	room = c->given + n <= c->reserved_max / 4;
+	room = c->given + c->writing + n <= c->reserved_max / 4 &&
+	       c->starved == 0 && !atomic_load(&c->disk_stalled);
 	lock_drop(&c->memory_lock);
-	if (!room || !memory_reserve(c, n))
+	if (!room || !memory_reserve_ahead(c, n))
 		return -ENOMEM;
 	f = fill_new(o, 0, (unsigned)n);
 	if (f == NULL) {

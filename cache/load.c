@@ -191,6 +191,7 @@ static int load_part(struct object *o, struct loader *l, uint64_t page,
 		 * since the SSD was not to be had when it was fetched.
 		 */
 		fill_write_kept(o);
+		given_settle(o);
 		if (clock_ns() > deadline)
 			return r != -EBUSY       ? r
 			       : l->give_up != 0 ? -ENOSPC

@@ -11,7 +11,8 @@
  * was fetched ahead is not dropped for more of it before it was read. Prefetch
  * may use three quarters. A read for which there is no room waits its turn
  * here: until memory is given back, or watch.c looks, since what is kept may
- * also have become free to go (nobody tells), and the threads that would serve
+ * also have become free to go (nobody tells; what was given is written then,
+ * at once), and the threads that would serve
  * the starved may all wait for a stalled SSD.
  */
 #include "base/clock.h"
@@ -108,7 +109,7 @@ static bool reserve(struct cache *c, size_t n, size_t limit, bool ahead)
 	if (ok)
 		c->reserved += n;
 	lock_drop(&c->memory_lock);
-	if (!ok)
+	if (!ok && !ahead)
 		given_write(c, INT64_MAX);
 	return ok;
 }

@@ -259,6 +259,17 @@ static bool object_evicted(struct object *o)
 	return gone;
 }
 
+/* Who looks for it now is to find what it was given. */
+static bool object_owes(struct object *o)
+{
+	bool owes;
+
+	lock_take(&o->lock);
+	owes = given_waits_locked(o);
+	lock_drop(&o->lock);
+	return owes;
+}
+
 void object_trim_idle(struct cache *c, bool evicted)
 {
 	struct object *o, *next, *drop = NULL;
@@ -267,14 +278,13 @@ void object_trim_idle(struct cache *c, bool evicted)
 	lock_take(&c->table_lock);
 	for (o = c->lru_first; o != NULL; o = next) {
 		next = o->lru_next;
-		if (!evicted && (c->idle <= c->idle_max || n == 256))
+		if (!evicted && (c->idle <= c->idle_max || n++ == 256))
 			break;
-		if (evicted && !object_evicted(o))
+		if (evicted ? !object_evicted(o) : object_owes(o))
 			continue;
 		object_remove_locked(c, o);
 		o->chain = drop;
 		drop = o;
-		n++;
 	}
 	lock_drop(&c->table_lock);
 	for (o = drop; o != NULL; o = next) {

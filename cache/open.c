@@ -108,7 +108,9 @@ void open_fetch(struct object *o, struct object_open *r, bool bypass)
 	/* Another's fetch may have ended since the SSD was looked at. */
 	kept = !bypass && object_open_locked(o, 0);
 	for (struct fill *f = o->fills; f != NULL; f = f->next) {
-		kept |= f->state == FILL_KEPT;
+		/* The SSD is not waited for when it stalls. */
+		kept |= f->state == FILL_KEPT ||
+			(bypass && f->whole && f->state == FILL_FETCHED);
 		under_way |= f->state != FILL_KEPT;
 	}
 	if (!kept) {
@@ -171,8 +173,11 @@ static void open_on_disk(struct job *job)
 	struct object *o = op->object;
 	struct object_read *none;
 	struct object_open *r;
-	bool there = look_on_ssd(o);
+	bool there;
 
+	if (!atomic_load(&o->cache->disk_stalled))
+		given_settle(o);
+	there = look_on_ssd(o);
 	if (there) {
 		lock_take(&o->lock);
 		o->complete = true;
@@ -215,7 +220,8 @@ void object_open(struct object *o, struct object_open *r)
 		return;
 	}
 	lock_take(&o->lock);
-	known = c->ndisks == 0 || object_absent_locked(o, 0);
+	known = c->ndisks == 0 ||
+		(object_absent_locked(o, 0) && !given_waits_locked(o));
 	lock_drop(&o->lock);
 	if (known || atomic_load(&c->disk_stalled)) {
 		if (o->st.size <= c->conf.small_file)

@@ -108,6 +108,7 @@ static int gather(struct object *o, uint64_t off, size_t len, bool nowait,
 		if (f == NULL || first + i - f->first >= f->done)
 			continue;
 		src[i] = f->pages[first + i - f->first];
+		g->ssd_pages += f->own; /* the SSD will have them */
 		g->peer_pages += atomic_load(&f->peer);
 		if (g->npinned == 0 || g->pinned[g->npinned - 1] != f) {
 			f->pins++;

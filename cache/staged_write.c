@@ -23,7 +23,6 @@
 
 #define AHEAD_MOST MIB(64)
 #define AHEAD_SHARE 4 /* of what is free */
-#define DISK_STEP MIB(8)
 
 static int turn_locked(struct staged *f, bool nowait)
     TSA(requires_capability(f->lock));
@@ -338,20 +337,6 @@ static int write_begin(struct staged *f, uint64_t off, uint64_t n)
 	return r < 0 ? r : unclean(f);
 }
 
-/*
- * The close waits for the disk, and the kernel begins to write only when a
- * tenth of the memory is dirty: until then the disk would have nothing to do.
- */
-static void to_disk(struct staged *f, uint64_t off, uint64_t n)
-{
-	uint64_t from = off / DISK_STEP, to = (off + n) / DISK_STEP;
-
-	if (f->staging->persists && from != to)
-		(void)sync_file_range(f->fd, (off_t)(from * DISK_STEP),
-				      (off_t)((to - from) * DISK_STEP),
-				      SYNC_FILE_RANGE_WRITE);
-}
-
 static int write_turn(struct staged *f, const void *p, size_t n, uint64_t off)
 {
 	size_t done;
@@ -370,9 +355,9 @@ static int write_turn(struct staged *f, const void *p, size_t n, uint64_t off)
 	f->size = MAX(f->size, off + done);
 	touched_locked(f);
 	upload_wrote_locked(f, off, off + done);
+	staged_out_locked(f, off, off + done);
 	f->next = off + done;
 	lock_drop(&f->lock);
-	to_disk(f, off, done);
 	/* In the middle of a page: its sum is of no use any more. */
 	if (r < 0 && done > 0)
 		return staged_stick(f, r, "cannot write its staging file");

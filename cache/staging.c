@@ -113,6 +113,7 @@ int staging_new(const struct staging_conf *conf, struct staging **out,
 	s->ops = u->ops->write;
 	s->last_wins = conf->last_wins;
 	s->persists = conf->persists;
+	atomic_init(&s->synced, INT64_MIN / 2);
 	s->side_by_side = conf->parts != 0 ? conf->parts : 8;
 	s->dir = -1;
 	lock_init(&s->lock, RANK_LEAF);

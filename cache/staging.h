@@ -45,7 +45,8 @@ struct staging_conf {
 	size_t memory;       /* bytes that small files have there before they
 				are on the disk; 0: none */
 	bool persists;       /* a close is staged_persist(): bytes go to the
-				disk as they come, and are sent after it */
+				disk as they come, and are sent after it, or
+				before where somebody waits for commits */
 };
 
 /*

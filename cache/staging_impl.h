@@ -13,6 +13,7 @@
  *   upload.c         parts on their way, while it is written and at a commit
  *   commit.c         it becomes an object
  *   staged_offer.c   and the cache's entry
+ *   staged_out.c     writeback: on the disk before the close
  *   staging_copy.c   the store makes an object of another one
  *   failed.c         what did not, by its key
  *   forgive.c        its name is another file's now
@@ -76,7 +77,7 @@ struct staging {
 	uint64_t most;      /* bytes of a file */
 	bool last_wins;
 	bool persists; /* as its conf has it */
-	bool takes; /* the cache is on the same file system */
+	bool takes;    /* the cache is on the same file system */
 	unsigned side_by_side;
 	int dir;
 	/* Commits wait for parts, so these have threads of their own. */
@@ -106,6 +107,8 @@ struct staging {
 	int64_t look_at, refused_until;
 	/* atomic */
 	atomic_bool no_copies; /* of parts: the store does them wrongly */
+	atomic_int_fast64_t
+	    synced; /* when one waited for the store (persists) */
 };
 
 /* The version that what was not written is of. Never changes. */
@@ -225,6 +228,11 @@ struct staged {
 	char *upload; /* its id */
 	bool beginning;
 	int send_err; /* nothing is sent until a commit begins; < 0 */
+
+	/* staged_out.c: bytes to be begun to be written */
+	struct job out;
+	bool outs; /* it is queued, or runs */
+	uint64_t out_from, out_to;
 	struct cancel cancel;
 };
 
@@ -417,6 +425,8 @@ void staged_body_end(struct staged_body *b);
 /* [off, end) is being changed, by the change of this number. */
 void upload_touch_locked(struct staged *f, uint64_t off, uint64_t end)
     TSA(requires_capability(f->lock));
+/* Somebody waits for the store to have f. */
+void upload_note_sync(struct staged *f);
 /* It was written: send what is full now. */
 void upload_wrote_locked(struct staged *f, uint64_t off, uint64_t end)
     TSA(requires_capability(f->lock));
@@ -442,6 +452,11 @@ void upload_abort_later(struct staging *s, struct str key, char *id);
 
 /* commit.c */
 void commit_run(struct job *job);
+
+/* staged_out.c */
+/* [off, end) was written, and f->next is as it was before. */
+void staged_out_locked(struct staged *f, uint64_t off, uint64_t end)
+    TSA(requires_capability(f->lock));
 
 /* staged_offer.c */
 /* Let the cache have it, if it is all here. */

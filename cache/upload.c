@@ -9,8 +9,9 @@
  *
  * While a file is written, a part is wanted when one who writes in order has
  * filled it and the file is larger than one part; of one that will be renamed
- * none is (late). An error there is nobody's yet: nothing more is sent until
- * the commit, which tries again.
+ * none is (late), and with commit=writeback none but where fsync is used. An
+ * error there is nobody's yet: nothing more is sent until the commit, which
+ * tries again.
  */
 #include "cache/staging_impl.h"
 
@@ -18,8 +19,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
+
+#define SYNCS_FOR (600 * NSEC_PER_SEC)
 
 struct sender {
 	struct job job;
@@ -126,11 +130,34 @@ static void pump_locked(struct staged *f)
 	}
 }
 
+/*
+ * A close that waits for the disk alone gains nothing by what was sent before;
+ * who waits for the store by fsync does, and is likely to do so again.
+ */
+static bool waits_for_close(const struct staging *s)
+{
+	return s->persists && clock_ns() - atomic_load(&s->synced) > SYNCS_FOR;
+}
+
+void upload_note_sync(struct staged *f)
+{
+	struct staging *s = f->staging;
+	bool large;
+
+	if (!s->persists)
+		return;
+	lock_take(&f->lock);
+	large = f->size > s->whole && !f->acked && staged_dirty_locked(f);
+	lock_drop(&f->lock);
+	if (large)
+		atomic_store(&s->synced, clock_ns());
+}
+
 void upload_wrote_locked(struct staged *f, uint64_t off, uint64_t end)
 {
 	const struct parts *parts = &f->staging->parts;
 
-	if (!f->staging->uploads || f->late || f->staging->persists ||
+	if (!f->staging->uploads || f->late || waits_for_close(f->staging) ||
 	    f->committing || f->quiet || f->removed || f->send_err != 0 ||
 	    f->err != 0)
 		return;

@@ -119,11 +119,12 @@ static void note_route(struct attempt *t, CURLcode code)
 static bool prepare(struct attempt *t, const struct http_try *made)
 {
 	CURL *c = t->handle->curl;
-	long left =
-	    (long)((t->limits->deadline - clock_ns()) / NSEC_PER_MSEC) + 1;
+	long left;
 
-	return attempt_send(t) &&
-	       curl_easy_setopt(c, CURLOPT_URL, made->url.p) == CURLE_OK &&
+	if (!attempt_send(t)) /* a small body is read meanwhile */
+		return false;
+	left = (long)((t->limits->deadline - clock_ns()) / NSEC_PER_MSEC) + 1;
+	return curl_easy_setopt(c, CURLOPT_URL, made->url.p) == CURLE_OK &&
 	       curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->list) == CURLE_OK &&
 	       curl_easy_setopt(c, CURLOPT_RESOLVE, t->route) == CURLE_OK &&
 	       attempt_listen(t) &&
@@ -302,6 +303,8 @@ static void run(struct race *race)
 				     NULL) == CURLM_OK))
 			continue;
 		attempt_judge(&race->first, CURLE_OUT_OF_MEMORY);
+		race->first.result.sent =
+		    race->first.connected && attempt_sent_all(&race->first);
 		race->over = &race->first;
 	}
 	end(race, &race->first);

@@ -24,8 +24,8 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "ufs/http_attempt.h"
-#include "ufs/write.h"
 #include "ufs/http_head.h"
+#include "ufs/write.h"
 
 #define STALL_BYTES_PER_SEC 1024
 
@@ -398,9 +398,14 @@ static int on_connected(void *arg, char *ip, char *local, int port,
 	(void)ip, (void)local, (void)port, (void)local_port;
 	t->result.resent = t->result.resent || t->connected;
 	t->connected = true;
-	if (t->whole != NULL)
-		t->read_at = t->op->body->size;
 	t->since = clock_ns();
+	if (t->whole == NULL)
+		return CURL_PREREQFUNC_OK;
+	if (cancelled(t->op->cancel)) {
+		attempt_go_on(t, -ECANCELED, "cancelled");
+		return CURL_PREREQFUNC_ABORT;
+	}
+	t->read_at = t->op->body->size;
 	return CURL_PREREQFUNC_OK;
 }
 

@@ -130,6 +130,65 @@ START_TEST(a_quarter_of_the_memory_is_given_and_written_for_who_needs_it)
 }
 END_TEST
 
+/* Half of the budget is always left for reads (fill.c). */
+START_TEST(nothing_is_given_while_memory_or_the_disk_is_wanted)
+{
+	struct cache *c;
+	struct rig r;
+
+	rig_init(&r, 4096, true);
+	c = r.cache;
+	lock_take(&c->memory_lock);
+	c->writing = c->reserved_max / 4;
+	lock_drop(&c->memory_lock);
+	ck_assert_int_eq(give(&r, r.object, 4096), -ENOMEM);
+	lock_take(&c->memory_lock);
+	c->writing = 0;
+	c->starved = 1;
+	lock_drop(&c->memory_lock);
+	ck_assert_int_eq(give(&r, r.object, 4096), -ENOMEM);
+	lock_take(&c->memory_lock);
+	c->starved = 0;
+	lock_drop(&c->memory_lock);
+	atomic_store(&c->disk_stalled, true);
+	ck_assert_int_eq(give(&r, r.object, 4096), -ENOMEM);
+	atomic_store(&c->disk_stalled, false);
+	ck_assert_int_eq(give(&r, r.object, 4096), 0);
+	rig_fini(&r);
+}
+END_TEST
+
+/* More objects than are kept open, and each is found by who comes next. */
+START_TEST(what_was_given_is_found_when_there_are_too_many_objects)
+{
+	struct ufs_stat st = { .size = 4096, .version = "v1" };
+	struct object *o;
+	struct rig r;
+	uint64_t bytes;
+
+	rig_init(&r, 4096, true);
+	r.cache->idle_max = 2;
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < 20; i++) {
+			char key[32];
+
+			snprintf(key, sizeof(key), "k%d", i);
+			ck_assert_int_eq(
+			    object_get(r.cache, str_of(key), &st, &o), 0);
+			if (pass == 0)
+				ck_assert_int_eq(give(&r, o, 4096), 0);
+			ck_assert(object_held(o, 0, 4096));
+			object_put(o);
+		}
+	/* Whether it is due by now or not. */
+	ck_assert_int_eq(object_get(r.cache, str_of("k7"), &st, &o), 0);
+	ck_assert_int_eq(object_free(o, &bytes), 0);
+	ck_assert_uint_eq(bytes, 4096);
+	object_put(o);
+	rig_fini(&r);
+}
+END_TEST
+
 START_TEST(a_full_disk_leaves_what_was_given_in_memory)
 {
 	struct cache_file *file;
@@ -183,6 +242,9 @@ int main(void)
 	tcase_add_test(t, what_was_given_is_written_when_the_cache_ends);
 	tcase_add_test(
 	    t, a_quarter_of_the_memory_is_given_and_written_for_who_needs_it);
+	tcase_add_test(t, nothing_is_given_while_memory_or_the_disk_is_wanted);
+	tcase_add_test(t,
+		       what_was_given_is_found_when_there_are_too_many_objects);
 	tcase_add_test(t, a_full_disk_leaves_what_was_given_in_memory);
 	tcase_add_test(t, what_cannot_be_given_is_fetched);
 	tcase_set_timeout(t, 120);

@@ -438,6 +438,29 @@ START_TEST(what_is_acknowledged_before_it_is_sent_is_not_sent_before)
 }
 END_TEST
 
+START_TEST(
+    where_somebody_waits_for_the_store_the_next_is_sent_while_it_is_written)
+{
+	struct staged *f;
+
+	staging_free(rig.staging);
+	cache_free(rig.cache);
+	rig.conf.persists = true;
+	write_rig_open(&rig);
+	f = staged_open(&rig, "one", STAGED_NEW, NULL);
+	write_to(f, 0, SIZE, KIB(64));
+	ck_assert_uint_eq(store_calls(&rig.store, STORE_BEGIN), 0);
+	ck_assert_int_eq(commit_now(f), 0); /* an fsync */
+	staged_unref(f);
+	f = staged_open(&rig, "two", STAGED_NEW, NULL);
+	write_to(f, 0, SIZE, KIB(64));
+	WAIT_UNTIL(store_sent(&rig.store) == SIZE + PARTS * PART);
+	ck_assert_int_eq(commit_now(f), 0);
+	ck_assert(store_has(&rig.store, "two", bytes, SIZE));
+	staged_unref(f);
+}
+END_TEST
+
 START_TEST(an_upload_that_the_store_forgot_is_begun_anew)
 {
 	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
@@ -930,6 +953,9 @@ int main(void)
 	tcase_add_test(t, of_one_that_will_move_nothing_is_sent_twice);
 	tcase_add_test(
 	    t, what_is_acknowledged_before_it_is_sent_is_not_sent_before);
+	tcase_add_test(
+	    t,
+	    where_somebody_waits_for_the_store_the_next_is_sent_while_it_is_written);
 	tcase_add_loop_test(t, an_upload_that_the_store_forgot_is_begun_anew, 0,
 			    2);
 	tcase_add_test(t, an_upload_that_is_always_forgotten_is_an_error);
