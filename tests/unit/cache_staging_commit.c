@@ -414,15 +414,21 @@ START_TEST(of_one_that_will_move_nothing_is_sent_twice)
 }
 END_TEST
 
+/* A close waits for the disk alone, as with commit=writeback. */
+static void open_persisting(void)
+{
+	staging_free(rig.staging);
+	cache_free(rig.cache);
+	rig.conf.persists = true;
+	write_rig_open(&rig);
+}
+
 START_TEST(what_is_acknowledged_before_it_is_sent_is_not_sent_before)
 {
 	const struct ufs_cond absent = { UFS_IF_ABSENT, NULL };
 	struct staged *f;
 
-	staging_free(rig.staging);
-	cache_free(rig.cache);
-	rig.conf.persists = true;
-	write_rig_open(&rig);
+	open_persisting();
 	f = staged_open(&rig, "tmp", STAGED_NEW, NULL);
 	write_to(f, 0, SIZE, KIB(64));
 	ck_assert_int_eq(staged_persist(f), 0);
@@ -443,10 +449,7 @@ START_TEST(
 {
 	struct staged *f;
 
-	staging_free(rig.staging);
-	cache_free(rig.cache);
-	rig.conf.persists = true;
-	write_rig_open(&rig);
+	open_persisting();
 	f = staged_open(&rig, "one", STAGED_NEW, NULL);
 	write_to(f, 0, SIZE, KIB(64));
 	ck_assert_uint_eq(store_calls(&rig.store, STORE_BEGIN), 0);
