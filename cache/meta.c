@@ -145,11 +145,7 @@ static struct listing *held_locked(struct meta *m, struct str dirkey,
 	return listing_ref(l);
 }
 
-/*
- * Look for the directory's listing on the disk, unless just done. True: it
- * was newer than what is in memory.
- */
-static bool load(struct meta *m, struct str dirkey)
+bool meta_load(struct meta *m, struct str dirkey, bool again)
 {
 	struct disk_id id = meta_listing_id(m, dirkey);
 	struct drops drops = { 0 };
@@ -164,8 +160,8 @@ static bool load(struct meta *m, struct str dirkey)
 		return false;
 	lock_take(&m->lock);
 	d = dir_get_locked(m, dirkey, &drops);
-	if (d == NULL ||
-	    (d->probed != INT64_MIN && now - d->probed < PROBE_EVERY)) {
+	if (d == NULL || (!again && d->probed != INT64_MIN &&
+			  now - d->probed < PROBE_EVERY)) {
 		lock_drop(&m->lock);
 		drops_end(&drops);
 		return false;
@@ -293,11 +289,11 @@ static int from_known_locked(struct meta *m, struct str key, struct listing *l,
 }
 
 /*
- * Without a request. -EAGAIN: what is known does not tell. A listing and what
- * counts for more than it leave together, so they are looked for together.
+ * A listing and what counts for more than it leave together, so they are looked
+ * for together.
  */
-static int local(struct meta *m, struct str dirkey, struct str name,
-		 bool nowait, struct meta_answer *out)
+int meta_local(struct meta *m, struct str dirkey, struct str name, bool nowait,
+	       struct meta_answer *out)
 {
 	char key[UFS_KEY_MAX];
 	struct str joined = join(dirkey, name, key);
@@ -464,7 +460,7 @@ int meta_lookup_fast(struct meta *m, struct str dirkey, struct str name,
 {
 	if (too_long(dirkey, name))
 		return absent(m, clock_ns(), out);
-	return local(m, dirkey, name, true, out);
+	return meta_local(m, dirkey, name, true, out);
 }
 
 /* What is not known at once. */
@@ -473,8 +469,8 @@ static int find_out(struct meta *m, struct str dirkey, struct str name,
 {
 	int r;
 
-	if (load(m, dirkey)) {
-		r = local(m, dirkey, name, false, out);
+	if (meta_load(m, dirkey, false)) {
+		r = meta_local(m, dirkey, name, false, out);
 		if (r != -EAGAIN)
 			return r;
 	}
@@ -525,7 +521,7 @@ int meta_lookup(struct meta *m, struct str dirkey, struct str name,
 		lock_take(&m->lock);
 		forgets = m->forgets;
 		lock_drop(&m->lock);
-		r = local(m, dirkey, name, false, out);
+		r = meta_local(m, dirkey, name, false, out);
 		if (r != -EAGAIN)
 			return r;
 		found = find_out(m, dirkey, name, out, cancel);
@@ -576,7 +572,7 @@ int meta_recall(struct meta *m, struct str dirkey, struct str name,
 	/* Before the listing, which does not leave after it. */
 	known = recall_known(m, dirkey, name, &a);
 	l = remembered(m, dirkey);
-	if (l == NULL && load(m, dirkey))
+	if (l == NULL && meta_load(m, dirkey, false))
 		l = remembered(m, dirkey);
 	if (l == NULL)
 		l = pages_find(m, dirkey, name);
@@ -651,7 +647,7 @@ int meta_list(struct meta *m, struct str dirkey, struct listing **out,
 
 	if (r != -EAGAIN)
 		return r;
-	if (load(m, dirkey)) {
+	if (meta_load(m, dirkey, false)) {
 		r = meta_list_fast(m, dirkey, out);
 		if (r != -EAGAIN)
 			return r;

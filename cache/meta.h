@@ -110,10 +110,11 @@ void meta_made(struct meta *m, struct str dirkey, struct str name,
 
 /*
  * Something is below name in dirkey by what this mount has made, which so is a
- * directory. Where what is remembered, at whatever age, says otherwise, that is
- * meta_made(). True: it was known to be one, and so to be in one.
+ * directory, and in one: this is to be said of all above, whatever is known of
+ * those below. Unless that is all that is known of it, it is remembered; where
+ * nothing is believed any more, it is asked for anew.
  */
-bool meta_made_below(struct meta *m, struct str dirkey, struct str name);
+void meta_made_below(struct meta *m, struct str dirkey, struct str name);
 
 /*
  * The same of an object whose version proved to be gone: this mount looks it up

@@ -371,3 +371,32 @@ bool flights_outdated_locked(struct meta *m, struct str dirkey, int64_t before)
 	}
 	return any;
 }
+
+/* A LIST, or part of one, of its directory; or just of the name. */
+static bool tells(const struct flight *f, struct str dirkey, struct str name)
+{
+	if (!f->begun || f->kind == FLIGHT_STAT ||
+	    !str_eq(flight_dir(f), dirkey))
+		return false;
+	return f->kind != FLIGHT_LOOKUP ||
+	       str_eq((struct str){ f->key + f->dir_n, f->n - f->dir_n }, name);
+}
+
+bool flights_telling_locked(struct meta *m, struct str dirkey, struct str name,
+			    bool doom)
+{
+	struct flight *f = *bucket(m, dirkey), *next;
+	bool any = false;
+
+	for (; f != NULL; f = next) {
+		next = f->next;
+		if (!tells(f, dirkey, name))
+			continue;
+		any = true;
+		if (!doom)
+			continue;
+		f->doomed = true;
+		unlist_locked(m, f);
+	}
+	return any;
+}

@@ -177,6 +177,20 @@ static inline void drops_end(struct drops *d)
 
 uint64_t meta_hash(struct str key);
 
+/* meta.c */
+
+/*
+ * What is name in dirkey, without a request? -EAGAIN: what is known does not
+ * tell. nowait: the disk is not read for it.
+ */
+int meta_local(struct meta *m, struct str dirkey, struct str name, bool nowait,
+	       struct meta_answer *out);
+/*
+ * Look for the directory's listing on the disk; unless just done, or again.
+ * True: it was newer than what is in memory.
+ */
+bool meta_load(struct meta *m, struct str dirkey, bool again);
+
 /* meta_table.c */
 
 /* The directory's entry, now the newest, or NULL. */
@@ -276,6 +290,13 @@ void flights_doom_locked(struct meta *m, const struct rule *r)
 /* Those of the directory that began before. True: there are some. */
 bool flights_outdated_locked(struct meta *m, struct str dirkey, int64_t before)
     TSA(requires_capability(m->lock));
+
+/*
+ * Is something being asked, from before now, whose answer tells of the name?
+ * doom: it is not to be remembered.
+ */
+bool flights_telling_locked(struct meta *m, struct str dirkey, struct str name,
+			    bool doom) TSA(requires_capability(m->lock));
 
 /* For the jobs: say that it runs; that one of its jobs is through. */
 void flight_begin(struct flight *f);

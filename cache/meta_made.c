@@ -30,6 +30,7 @@
 #include "base/log.h"
 
 #define NOTE_AHEAD NSEC_PER_SEC
+#define TRIES 3 /* where more becomes known meanwhile */
 
 static struct made **made_slot(struct meta *m, struct str key)
 {
@@ -103,9 +104,7 @@ struct change {
 
 	struct listing *listing; /* owns a ref; tells already what is now */
 	bool was_known, was_dir; /* before */
-	bool was_object;
-	struct ufs_stat was;
-	bool unlisted; /* and the listing does not have the directory */
+	struct ufs_stat was;     /* the object, where st is that still */
 };
 
 static bool same(const struct change *c, bool dir, const struct ufs_stat *st)
@@ -134,9 +133,6 @@ static void look(struct meta *m, struct change *c)
 	    listing_find_nowait(l, c->name, &a.object, &a.dir, &a.st) == 0) {
 		c->was_known = true;
 		c->was_dir = a.dir;
-		c->was_object = a.object;
-		c->was = a.st;
-		c->unlisted = !a.dir;
 		taken = listing_taken(l);
 		if (same(c, a.dir, a.object ? &a.st : NULL))
 			c->listing = take_ptr(l);
@@ -147,13 +143,33 @@ static void look(struct meta *m, struct change *c)
 	if (k != NULL && k->taken >= taken) {
 		c->was_known = true;
 		c->was_dir = k->dir;
-		c->was_object = k->object;
-		if (k->object)
-			c->was = *k->st;
-		/* Of what was made, it is known not to have it. */
-		c->unlisted = c->unlisted && !k->made;
 	}
 	lock_drop(&m->lock);
+}
+
+/* What is known of a name at one moment. */
+struct seen {
+	int64_t taken; /* when it was asked for on its own; or INT64_MIN */
+	struct listing *listing; /* of its directory: owns a ref; or NULL */
+};
+
+static void see_locked(struct meta *m, const struct change *c, struct seen *out)
+    TSA(requires_capability(m->lock))
+{
+	const struct known *k = known_find_locked(m, c->key);
+
+	out->taken = k != NULL ? k->taken : INT64_MIN;
+	out->listing = dir_usable_locked(m, dir_find_locked(m, c->dirkey));
+}
+
+static bool is_seen_locked(struct meta *m, const struct change *c,
+			   const struct seen *seen)
+    TSA(requires_capability(m->lock))
+{
+	struct seen now;
+
+	see_locked(m, c, &now);
+	return now.taken == seen->taken && now.listing == seen->listing;
 }
 
 /* Is the listing still as good as if it had been taken now? */
@@ -169,26 +185,33 @@ static bool vouch_locked(struct meta *m, const struct change *c, int64_t now)
 	return true;
 }
 
-/* Remember it. False: the listings of the directory are not up to date. */
-static bool remember(struct meta *m, const struct change *c)
+/*
+ * Remember it. *vouched: the listings of the directory are up to date. False:
+ * what is known is not any more what was seen (NULL: that is no matter).
+ */
+static bool remember(struct meta *m, const struct change *c,
+		     const struct seen *seen, bool *vouched)
 {
 	struct drops drops = { 0 };
-	bool vouched;
 	int64_t now;
 
 	lock_take(&m->lock);
+	if (seen != NULL && !is_seen_locked(m, c, seen)) {
+		lock_drop(&m->lock);
+		return false;
+	}
 	now = clock_ns();
-	vouched = vouch_locked(m, c, now);
+	*vouched = vouch_locked(m, c, now);
 	made_set_locked(m, c->dirkey, now);
 	/* In strict mode it would not be believed. */
 	if (m->consistency != CONSISTENCY_STRICT &&
 	    !known_add_locked(m, c->key, c->dirkey.n, now, c->st, c->dir, true,
 			      &drops) &&
-	    !vouched)
+	    !*vouched)
 		made_forget_locked(m, c->dirkey, now, &drops);
 	lock_drop(&m->lock);
 	drops_end(&drops);
-	return vouched;
+	return true;
 }
 
 /* What was asked of the directory, and of it alone, is not believed. */
@@ -302,6 +325,19 @@ static void made_below(struct meta *m, struct str key)
 	listing_remove(m->disk, &id);
 }
 
+/* False: it is longer than any store has. */
+static bool join(struct change *c, char key[static UFS_KEY_MAX])
+{
+	if (c->dirkey.n > UFS_KEY_MAX || c->name.n > UFS_KEY_MAX - c->dirkey.n)
+		return false;
+	if (c->dirkey.n > 0)
+		memcpy(key, c->dirkey.p, c->dirkey.n);
+	if (c->name.n > 0)
+		memcpy(key + c->dirkey.n, c->name.p, c->name.n);
+	c->key = (struct str){ key, c->dirkey.n + c->name.n };
+	return true;
+}
+
 void meta_made(struct meta *m, struct str dirkey, struct str name,
 	       const struct ufs_stat *st, bool dir)
 {
@@ -309,43 +345,134 @@ void meta_made(struct meta *m, struct str dirkey, struct str name,
 		.dirkey = dirkey, .name = name, .st = st, .dir = dir
 	};
 	char key[UFS_KEY_MAX];
+	bool vouched;
 
-	if (dirkey.n > UFS_KEY_MAX || name.n > UFS_KEY_MAX - dirkey.n)
+	if (!join(&c, key))
 		return;
-	if (dirkey.n > 0)
-		memcpy(key, dirkey.p, dirkey.n);
-	if (name.n > 0)
-		memcpy(key + dirkey.n, name.p, name.n);
-	c.key = (struct str){ key, dirkey.n + name.n };
 	look(m, &c);
 	tell_source(m, c.key, false);
 	tell_others(m, c.key);
 	if (name.n > 0 && (c.was_known ? c.was_dir != dir : dir || st == NULL))
 		made_below(m, c.key);
-	if (!remember(m, &c))
+	(void)remember(m, &c, NULL, &vouched);
+	if (!vouched)
 		note(m, dirkey);
 	listing_unref(c.listing);
 }
 
-bool meta_made_below(struct meta *m, struct str dirkey, struct str name)
+/* ---- what is there by something below it ---- */
+
+/* What is believed of a name, by what is *seen. */
+enum sure {
+	SURE,      /* a directory, and nothing that is known says otherwise */
+	OTHERWISE, /* or something may come to say so: it is to be remembered */
+	NOTHING,
+};
+
+static enum sure judge(struct meta *m, struct change *c, struct seen *seen)
+{
+	struct meta_answer a, whole;
+	const struct known *k;
+	bool made, clear;
+	int r;
+
+	lock_take(&m->lock);
+	see_locked(m, c, seen);
+	if (seen->listing != NULL)
+		listing_ref(seen->listing);
+	k = known_find_locked(m, c->key);
+	made = k != NULL && k->made;
+	/* That it is absent may be believed for longer than what came after. */
+	clear = (k == NULL || k->dir) &&
+		!flights_telling_locked(m, c->dirkey, c->name, false);
+	lock_drop(&m->lock);
+	r = meta_local(m, c->dirkey, c->name, false, &a);
+	if (r != 0 && r != -ENOENT)
+		return NOTHING;
+	c->was_dir = r == 0 && a.dir;
+	c->st = NULL;
+	if (r == 0 && a.object) {
+		c->was = a.st;
+		c->st = &c->was;
+	}
+	if (seen->listing != NULL) {
+		r = listing_find_nowait(seen->listing, c->name, &whole.object,
+					&whole.dir, &whole.st);
+		if (r == 0 &&
+		    same(c, whole.dir, whole.object ? &whole.st : NULL))
+			c->listing = listing_ref(seen->listing);
+		/* Of what was made, it is known not to have it. */
+		clear = clear && (made || (r == 0 && whole.dir));
+	}
+	return c->was_dir && clear ? SURE : OTHERWISE;
+}
+
+/*
+ * The store is asked, but not by who has begun to before. The disk's listing is
+ * as old as the one that is here (NULL: there is none), or older.
+ */
+static void ask_anew(struct meta *m, const struct change *c,
+		     const struct listing *l)
+{
+	lock_take(&m->lock);
+	made_set_locked(m, c->dirkey, clock_ns());
+	m->forgets += flights_telling_locked(m, c->dirkey, c->name, true);
+	lock_drop(&m->lock);
+	tell_source(m, c->key, false);
+	tell_others(m, c->key);
+	if (l == NULL || meta_until(m, listing_taken(l)) > clock_ns())
+		note(m, c->dirkey);
+}
+
+/* False: as for remember(). */
+static bool put_right(struct meta *m, const struct change *c,
+		      const struct seen *seen)
+{
+	bool vouched;
+
+	tell_source(m, c->key, false);
+	tell_others(m, c->key);
+	if (!c->was_dir)
+		made_below(m, c->key);
+	if (!remember(m, c, seen, &vouched))
+		return false;
+	if (!vouched)
+		note(m, c->dirkey);
+	return true;
+}
+
+/* False: more has become known meanwhile. */
+static bool made_below_once(struct meta *m, struct change *c, bool last)
+{
+	struct seen seen;
+	bool done = true;
+
+	switch (judge(m, c, &seen)) {
+	case SURE:
+		break;
+	case OTHERWISE:
+		done = put_right(m, c, last ? NULL : &seen);
+		break;
+	case NOTHING:
+		done = last || !meta_load(m, c->dirkey, true);
+		if (done)
+			ask_anew(m, c, seen.listing);
+		break;
+	}
+	listing_unref(take_ptr(c->listing));
+	listing_unref(seen.listing);
+	return done;
+}
+
+void meta_made_below(struct meta *m, struct str dirkey, struct str name)
 {
 	struct change c = { .dirkey = dirkey, .name = name, .dir = true };
 	char key[UFS_KEY_MAX];
+	int tries = 0;
 
 	/* A mount that remembers nothing has nothing to put right. */
-	if (m->consistency == CONSISTENCY_STRICT || dirkey.n > UFS_KEY_MAX ||
-	    name.n > UFS_KEY_MAX - dirkey.n)
-		return true;
-	if (dirkey.n > 0)
-		memcpy(key, dirkey.p, dirkey.n);
-	if (name.n > 0)
-		memcpy(key + dirkey.n, name.p, name.n);
-	c.key = (struct str){ key, dirkey.n + name.n };
-	look(m, &c);
-	listing_unref(c.listing);
-	if (!c.was_known)
-		return false;
-	if (!c.was_dir || c.unlisted)
-		meta_made(m, dirkey, name, c.was_object ? &c.was : NULL, true);
-	return c.was_dir;
+	if (m->consistency == CONSISTENCY_STRICT || !join(&c, key))
+		return;
+	while (!made_below_once(m, &c, tries == TRIES))
+		tries++;
 }

@@ -346,13 +346,11 @@ static size_t dir_of(const char *key, size_t n)
 
 void written_made_below(struct fs *fs, const char *key, size_t n)
 {
-	bool known = false;
-
-	while (n > 0 && !known) {
+	while (n > 0) {
 		size_t dir = dir_of(key, n - 1);
 
-		known = meta_made_below(fs->meta, (struct str){ key, dir },
-					(struct str){ key + dir, n - 1 - dir });
+		meta_made_below(fs->meta, (struct str){ key, dir },
+				(struct str){ key + dir, n - 1 - dir });
 		n = dir;
 	}
 }

@@ -134,6 +134,23 @@ def known_as_absent():
     look()
     assert names(one) == "beside"
 
+def half_known():
+    """Of what was found absent above, what is below is known from before."""
+    os.makedirs(one + "/d/sub")
+    fd = os.open(one + "/d", os.O_RDONLY)
+    look()
+    os.stat("sub", dir_fd=fd)
+    f = os.open("sub/f", os.O_WRONLY | os.O_CREAT, dir_fd=fd)
+    os.write(f, b"text")
+    remove("d")
+    there("d", "dir")
+    os.close(f)
+    os.close(fd)
+    there("d", "dir")
+    assert read(one + "/d/sub/f") == "text"
+    remove("d")
+    look()
+
 def removed_and_made():
     os.mkdir(one + "/d")
     f = begin("d/f")
@@ -178,6 +195,7 @@ def a_file_in_its_place():
 
 removed()
 known_as_absent()
+half_known()
 removed_and_made()
 if store == "objsim": # of the others none has both
     a_file_in_its_place()
