@@ -16,6 +16,7 @@
 #include "base/lock.h"
 #include "cache/listing.h"
 #include "fuse/backing.h"
+#include "fuse/comps.h"
 #include "ufs/encode.h"
 
 struct fs;
@@ -41,7 +42,7 @@ struct handle {
 	 */
 	struct text written;
 	size_t nwritten;
-	bool twins; /* a directory of them takes the name of an object */
+	struct comps twins; /* those that take the name of an object */
 	struct lock lock;
 	/* under lock */
 	struct listing *listing; /* owns a ref; never NULL */

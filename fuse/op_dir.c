@@ -47,7 +47,7 @@ struct opendir_rq {
 	struct text writing; /* inodes_all_writing() */
 	struct text picked;  /* those that the listing does not have */
 	size_t npicked;
-	bool twins; /* as a handle's */
+	struct comps twins; /* as a handle's */
 };
 
 /* What inodes_all_writing() tells, and what is made of it. */
@@ -66,11 +66,25 @@ static void dir_put(struct fs *fs, struct handle *h)
 	handle_put(fs, h);
 }
 
+/* The directories of what was being written then. */
+static int written_dirs(const struct opendir_rq *o, struct comps *out)
+{
+	struct str entry;
+
+	for (size_t at = 0; at < o->writing.n; at += entry.n + 1) {
+		entry = str_of(o->writing.p + at);
+		if (entry.p[0] == DIR_WRITTEN)
+			comps_add(out, written_comp(entry));
+	}
+	return comps_sort(out);
+}
+
 /*
  * Note what was being written when the listing was asked for, and is not in it.
  * May read the disk.
  */
-static int pick_written(struct opendir_rq *o, struct listing *l)
+static int pick_written(struct opendir_rq *o, const struct comps *dirs,
+			struct listing *l)
 {
 	struct ufs_stat st;
 	struct str entry, comp;
@@ -80,7 +94,7 @@ static int pick_written(struct opendir_rq *o, struct listing *l)
 
 	text_clear(&o->picked);
 	o->npicked = 0;
-	o->twins = false;
+	comps_fini(&o->twins);
 	for (size_t at = 0; at < o->writing.n; at += entry.n + 1) {
 		entry = str_of(o->writing.p + at);
 		kind = entry.p[0];
@@ -91,16 +105,16 @@ static int pick_written(struct opendir_rq *o, struct listing *l)
 		/* A marker's data has no name without the marker. */
 		if (kind == DIR_WRITTEN ? dir : object || comp.n == 0)
 			continue;
-		if (kind == DIR_WRITTEN)
-			o->twins |= object;
-		else if (dir || inodes_any_writing_in(o->rq.fs->inodes,
-						      o->nodeid, comp))
+		if (kind == DIR_WRITTEN && object)
+			comps_add(&o->twins, comp);
+		if (kind != DIR_WRITTEN && (dir || comps_have(dirs, comp)))
 			kind = TWIN_WRITTEN;
 		text_add(&o->picked, &kind, 1);
 		text_add(&o->picked, comp.p, comp.n + 1);
 		o->npicked++;
 	}
-	return o->picked.failed ? -ENOMEM : 0;
+	r = comps_sort(&o->twins);
+	return o->picked.failed ? -ENOMEM : r;
 }
 
 /* Takes over the listing's reference, and what o picked, which may be NULL. */
@@ -130,6 +144,7 @@ static void opendir_reply(struct fs *fs, fuse_req_t req, uint64_t nodeid,
 		h->nwritten = o->npicked;
 		h->twins = o->twins;
 		o->picked = (struct text){ 0 };
+		o->twins = (struct comps){ .sorted = NULL };
 	}
 	if (fs->conf.consistency != CONSISTENCY_STRICT && h->nwritten == 0)
 		inodes_dir_open(fs->inodes, nodeid, listing_taken(l), &cache,
@@ -154,6 +169,7 @@ static void opendir_fini(struct rq *rq)
 
 	text_fini(&o->writing);
 	text_fini(&o->picked);
+	comps_fini(&o->twins);
 	free(o);
 }
 
@@ -168,16 +184,14 @@ static int list_nothing(struct listing **out)
 }
 
 /* A listing that turns out to be rotten is taken anew. */
-static int list_all(struct opendir_rq *o, struct listing **out)
+static int list_with(struct opendir_rq *o, const struct comps *dirs,
+		     struct listing **out)
 {
 	struct fs *fs = o->rq.fs;
 	struct listing *l;
 	bool bad = true;
 	int r = 0;
 
-	inodes_all_writing(fs->inodes, o->nodeid, &o->writing);
-	if (o->writing.failed)
-		return -ENOMEM;
 	for (int tries = 0; tries < LISTING_TRIES && bad; tries++) {
 		r = meta_list(fs->meta, (struct str){ o->key, o->n }, &l,
 			      &o->rq.cancel);
@@ -185,7 +199,7 @@ static int list_all(struct opendir_rq *o, struct listing **out)
 			r = list_nothing(&l);
 		if (r < 0)
 			return r;
-		r = pick_written(o, l);
+		r = pick_written(o, dirs, l);
 		if (r == 0) {
 			*out = l;
 			return 0;
@@ -193,6 +207,19 @@ static int list_all(struct opendir_rq *o, struct listing **out)
 		bad = listing_is_bad(l);
 		listing_unref(l);
 	}
+	return r;
+}
+
+static int list_all(struct opendir_rq *o, struct listing **out)
+{
+	struct comps dirs = { .sorted = NULL };
+	int r;
+
+	inodes_all_writing(o->rq.fs->inodes, o->nodeid, &o->writing);
+	r = o->writing.failed ? -ENOMEM : written_dirs(o, &dirs);
+	if (r == 0)
+		r = list_with(o, &dirs, out);
+	comps_fini(&dirs);
 	return r;
 }
 
@@ -299,19 +326,6 @@ static bool fill_fits(const struct filling *f, const char *name)
 	return n <= f->size - f->used;
 }
 
-/* Does a directory that is behind the listing have the name of its object? */
-static bool is_twin(const struct handle *h, struct str comp)
-{
-	const char *at = h->written.p;
-
-	for (size_t i = 0; h->twins && i < h->nwritten; i++) {
-		if (at[0] == DIR_WRITTEN && str_eq(str_of(at + 1), comp))
-			return true;
-		at += strlen(at) + 1;
-	}
-	return false;
-}
-
 static int fill_cb(void *arg, uint64_t number, const struct listing_entry *le)
 {
 	struct filling *f = arg;
@@ -321,11 +335,15 @@ static int fill_cb(void *arg, uint64_t number, const struct listing_entry *le)
 	enum inode_type type;
 	struct inode_attr a;
 	struct str comp;
+	bool renamed;
 
 	walk_entry(le, &type, &comp, name);
 	if (type == INODE_DATA && le->st.size == 0)
 		return 0; /* a bare marker is just the directory */
-	if (type == INODE_FILE && !le->twin && is_twin(f->h, comp))
+	/* A directory that is behind the listing has its name. */
+	renamed =
+	    type == INODE_FILE && !le->twin && comps_have(&f->h->twins, comp);
+	if (renamed)
 		name_from_key(comp, NAME_TWIN, name);
 	if (!fill_fits(f, name))
 		return 1;
@@ -335,9 +353,10 @@ static int fill_cb(void *arg, uint64_t number, const struct listing_entry *le)
 	}
 	/*
 	 * An entry without a nodeid counts no lookup: for plain readdir, for
-	 * strict mounts, where it would not be believed, and without memory.
+	 * strict mounts, where it would not be believed, and without memory;
+	 * and of a name that it only has while something is being written.
 	 */
-	if (f->plus && f->until > 0 &&
+	if (f->plus && f->until > 0 && !renamed &&
 	    inodes_lookup(fs->inodes, f->dir, type, comp, &le->st, &a) == 0) {
 		fs_entry(fs, &a, f->until, &e);
 		f->counted[f->ncounted++] = e.ino;

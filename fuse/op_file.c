@@ -103,6 +103,7 @@ void handle_put(struct fs *fs, struct handle *h)
 	if (h->dir) {
 		listing_unref(h->listing);
 		text_fini(&h->written);
+		comps_fini(&h->twins);
 		lock_fini(&h->lock);
 	}
 	free(h);

@@ -193,12 +193,30 @@ def a_file_in_its_place():
     assert read(one + "/d") == "object"
     os.unlink(one + "/d")
 
+def a_name_for_the_time_of_writing():
+    """As soon as nothing is written below it, the object has its name again."""
+    os.mkdir(one + "/d")
+    f = begin("d/f")
+    os.rmdir(two + "/d")
+    with open(two + "/d", "w") as g:
+        g.write("object")
+    look()
+    with os.scandir(one) as entries:
+        assert [e.name for e in entries if e.stat() and e.is_file()
+                and e.name != "beside"] == ["%~=d"]
+    os.unlink(one + "/d/f")
+    f.close()
+    fails("ENOENT", os.stat, one + "/%~=d")
+    assert read(one + "/d") == "object"
+    os.unlink(one + "/d")
+
 removed()
 known_as_absent()
 half_known()
 removed_and_made()
 if store == "objsim": # of the others none has both
     a_file_in_its_place()
+    a_name_for_the_time_of_writing()
 os.unlink(one + "/beside")
 PY
 for know in strict ttl; do
