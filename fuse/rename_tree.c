@@ -438,6 +438,7 @@ static int run(const struct tree *t, struct cancel *cancel)
 	/* Half a rename has changed both as well. */
 	meta_invalidate(fs->meta, (struct str){ t->from->key, t->from->n });
 	meta_invalidate(fs->meta, (struct str){ t->to->key, t->to->n });
+	written_made_below(fs, t->to->key, t->to->dir);
 	return r;
 }
 

@@ -134,6 +134,24 @@ def known_as_absent():
     look()
     assert names(one) == "beside"
 
+def moved_into():
+    """So it is by a directory that is moved there."""
+    os.makedirs(one + "/from/m/x")
+    os.mkdir(one + "/d")
+    f = begin("d/f")
+    os.rmdir(two + "/d")
+    look()
+    assert names(one) == "beside d from", names(one)
+    os.rename(one + "/from/m", one + "/d/m")
+    os.unlink(one + "/d/f")
+    f.close()
+    there("d", "dir")
+    there("d/m/x", "dir")
+    assert names(one).startswith("beside d"), names(one)
+    remove("d")
+    remove("from")
+    look()
+
 def half_known():
     """Of what was found absent above, what is below is known from before."""
     os.makedirs(one + "/d/sub")
@@ -212,6 +230,7 @@ def a_name_for_the_time_of_writing():
 
 removed()
 known_as_absent()
+moved_into()
 half_known()
 removed_and_made()
 if store == "objsim": # of the others none has both
