@@ -36,7 +36,11 @@ struct service {
 	bool looked;             /* at what the store does with conditions */
 	char read_only[WHY_MAX]; /* why nothing can be written, or "" */
 
-	/* What it does with them, and whether it took no object from us. */
+	/*
+	 * What it does with them, and whether it took no object from us. When
+	 * it was found out is set first: who reads both just then may have that
+	 * with what was known before.
+	 */
 	_Atomic(enum trial_answer) conditions;
 	_Atomic int64_t conditions_at; /* s since 1970, when found out; or 0 */
 	atomic_bool refused;

@@ -4,11 +4,13 @@
  */
 #include "fuse/trial_kept.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,14 +20,15 @@
 #include "base/clock.h"
 #include "cache/own_dir.h"
 
-#define NAME 48
+#define START "conditions-"
+#define NAME 64
 #define MOST 4096 /* bytes of such a file */
 #define DAY 86400
 
 static void name_of(const struct ufs *u, const char *end,
 		    char name[static NAME])
 {
-	snprintf(name, NAME, "conditions-%016" PRIx64 "%s",
+	snprintf(name, NAME, START "%016" PRIx64 "%s",
 		 (uint64_t)XXH3_64bits(u->where, strlen(u->where)), end);
 }
 
@@ -69,6 +72,14 @@ static enum trial_answer answer_of(const char *word)
 	return TRIAL_UNKNOWN;
 }
 
+/* then: s since 1970, any that is positive. */
+static bool is_near(int64_t now, int64_t then)
+{
+	int64_t age = now / NSEC_PER_SEC - then;
+
+	return age > -DAY && age < TRIAL_KEPT_DAYS * DAY;
+}
+
 enum trial_answer trial_kept(const char *dir, const struct ufs *u, int64_t now,
 			     int64_t *at)
 {
@@ -86,10 +97,8 @@ enum trial_answer trial_kept(const char *dir, const struct ufs *u, int64_t now,
 	if (json_unpack(j, "{s:s, s:s, s:I}", "store", &store, "if-match",
 			&word, "at", &then) == 0 &&
 	    strcmp(store, u->where) == 0) {
-		int64_t age = now / NSEC_PER_SEC - then;
-
 		/* Another's clock may be ahead of what ours is now. */
-		if (then > 0 && age > -DAY && age < TRIAL_KEPT_DAYS * DAY)
+		if (then > 0 && is_near(now, then))
 			a = answer_of(word);
 		if (a != TRIAL_UNKNOWN)
 			*at = then;
@@ -105,9 +114,6 @@ static int put(int dir, const char *tmp, const char *name, const char *text)
 	ssize_t wrote;
 	int r = 0;
 
-	/* What one left there that died, or writes just now: it says the same.
-	 */
-	unlinkat(dir, tmp, 0);
 	fd = openat(dir, tmp,
 		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -122,12 +128,37 @@ static int put(int dir, const char *tmp, const char *name, const char *text)
 	return r;
 }
 
+/*
+ * Remove what nobody will believe: notes of stores that are not written to any
+ * more, and what one left that died while it wrote.
+ */
+static void remove_old(int dir, int64_t now)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	struct stat st;
+
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (strncmp(e->d_name, START, strlen(START)) == 0 &&
+		    fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    now / NSEC_PER_SEC - st.st_mtim.tv_sec >
+			TRIAL_KEPT_DAYS * DAY)
+			unlinkat(dir, e->d_name, 0);
+	if (d != NULL)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
+}
+
 int trial_keep(const char *dir, const struct ufs *u, int64_t now,
 	       enum trial_answer a)
 {
 	char name[NAME], tmp[NAME];
 	AUTO_FREE char *text = NULL;
 	AUTO_CLOSE int fd = -1;
+	char end[24];
+	uint64_t n;
 	json_t *j;
 	int r;
 
@@ -144,8 +175,15 @@ int trial_keep(const char *dir, const struct ufs *u, int64_t now,
 	if (text == NULL)
 		return -ENOMEM;
 	name_of(u, "", name);
-	name_of(u, ".tmp", tmp);
-	return put(fd, tmp, name, text);
+	/* Two may write it at once. */
+	if (getrandom(&n, sizeof(n), 0) != sizeof(n))
+		return -EIO;
+	snprintf(end, sizeof(end), "-%016" PRIx64, n);
+	name_of(u, end, tmp);
+	r = put(fd, tmp, name, text);
+	if (r == 0)
+		remove_old(fd, now);
+	return r;
 }
 
 const char *trial_date(int64_t at, char buf[static 32])

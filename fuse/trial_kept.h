@@ -29,7 +29,8 @@
  *
  * It is a note that nothing else hangs on: the first change of each mount is
  * a trial anyway, and renews it. What is old, of another address than its name
- * says, or not as it was written is none.
+ * says, or not as it was written is none; who writes one removes those that
+ * nobody wrote for as long.
  */
 #ifndef FUSE_TRIAL_KEPT_H
 #define FUSE_TRIAL_KEPT_H

@@ -27,13 +27,14 @@ unknown() { # at the mount
 	expect_eq "$(trials)" 0 "trials"
 }
 named() { # ignored or refused, at the mount
+	year=$(date -u -d "@$(since)" +%Y)
 	is "$1" || fail "it is $(conditions)"
-	expect_eq "$(lines " warn .*If-Match is $1 .*found out on $(date -u +%Y)-")" 1 \
+	expect_eq "$(lines " warn .*If-Match is $1 .*found out on $year-")" 1 \
 		"lines of the log"
 	expect_eq "$(lines 'not known')" 0 "lines that say otherwise"
 	grep -q "note .*$2 If-Match" "$W/mnt.out" || fail "$(cat "$W/mnt.out")"
 	"$TARN" status "$MNT" >"$W/o"
-	grep -q "conditions .*$1 by the store, as of $(date -u +%Y)-.*doctor" "$W/o" ||
+	grep -q "conditions .*$1 by the store, as of $year-.*doctor" "$W/o" ||
 		fail "status: $(cat "$W/o")"
 	expect_eq "$(trials)" 0 "trials"
 }

@@ -5,6 +5,8 @@
 #include <check.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -135,17 +137,94 @@ static const char *only_file(void)
 	return path;
 }
 
-START_TEST(what_died_while_it_was_written_is_in_nobodys_way)
+static void write_file(const char *path, const char *text)
 {
-	char tmp[600];
+	FILE *f = fopen(path, "w");
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_ge(fputs(text, f), 0);
+	ck_assert_int_eq(fclose(f), 0);
+}
+
+START_TEST(what_is_spoilt_is_not_known)
+{
+	static const struct {
+		const char *at;
+		bool good;
+	} all[] = { { "86400000", true },
+		    { "0", false },
+		    { "-1", false },
+		    { "-9223372036854775808", false },
+		    { "9223372036854775807", false },
+		    { "9223372036854775808", false },
+		    { "86400000.0", false },
+		    { "\"86400000\"", false },
+		    { "null", false },
+		    { "[]", false } };
+	char text[200];
 
 	ck_assert_int_eq(trial_keep(dir, &one, NOW, TRIAL_IGNORED), 0);
-	snprintf(tmp, sizeof(tmp), "%s.tmp", only_file());
-	ck_assert_int_eq(
-	    _i == 0 ? mkfifo(tmp, 0600) : symlink("/dev/null", tmp), 0);
-	ck_assert_int_eq(trial_keep(dir, &one, NOW, TRIAL_OBEYED), 0);
-	ck_assert_int_eq(known(&one, NOW), TRIAL_OBEYED);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		snprintf(text, sizeof(text),
+			 "{\"store\": \"%s\", \"if-match\": \"ignored\", "
+			 "\"at\": %s}",
+			 one.where, all[i].at);
+		write_file(only_file(), text);
+		ck_assert_int_eq(known(&one, NOW),
+				 all[i].good ? TRIAL_IGNORED : TRIAL_UNKNOWN);
+	}
+	write_file(only_file(), "[\"store\", \"if-match\", \"at\"]");
+	ck_assert_int_eq(known(&one, NOW), TRIAL_UNKNOWN);
+	write_file(only_file(), "{\"store\": 1, \"if-match\": 2, \"at\": 3}");
+	ck_assert_int_eq(known(&one, NOW), TRIAL_UNKNOWN);
+}
+END_TEST
+
+static void *keep_often(void *arg)
+{
+	int *failed = arg;
+
+	for (int i = 0; i < 300; i++)
+		*failed += trial_keep(dir, &one, NOW, TRIAL_IGNORED) != 0;
+	return NULL;
+}
+
+START_TEST(two_may_write_it_at_once)
+{
+	int failed[2] = { 0, 0 };
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, keep_often, failed), 0);
+	keep_often(&failed[1]);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(failed[0] + failed[1], 0);
+	ck_assert_int_eq(known(&one, NOW), TRIAL_IGNORED);
 	ck_assert_uint_eq(drop_all(), 1);
+}
+END_TEST
+
+/* Notes, and what was left there by who died while it wrote one. */
+START_TEST(what_nobody_wrote_for_long_is_removed)
+{
+	const int64_t now = clock_wall_ns();
+	struct timespec then[2] = { { .tv_sec = now / NSEC_PER_SEC } };
+	char path[600];
+
+	ck_assert_int_eq(trial_keep(dir, &one, now, TRIAL_IGNORED), 0);
+	then[0].tv_sec -= (TRIAL_KEPT_DAYS + 1) * DAY / NSEC_PER_SEC;
+	then[1] = then[0];
+	ck_assert_int_eq(utimensat(AT_FDCWD, only_file(), then, 0), 0);
+	snprintf(path, sizeof(path), "%s-1234", only_file());
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	ck_assert_int_eq(utimensat(AT_FDCWD, path, then, 0), 0);
+	snprintf(path, sizeof(path), "%s/other", dir);
+	write_file(path, "");
+	ck_assert_int_eq(utimensat(AT_FDCWD, path, then, 0), 0);
+	ck_assert_int_eq(trial_keep(dir, &two, now, TRIAL_OBEYED), 0);
+	ck_assert_int_eq(known(&one, now), TRIAL_UNKNOWN);
+	ck_assert_int_eq(trial_keep(dir, &one, now, TRIAL_IGNORED), 0);
+	ck_assert_int_eq(known(&two, now), TRIAL_OBEYED);
+	ck_assert_uint_eq(drop_all(), 3);
 }
 END_TEST
 
@@ -169,8 +248,9 @@ int main(void)
 	tcase_add_test(c, what_is_old_or_still_to_come_is_not_known);
 	tcase_add_test(c, a_source_without_a_server_has_no_answer);
 	tcase_add_test(c, a_directory_that_is_absent_or_of_others_is_not_used);
-	tcase_add_loop_test(c, what_died_while_it_was_written_is_in_nobodys_way,
-			    0, 2);
+	tcase_add_test(c, what_is_spoilt_is_not_known);
+	tcase_add_test(c, two_may_write_it_at_once);
+	tcase_add_test(c, what_nobody_wrote_for_long_is_removed);
 	tcase_add_test(c, a_date_is_of_a_time_that_there_was);
 	return RUN_CASES(c);
 }
