@@ -205,6 +205,17 @@ static int absent(const struct meta *m, int64_t taken, struct meta_answer *out)
 	return -ENOENT;
 }
 
+int64_t meta_absent_until(const struct meta *m, int64_t taken)
+{
+	struct meta_answer a;
+
+	/* Still so, as far as we know. */
+	(void)absent(
+	    m, m->consistency == CONSISTENCY_IMMUTABLE ? clock_ns() : taken,
+	    &a);
+	return a.until;
+}
+
 /*
  * What a listing says. -EAGAIN: that name is absent from it, for too long to
  * be still believed, or the disk must be read (nowait) or stalls, or it is

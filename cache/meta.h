@@ -81,6 +81,9 @@ int meta_stat_now(struct meta *m, struct str key, struct ufs_stat *out,
 /* How long what was taken then may be believed (as meta_answer.until). */
 int64_t meta_until(const struct meta *m, int64_t taken);
 
+/* The same of what was absent from a listing that is believed. */
+int64_t meta_absent_until(const struct meta *m, int64_t taken);
+
 /*
  * The same of a listing of dirkey; 0: that was invalidated meanwhile, or is
  * older than what this mount changed there.

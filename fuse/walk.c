@@ -10,6 +10,8 @@
 
 #include <errno.h>
 
+#include "fuse/alias.h"
+
 /* What the answer to a lookup of nk's component means for that kind. */
 static int judge(const struct name_key *nk, const struct meta_answer *a,
 		 struct walk *out)
@@ -60,56 +62,6 @@ size_t walk_entry(const struct listing_entry *e, enum inode_type *type,
 	return name_from_key(*comp, kind, name);
 }
 
-/* An alias is found by giving each entry it may stand for its name. */
-struct match {
-	struct str name;
-	struct walk *out;
-	int r;
-};
-
-static int match_cb(void *arg, uint64_t number, const struct listing_entry *e)
-{
-	struct match *m = arg;
-	char name[NAME_LEN_MAX + 1];
-	enum inode_type type;
-	struct str comp;
-	size_t n = walk_entry(e, &type, &comp, name);
-
-	(void)number;
-	if (!str_eq((struct str){ name, n }, m->name) || comp.n > UFS_KEY_MAX)
-		return 0;
-	m->out->type = type;
-	memcpy(m->out->comp, comp.p, comp.n);
-	m->out->comp[comp.n] = '\0';
-	m->out->n = comp.n;
-	m->out->st = e->st;
-	m->r = 0;
-	return 1;
-}
-
-static int find_alias(const struct walk_dir *d, struct str name,
-		      const struct name_key *nk, struct walk *out,
-		      struct cancel *cancel)
-{
-	struct match match = { .name = name, .out = out, .r = -ENOENT };
-	bool bad = true;
-	int r = 0;
-
-	for (int tries = 0; tries < LISTING_TRIES && bad; tries++) {
-		struct listing *l;
-
-		r = meta_list(d->meta, d->key, &l, cancel);
-		if (r < 0)
-			return r;
-		out->until = meta_until(d->meta, listing_taken(l));
-		r = listing_each_prefix(l, (struct str){ nk->comp, nk->n },
-					match_cb, &match);
-		bad = r < 0 && listing_is_bad(l);
-		listing_unref(l);
-	}
-	return r < 0 ? r : match.r;
-}
-
 static bool is_written(const struct walk_dir *d, struct str comp)
 {
 	return d->inodes != NULL &&
@@ -146,7 +98,7 @@ static int step(const struct walk_dir *d, struct str name, bool fast,
 	if (too_long(d->key, &nk))
 		return -ENOENT;
 	if (nk.kind == NAME_LONG)
-		return fast ? -EAGAIN : find_alias(d, name, &nk, out, cancel);
+		return fast ? -EAGAIN : alias_find(d, name, &nk, out, cancel);
 	comp = (struct str){ nk.comp, nk.kind == NAME_DATA ? 0 : nk.n };
 	nk.n = comp.n;
 	r = look(d, comp, fast, &a, cancel);

@@ -10,7 +10,7 @@
 need_fuse
 start_store
 cat >"$W/steps.py" <<'PY'
-import errno, os, shutil, subprocess, sys
+import errno, os, shutil, subprocess, sys, urllib.request
 one, two, store, know = sys.argv[1:5]
 tarn = sys.argv[5:]
 
@@ -228,6 +228,42 @@ def a_name_for_the_time_of_writing():
     assert read(one + "/d") == "object"
     os.unlink(one + "/d")
 
+def long_names():
+    """N6: so it is where a directory, or its object, has an alias."""
+    longer = "y" * 300
+    os.mkdir(one + "/l")
+    url = os.environ["SIM"] + "/_sim/put?bucket=bucket&key=l/" + longer + "/old"
+    urllib.request.urlopen(url, data=b"old").close()
+    os.mkdir(one + "/l/" + "z" * 254)
+    look()
+    alias, = [n for n in os.listdir(one + "/l") if n.startswith("%~")]
+    f = begin("l/" + "z" * 254 + "/f")
+    g = begin("l/" + alias + "/g")
+    os.unlink(two + "/l/" + alias + "/old")
+    os.rmdir(two + "/l/" + "z" * 254)
+    with open(two + "/l/" + "z" * 254, "w") as h:
+        h.write("object")
+    look()
+    twin, = [n for n in os.listdir(one + "/l")
+             if n.startswith("%~") and n != alias]
+    def all_there():
+        there("l/" + "z" * 254, "dir")
+        there("l/" + "z" * 254 + "/f", "file")
+        there("l/" + alias, "dir")
+        there("l/" + alias + "/g", "file")
+        there("l/" + twin, "file")
+        assert names(one + "/l/" + alias) == "g"
+        assert read(one + "/l/" + twin) == "object"
+    all_there()
+    f.close()
+    g.close()
+    all_there()
+    os.unlink(one + "/l/" + "z" * 254 + "/f")
+    os.unlink(one + "/l/" + alias + "/g")
+    os.unlink(two + "/l/" + "z" * 254)
+    remove("l")
+    look()
+
 removed()
 known_as_absent()
 moved_into()
@@ -236,6 +272,7 @@ removed_and_made()
 if store == "objsim": # of the others none has both
     a_file_in_its_place()
     a_name_for_the_time_of_writing()
+    long_names()
 os.unlink(one + "/beside")
 PY
 for know in strict ttl; do
@@ -247,7 +284,7 @@ for know in strict ttl; do
 		[ $know = strict ] || how=ttl:1h,negative-ttl=1h
 		CACHE_DIR=$W/c1 mount_tarn -n one consistency=$how
 		CACHE_DIR=$W/$cache mount_tarn -n two consistency=strict
-		python3 "$W/steps.py" "$W/one" "$W/two" "$STORE_KIND" $know "$TARN"
+		SIM=${SIM-} python3 "$W/steps.py" "$W/one" "$W/two" "$STORE_KIND" $know "$TARN"
 		umount_tarn two
 		umount_tarn one
 	done
