@@ -3,7 +3,8 @@
  * walk.h - one step of a path: a name in a directory to what it means
  *
  * Joins names.h (rules N1 to N6) with meta.h (what is there). Used by LOOKUP
- * and by the control interface's paths, so that both agree.
+ * and by the control interface's paths, so that both agree; but those are of
+ * what the store has (paths.c), and what is only being written is not.
  *
  * What is being written has its path (S16), also when others have removed its
  * directory from the store, or put an object in its place: a directory below
