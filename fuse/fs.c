@@ -150,6 +150,8 @@ int fs_new(const struct fs_conf *conf, struct fs **out)
 		r = pool_new("interrupt", 1, &fs->enders);
 	if (r == 0)
 		r = pruner_new(fs, conf->prune_by_name, &fs->pruner);
+	if (r == 0 && conf->staging != NULL)
+		r = appear_new(fs, &fs->appear);
 	if (r < 0)
 		fs_free(fs);
 	else
@@ -193,6 +195,7 @@ void fs_free(struct fs *fs)
 		return;
 	fs_settle(fs);
 	pruner_free(fs->pruner); /* no lookup is left to wake it */
+	appear_free(fs->appear);
 	/* The kernel forgets all ids with the session. */
 	if (fs->cache != NULL)
 		cache_on_file_closed(fs->cache, NULL, NULL);

@@ -16,6 +16,7 @@
 #include "cache/listing.h"
 #include "cache/meta.h"
 #include "cache/object.h"
+#include "fuse/appear.h"
 #include "fuse/backing.h"
 #include "fuse/filelocks.h"
 #include "fuse/fs.h"
@@ -53,6 +54,7 @@ struct fs {
 	struct job trim; /* of the heap, when many inodes were forgotten */
 	atomic_bool trimming;
 	struct pruner *pruner;
+	struct appear *appear; /* NULL: nothing is written */
 	atomic_uint
 	    in_dirs; /* requests that hold a directory's lock and wait */
 	/* Files that are open to be written and have lost their names. */

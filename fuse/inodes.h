@@ -199,6 +199,20 @@ bool inodes_any_writing(struct inodes *t, uint64_t dir);
 bool inodes_any_writing_in(struct inodes *t, uint64_t parent, struct str comp);
 
 /*
+ * The kernel is to be told that comp is no directory of parent, and to believe
+ * it. False: something below it is being written. A record of it may be there
+ * still, of who is in it: it is marked.
+ */
+bool inodes_tell_absent(struct inodes *t, uint64_t parent, struct str comp);
+
+/*
+ * Is there one that is so marked, nodeid or above it? The first of them in
+ * *out, and its mark is taken off; NULL: that is only asked.
+ */
+bool inodes_absent_above(struct inodes *t, uint64_t nodeid,
+			 struct inode_place *out);
+
+/*
  * All entries of dir that are being written now, or below which something is,
  * each once, are added to out: '-' for a file or '/' for a directory, the
  * component, a NUL. One that holds NUL itself is left out. out->failed says

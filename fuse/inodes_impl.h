@@ -44,6 +44,7 @@ struct inode {
 	bool writing : 1;   /* what runs is a file that is being written */
 	bool recent : 1;    /* looked up or opened since the hand passed */
 	bool shown_any : 1; /* of a directory: `shown` says something */
+	bool absent : 1;    /* the same: as the kernel was told since */
 	unsigned st_flags;
 };
 

@@ -293,6 +293,42 @@ bool inodes_any_writing_in(struct inodes *t, uint64_t parent, struct str comp)
 	return any;
 }
 
+bool inodes_tell_absent(struct inodes *t, uint64_t parent, struct str comp)
+{
+	bool written = false;
+	uint32_t d, i = 0;
+
+	lock_take(&t->lock);
+	if (inode_find_locked(t, parent, &d) != NULL)
+		i = inode_hash_find(t, d, INODE_DIR, comp);
+	if (i != 0) {
+		written = inode_at(t, i)->written > 0;
+		inode_at(t, i)->absent |= !written;
+	}
+	lock_drop(&t->lock);
+	return !written;
+}
+
+bool inodes_absent_above(struct inodes *t, uint64_t nodeid,
+			 struct inode_place *out)
+{
+	bool found = false;
+	uint32_t i;
+
+	lock_take(&t->lock);
+	if (inode_find_locked(t, nodeid, &i) != NULL) {
+		while (i != INODE_ROOT && !inode_at(t, i)->absent)
+			i = inode_at(t, i)->parent;
+		found = i != INODE_ROOT;
+		if (found && out != NULL) {
+			inode_at(t, i)->absent = false;
+			inode_place_of(t, i, out);
+		}
+	}
+	lock_drop(&t->lock);
+	return found;
+}
+
 /* Which entry of dir is i, or is it below? 0: of another directory, or left. */
 static uint32_t entry_locked(struct inodes *t, uint32_t i, uint32_t dir)
     TSA(requires_capability(t->lock))

@@ -26,7 +26,7 @@
 struct lookup {
 	struct rq rq;
 	uint64_t parent;
-	struct str name; /* owned; behind the struct */
+	struct str name; /* owned, with its NUL; behind the struct */
 	char key[UFS_KEY_MAX + 1];
 	size_t n;
 };
@@ -111,9 +111,24 @@ void fs_entry(struct fs *fs, const struct inode_attr *a, int64_t until,
 	fs_stat(fs, &now, &e->attr);
 }
 
+/*
+ * May the kernel believe that there is no such name? Not when a directory of
+ * it has come since, by what is written below it.
+ */
+static bool stays_absent(struct fs *fs, uint64_t parent, const char *name)
+{
+	struct name_key nk;
+
+	if (fs->conf.staging == NULL || name_to_key(str_of(name), &nk) < 0 ||
+	    (nk.kind != NAME_PLAIN && nk.kind != NAME_TWIN))
+		return true;
+	return inodes_tell_absent(fs->inodes, parent,
+				  (struct str){ nk.comp, nk.n });
+}
+
 /* The answer to a lookup of which walk_step() said r. */
-static void answer(struct fs *fs, fuse_req_t req, uint64_t parent, int r,
-		   const struct walk *w)
+static void answer(struct fs *fs, fuse_req_t req, uint64_t parent,
+		   const char *name, int r, const struct walk *w)
 {
 	struct fuse_entry_param e;
 	struct inode_attr a;
@@ -127,7 +142,7 @@ static void answer(struct fs *fs, fuse_req_t req, uint64_t parent, int r,
 		 */
 		if (parent != INODE_ROOT)
 			e.entry_timeout = believed(fs, w->until);
-		if (e.entry_timeout > 0)
+		if (e.entry_timeout > 0 && stays_absent(fs, parent, name))
 			fuse_reply_entry(req, &e);
 		else
 			reply_err(req, r);
@@ -162,7 +177,7 @@ static void lookup_run(struct rq *rq)
 	int r = walk_step(&dir, l->name, &w, &rq->cancel);
 
 	if (rq_claim(rq))
-		answer(rq->fs, rq->req, l->parent, r, &w);
+		answer(rq->fs, rq->req, l->parent, l->name.p, r, &w);
 	rq_unref(rq);
 }
 
@@ -209,10 +224,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	else
 		w.until = 0;
 	if (r != -EAGAIN) {
-		answer(fs, req, parent, r, &w);
+		answer(fs, req, parent, name, r, &w);
 		return;
 	}
-	l = malloc(sizeof(*l) + len);
+	l = malloc(sizeof(*l) + len + 1);
 	if (l == NULL) {
 		reply_err(req, -ENOMEM);
 		return;
@@ -222,7 +237,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	l->parent = parent;
 	memcpy(l->key, key, n + 1);
 	l->n = n;
-	memcpy(l + 1, name, len);
+	memcpy(l + 1, name, len + 1);
 	l->name = (struct str){ (char *)(l + 1), len };
 	rq_run(&l->rq, lookup_run);
 	rq_wait(&l->rq);

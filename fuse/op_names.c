@@ -319,6 +319,7 @@ static int mkdir_run(struct name_rq *n)
 		meta_made(fs->meta, (struct str){ p.key, p.dir },
 			  place_name(&p), NULL, true);
 		written_made_below(fs, p.key, p.dir);
+		appear_above(fs->appear, p.parent);
 		mkdir_answer(n, &p);
 	}
 	return r; /* claimed: it is not answered again */

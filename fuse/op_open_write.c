@@ -210,6 +210,7 @@ static int make(struct fs *fs, const struct open_rq *o, const char *key,
 		inodes_forget(fs->inodes, a->nodeid, 1);
 		return -ESTALE;
 	}
+	appear_above(fs->appear, opened->nodeid);
 	*out = opened;
 	return 0;
 }

@@ -263,6 +263,7 @@ static int run_once(struct name_rq *n)
 		filelocks_moved(&fs->locks, (struct str){ from.key, from.n },
 				(struct str){ to.key, to.n }, false);
 	}
+	appear_above(fs->appear, to.parent);
 	if (to.opened != NULL)
 		staged_resume(to.opened->staged);
 	place_put(n, &from);

@@ -284,8 +284,10 @@ static int open_fresh(struct fs *fs, uint64_t nodeid, bool trunc,
 		written_undo(fs, fresh);
 		r = -ESTALE;
 	}
-	if (r == 0)
+	if (r == 0) {
+		appear_above(fs->appear, nodeid);
 		*out = run;
+	}
 	return r;
 }
 

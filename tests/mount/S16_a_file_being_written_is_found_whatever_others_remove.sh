@@ -10,7 +10,7 @@
 need_fuse
 start_store
 cat >"$W/steps.py" <<'PY'
-import errno, os, shutil, subprocess, sys, urllib.request
+import errno, os, shutil, subprocess, sys, time, urllib.request
 one, two, store, know = sys.argv[1:5]
 tarn = sys.argv[5:]
 
@@ -169,6 +169,38 @@ def half_known():
     remove("d")
     look()
 
+def found_soon(path):
+    """The kernel is told, which the one who made something does not wait for."""
+    end = time.monotonic() + 20
+    while not os.path.isdir(one + "/" + path):
+        assert time.monotonic() < end, path
+
+def the_kernel_forgets():
+    """It was told that a directory is absent in which somebody is still."""
+    for make in "file", "dir", "moved":
+        os.makedirs(one + "/k/d/sub")
+        with open(one + "/k/x", "w") as f:
+            f.write("x")
+        fd = os.open(one + "/k/d/sub", os.O_RDONLY)
+        shutil.rmtree(two + "/k/d")
+        look()
+        for p in "k/d", "k/d":
+            fails("ENOENT", os.stat, one + "/" + p)
+        if make == "file":
+            f = os.open("f", os.O_WRONLY | os.O_CREAT, dir_fd=fd)
+        elif make == "dir":
+            os.mkdir("new", dir_fd=fd)
+        else:
+            os.rename(one + "/k/x", "x", dst_dir_fd=fd)
+        found_soon("k/d")
+        found_soon("k/d/sub")
+        if make == "file":
+            os.close(f)
+            there("k/d/sub/f", "file")
+        os.close(fd)
+        remove("k")
+        look()
+
 def removed_and_made():
     os.mkdir(one + "/d")
     f = begin("d/f")
@@ -268,6 +300,7 @@ removed()
 known_as_absent()
 moved_into()
 half_known()
+the_kernel_forgets()
 removed_and_made()
 if store == "objsim": # of the others none has both
     a_file_in_its_place()

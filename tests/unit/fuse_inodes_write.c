@@ -216,6 +216,42 @@ static bool any_in(uint64_t parent, const char *comp)
 	return inodes_any_writing_in(t, parent, str_of(comp));
 }
 
+/* Each is told of once; of what is written, nothing is told. */
+START_TEST(a_directory_that_was_told_to_be_absent_is_marked)
+{
+	struct inode_attr d = dir(INODE_ROOT, "d"), e = dir(d.nodeid, "e");
+	struct inode_place at;
+	struct inode_attr a;
+	uint64_t f;
+
+	ck_assert(!inodes_absent_above(t, e.nodeid, NULL));
+	ck_assert(inodes_tell_absent(t, INODE_ROOT, str_of("none")));
+	ck_assert(inodes_tell_absent(t, INODE_ROOT, str_of("d")));
+	ck_assert(inodes_tell_absent(t, d.nodeid, str_of("e")));
+	ck_assert(!inodes_absent_above(t, INODE_ROOT, NULL));
+	ck_assert_int_eq(inodes_create(t, e.nodeid, str_of("f"), &run1, &f, &a),
+			 0);
+	ck_assert(!inodes_tell_absent(t, d.nodeid, str_of("e")));
+	ck_assert(inodes_tell_absent(t, e.nodeid, str_of("f")));
+	ck_assert(inodes_absent_above(t, f, NULL));
+	ck_assert(inodes_absent_above(t, f, &at));
+	ck_assert_uint_eq(at.nodeid, e.nodeid);
+	ck_assert_uint_eq(at.parent, d.nodeid);
+	ck_assert(inodes_absent_above(t, f, &at));
+	ck_assert_uint_eq(at.nodeid, d.nodeid);
+	ck_assert_uint_eq(at.parent, INODE_ROOT);
+	ck_assert(!inodes_absent_above(t, f, &at));
+	ck_assert_ptr_eq(inodes_detach(t, f), &run1);
+	ck_assert(inodes_tell_absent(t, d.nodeid, str_of("e")));
+	ck_assert(inodes_absent_above(t, d.nodeid, NULL) == false);
+	ck_assert(inodes_absent_above(t, e.nodeid, &at));
+	ck_assert_uint_eq(at.nodeid, e.nodeid);
+	inodes_forget(t, f, 1);
+	inodes_forget(t, e.nodeid, 1);
+	inodes_forget(t, d.nodeid, 1);
+}
+END_TEST
+
 START_TEST(a_directory_knows_that_something_is_written_below_it)
 {
 	struct inode_attr d = dir(INODE_ROOT, "d"), e = dir(d.nodeid, "e");
@@ -412,6 +448,7 @@ int main(void)
 	tcase_add_test(c, a_directory_knows_that_something_is_written_below_it);
 	tcase_add_test(
 	    c, directories_below_which_something_is_written_are_listed_once);
+	tcase_add_test(c, a_directory_that_was_told_to_be_absent_is_marked);
 	tcase_add_test(c, a_directory_moves_with_all_below_it);
 	tcase_add_test(c,
 		       all_files_that_are_written_below_a_directory_are_found);
