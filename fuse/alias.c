@@ -9,14 +9,13 @@
 
 #include <errno.h>
 
-#include "fuse/comps.h"
+#include "fuse/being_written.h"
 
 struct match {
 	const struct walk_dir *d;
 	struct str name;
 	/* What was being written when the listing was asked for. */
-	struct text writing; /* inodes_all_writing() */
-	struct comps dirs;   /* the directories of it */
+	struct being_written writing;
 	struct walk *out;
 	int r;
 };
@@ -49,7 +48,8 @@ static int match_cb(void *arg, uint64_t number, const struct listing_entry *e)
 	size_t n = walk_entry(e, &type, &comp, name);
 
 	(void)number;
-	renamed = type == INODE_FILE && !e->twin && comps_have(&m->dirs, comp);
+	renamed = type == INODE_FILE && !e->twin &&
+		  comps_have(&m->writing.dirs, comp);
 	fit = renamed ? fits(m, comp, NAME_TWIN)
 		      : str_eq((struct str){ name, n }, m->name);
 	if (!fit || comp.n > UFS_KEY_MAX)
@@ -62,33 +62,6 @@ static int match_cb(void *arg, uint64_t number, const struct listing_entry *e)
 }
 
 /* ---- what is being written ---- */
-
-static bool is_dir(struct str entry)
-{
-	return entry.p[0] == '/';
-}
-
-static struct str comp_of(struct str entry)
-{
-	return (struct str){ entry.p + 1, entry.n - 1 };
-}
-
-static int ask_written(struct match *m)
-{
-	struct str entry;
-
-	if (m->d->inodes == NULL)
-		return 0;
-	inodes_all_writing(m->d->inodes, m->d->nodeid, &m->writing);
-	if (m->writing.failed)
-		return -ENOMEM;
-	for (size_t at = 0; at < m->writing.n; at += entry.n + 1) {
-		entry = str_of(m->writing.p + at);
-		if (is_dir(entry))
-			comps_add(&m->dirs, comp_of(entry));
-	}
-	return comps_sort(&m->dirs);
-}
 
 /* As its record has it, whatever the store has. */
 static void found_file(struct match *m, struct str comp)
@@ -113,7 +86,7 @@ static int match_file(struct match *m, struct str comp, struct listing *l)
 		return 0;
 	if (l != NULL)
 		r = listing_find(l, comp, &object, &dir, &st);
-	dir = dir || comps_have(&m->dirs, comp);
+	dir = dir || comps_have(&m->writing.dirs, comp);
 	if (r == 0 && fits(m, comp, dir ? NAME_TWIN : NAME_PLAIN))
 		found_file(m, comp);
 	return r;
@@ -125,15 +98,15 @@ static int match_written(struct match *m, struct listing *l)
 	struct str entry;
 	int r = 0;
 
-	if (m->writing.n > 0)
+	if (m->writing.entries.n > 0)
 		m->out->until = 0;
-	for (size_t at = 0; at < m->writing.n && r == 0 && m->r != 0;
+	for (size_t at = 0; at < m->writing.entries.n && r == 0 && m->r != 0;
 	     at += entry.n + 1) {
-		entry = str_of(m->writing.p + at);
-		if (!is_dir(entry))
-			r = match_file(m, comp_of(entry), l);
-		else if (fits(m, comp_of(entry), NAME_PLAIN))
-			found(m, INODE_DIR, comp_of(entry));
+		entry = str_of(m->writing.entries.p + at);
+		if (entry.p[0] != ENTRY_DIR)
+			r = match_file(m, entry_comp(entry), l);
+		else if (fits(m, entry_comp(entry), NAME_PLAIN))
+			found(m, INODE_DIR, entry_comp(entry));
 	}
 	return r;
 }
@@ -155,7 +128,10 @@ static int match_all(struct match *m, struct str prefix, struct listing *l)
 static int match_any(struct match *m, struct str prefix, struct cancel *cancel)
 {
 	bool bad = true;
-	int r = ask_written(m);
+	int r =
+	    m->d->inodes == NULL
+		? 0
+		: being_written_ask(m->d->inodes, m->d->nodeid, &m->writing);
 
 	for (int tries = 0; tries < LISTING_TRIES && bad && r >= 0; tries++) {
 		struct listing *l;
@@ -181,7 +157,6 @@ int alias_find(const struct walk_dir *d, struct str name,
 	struct match m = { .d = d, .name = name, .out = out, .r = -ENOENT };
 	int r = match_any(&m, (struct str){ nk->comp, nk->n }, cancel);
 
-	text_fini(&m.writing);
-	comps_fini(&m.dirs);
+	being_written_fini(&m.writing);
 	return r < 0 ? r : m.r;
 }

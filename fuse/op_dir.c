@@ -32,6 +32,7 @@
 #include "base/clock.h"
 #include "base/stats.h"
 #include "cache/staging.h"
+#include "fuse/being_written.h"
 #include "fuse/fs_impl.h"
 #include "fuse/walk.h"
 
@@ -44,20 +45,14 @@ struct opendir_rq {
 	uint64_t nodeid;
 	char key[UFS_KEY_MAX + 1];
 	size_t n;
-	struct text writing; /* inodes_all_writing() */
-	struct text picked;  /* those that the listing does not have */
+	struct being_written writing;
+	struct text picked; /* those that the listing does not have */
 	size_t npicked;
 	struct comps twins; /* as a handle's */
 };
 
-/* What inodes_all_writing() tells, and what is made of it. */
-#define DIR_WRITTEN '/'
-#define TWIN_WRITTEN '=' /* a file, where a directory of that name is (N5) */
-
-static struct str written_comp(struct str entry)
-{
-	return (struct str){ entry.p + 1, entry.n - 1 };
-}
+/* Of what was picked: a file, where a directory of that name is (N5). */
+#define ENTRY_TWIN '='
 
 static void dir_put(struct fs *fs, struct handle *h)
 {
@@ -66,25 +61,11 @@ static void dir_put(struct fs *fs, struct handle *h)
 	handle_put(fs, h);
 }
 
-/* The directories of what was being written then. */
-static int written_dirs(const struct opendir_rq *o, struct comps *out)
-{
-	struct str entry;
-
-	for (size_t at = 0; at < o->writing.n; at += entry.n + 1) {
-		entry = str_of(o->writing.p + at);
-		if (entry.p[0] == DIR_WRITTEN)
-			comps_add(out, written_comp(entry));
-	}
-	return comps_sort(out);
-}
-
 /*
  * Note what was being written when the listing was asked for, and is not in it.
  * May read the disk.
  */
-static int pick_written(struct opendir_rq *o, const struct comps *dirs,
-			struct listing *l)
+static int pick_written(struct opendir_rq *o, struct listing *l)
 {
 	struct ufs_stat st;
 	struct str entry, comp;
@@ -95,20 +76,21 @@ static int pick_written(struct opendir_rq *o, const struct comps *dirs,
 	text_clear(&o->picked);
 	o->npicked = 0;
 	comps_fini(&o->twins);
-	for (size_t at = 0; at < o->writing.n; at += entry.n + 1) {
-		entry = str_of(o->writing.p + at);
+	for (size_t at = 0; at < o->writing.entries.n; at += entry.n + 1) {
+		entry = str_of(o->writing.entries.p + at);
 		kind = entry.p[0];
-		comp = written_comp(entry);
+		comp = entry_comp(entry);
 		r = listing_find(l, comp, &object, &dir, &st);
 		if (r < 0)
 			return r;
 		/* A marker's data has no name without the marker. */
-		if (kind == DIR_WRITTEN ? dir : object || comp.n == 0)
+		if (kind == ENTRY_DIR ? dir : object || comp.n == 0)
 			continue;
-		if (kind == DIR_WRITTEN && object)
+		if (kind == ENTRY_DIR && object)
 			comps_add(&o->twins, comp);
-		if (kind != DIR_WRITTEN && (dir || comps_have(dirs, comp)))
-			kind = TWIN_WRITTEN;
+		if (kind != ENTRY_DIR &&
+		    (dir || comps_have(&o->writing.dirs, comp)))
+			kind = ENTRY_TWIN;
 		text_add(&o->picked, &kind, 1);
 		text_add(&o->picked, comp.p, comp.n + 1);
 		o->npicked++;
@@ -167,7 +149,7 @@ static void opendir_fini(struct rq *rq)
 {
 	struct opendir_rq *o = container_of(rq, struct opendir_rq, rq);
 
-	text_fini(&o->writing);
+	being_written_fini(&o->writing);
 	text_fini(&o->picked);
 	comps_fini(&o->twins);
 	free(o);
@@ -184,22 +166,23 @@ static int list_nothing(struct listing **out)
 }
 
 /* A listing that turns out to be rotten is taken anew. */
-static int list_with(struct opendir_rq *o, const struct comps *dirs,
-		     struct listing **out)
+static int list_all(struct opendir_rq *o, struct listing **out)
 {
 	struct fs *fs = o->rq.fs;
 	struct listing *l;
 	bool bad = true;
-	int r = 0;
+	int r = being_written_ask(fs->inodes, o->nodeid, &o->writing);
 
+	if (r < 0)
+		return r;
 	for (int tries = 0; tries < LISTING_TRIES && bad; tries++) {
 		r = meta_list(fs->meta, (struct str){ o->key, o->n }, &l,
 			      &o->rq.cancel);
-		if (r == -ENOENT && o->writing.n > 0)
+		if (r == -ENOENT && o->writing.entries.n > 0)
 			r = list_nothing(&l);
 		if (r < 0)
 			return r;
-		r = pick_written(o, dirs, l);
+		r = pick_written(o, l);
 		if (r == 0) {
 			*out = l;
 			return 0;
@@ -207,19 +190,6 @@ static int list_with(struct opendir_rq *o, const struct comps *dirs,
 		bad = listing_is_bad(l);
 		listing_unref(l);
 	}
-	return r;
-}
-
-static int list_all(struct opendir_rq *o, struct listing **out)
-{
-	struct comps dirs = { .sorted = NULL };
-	int r;
-
-	inodes_all_writing(o->rq.fs->inodes, o->nodeid, &o->writing);
-	r = o->writing.failed ? -ENOMEM : written_dirs(o, &dirs);
-	if (r == 0)
-		r = list_with(o, &dirs, out);
-	comps_fini(&dirs);
 	return r;
 }
 
@@ -398,7 +368,7 @@ static void fill_written(struct filling *f, uint64_t number)
 		char name[NAME_LEN_MAX + 1];
 
 		entry = str_of(entry.p);
-		if (entry.p[0] == DIR_WRITTEN) {
+		if (entry.p[0] == ENTRY_DIR) {
 			e.attr.st_mode = S_IFDIR;
 			type = INODE_DIR;
 		}
@@ -406,10 +376,10 @@ static void fill_written(struct filling *f, uint64_t number)
 		if (next <= number + FIRST_ENTRY)
 			continue;
 		e.attr.st_ino = inodes_ino(f->fs->inodes, f->dirkey, type,
-					   written_comp(entry));
-		name_from_key(
-		    written_comp(entry),
-		    entry.p[0] == TWIN_WRITTEN ? NAME_TWIN : NAME_PLAIN, name);
+					   entry_comp(entry));
+		name_from_key(entry_comp(entry),
+			      entry.p[0] == ENTRY_TWIN ? NAME_TWIN : NAME_PLAIN,
+			      name);
 		if (!fill_add(f, name, &e, next))
 			return;
 	}
