@@ -215,7 +215,6 @@ static void finished(struct race *race, struct attempt *t, CURLcode code)
 	curl_easy_getinfo(t->handle->curl, CURLINFO_SIZE_UPLOAD_T, &sent);
 	attempt_sent(t, (uint64_t)sent);
 	attempt_judge(t, code);
-	t->result.sent = t->connected && attempt_sent_all(t);
 	if (t->last_byte > 0)
 		t->result.progress = t->last_byte - t->begun;
 	note_route(t, code);
@@ -303,8 +302,6 @@ static void run(struct race *race)
 				     NULL) == CURLM_OK))
 			continue;
 		attempt_judge(&race->first, CURLE_OUT_OF_MEMORY);
-		race->first.result.sent =
-		    race->first.connected && attempt_sent_all(&race->first);
 		race->over = &race->first;
 	}
 	end(race, &race->first);

@@ -504,6 +504,7 @@ void attempt_judge(struct attempt *t, CURLcode code)
 	struct text *body = &t->handle->body;
 	long os_error = 0;
 
+	t->result.sent = t->connected && attempt_sent_all(t);
 	t->result.answer.body = body->p != NULL ? body->p : "";
 	t->result.answer.body_n = body->n;
 	/* A known error is known however its body ended. */
