@@ -221,14 +221,19 @@ def removed_and_made():
     assert names(one + "/d") == ""
     os.rmdir(one + "/d")
 
-def a_file_in_its_place():
-    """N5: then the directory has the name."""
+def displaced():
+    """A file being written in d, where another mount has put an object."""
     os.mkdir(one + "/d")
     f = begin("d/f")
     os.rmdir(two + "/d")
     with open(two + "/d", "w") as g:
         g.write("object")
     look()
+    return f
+
+def a_file_in_its_place():
+    """N5: then the directory has the name."""
+    f = displaced()
     there("d", "dir")
     there("%~=d", "file")
     assert names(one) == "%~=d beside d", names(one)
@@ -245,12 +250,7 @@ def a_file_in_its_place():
 
 def a_name_for_the_time_of_writing():
     """As soon as nothing is written below it, the object has its name again."""
-    os.mkdir(one + "/d")
-    f = begin("d/f")
-    os.rmdir(two + "/d")
-    with open(two + "/d", "w") as g:
-        g.write("object")
-    look()
+    f = displaced()
     with os.scandir(one) as entries:
         assert [e.name for e in entries if e.stat() and e.is_file()
                 and e.name != "beside"] == ["%~=d"]

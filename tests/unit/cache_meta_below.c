@@ -8,18 +8,6 @@
 static const enum consistency kinds[] = { CONSISTENCY_TTL,
 					  CONSISTENCY_IMMUTABLE };
 
-static int entries(const char *dir)
-{
-	struct listing *l;
-	int r = meta_list(meta, str_of(dir), &l, NULL);
-
-	if (r == 0) {
-		r = (int)listing_entries(l);
-		listing_unref(l);
-	}
-	return r;
-}
-
 static void below(const char *dir, const char *name)
 {
 	meta_made_below(meta, str_of(dir), str_of(name));

@@ -75,19 +75,6 @@ static void check_absent(const char *dir, const char *name)
 			 -EAGAIN);
 }
 
-/* Entries of a listing, by whomever it is taken; -errno. */
-static int entries(const char *dir)
-{
-	struct listing *l;
-	int r = meta_list(meta, str_of(dir), &l, NULL);
-
-	if (r == 0) {
-		r = (int)listing_entries(l);
-		listing_unref(l);
-	}
-	return r;
-}
-
 static const enum consistency kinds[] = { CONSISTENCY_TTL,
 					  CONSISTENCY_IMMUTABLE };
 

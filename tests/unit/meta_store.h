@@ -471,4 +471,17 @@ static inline void wait_for_waiters(unsigned n)
 	ck_assert_uint_eq(waiting, n);
 }
 
+/* Entries of a listing, by whomever it is taken; -errno. */
+static inline int entries(const char *dir)
+{
+	struct listing *l;
+	int r = meta_list(meta, str_of(dir), &l, NULL);
+
+	if (r == 0) {
+		r = (int)listing_entries(l);
+		listing_unref(l);
+	}
+	return r;
+}
+
 #endif
