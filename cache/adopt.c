@@ -138,13 +138,6 @@ static int adopt_all(struct adopting *a)
 	return r;
 }
 
-static void whole(struct object *o)
-{
-	lock_take(&o->lock);
-	o->complete = true;
-	lock_drop(&o->lock);
-}
-
 int object_take(struct object *o, int dirfd, const char *name,
 		const struct sums *sums)
 {
@@ -166,7 +159,7 @@ int object_take(struct object *o, int dirfd, const char *name,
 		return r;
 	}
 	object_extent_set(o, 0, e);
-	whole(o);
+	object_complete(o);
 	return 0;
 }
 
@@ -198,6 +191,6 @@ int object_adopt(struct object *o, int fd)
 	r = adopt_all(&a);
 	free(buf);
 	if (r == 0 && o->extents == 1)
-		whole(o);
+		object_complete(o);
 	return r;
 }

@@ -71,18 +71,22 @@ struct fill {
 	unsigned pins; /* readers using its pages now */
 
 	/* under cache->memory_lock */
-	struct fill *older, *newer; /* kept or given fills, by age */
-	bool listed;
+	struct fill *older, *newer; /* in a struct fills */
+	bool listed;                /* kept */
+	bool owed;  /* to the SSD, which was behind when it was fetched */
 	bool given; /* to the object: its file is made when it is due */
 	int64_t due;
 
-	bool own;  /* what this host has sent: set before it is listed */
-	bool owed; /* to the SSD, which was behind when it was fetched */
-
+	bool own; /* what this host has sent; set before it is shown */
 	int64_t kept_since;   /* set before it is kept */
 	atomic_uint consumed; /* pages read to their ends */
 
 	void *pages[]; /* n, set up to done */
+};
+
+/* By age; under cache->memory_lock. */
+struct fills {
+	struct fill *oldest, *newest;
 };
 
 /* Who waits for fills to end (loading). */
@@ -193,10 +197,8 @@ struct cache {
 	size_t starved;
 	struct job unstarve;
 	bool unstarve_queued;
-	struct fill *kept_oldest, *kept_newest;
-	size_t kept;
-	struct fill *given_oldest, *given_newest; /* give.c */
-	size_t given;                             /* pages */
+	struct fills kept, given;  /* given: give.c */
+	size_t nkept, given_pages; /* fills; pages */
 
 	/* load.c: turns at the store, which readers come before */
 	struct lock turns_lock;
@@ -249,6 +251,8 @@ bool object_open_locked(const struct object *o, size_t i)
 struct extent *object_extent_make(struct object *o, size_t i);
 /* Put e, whose reference is taken over, or NULL in the place of what is. */
 void object_extent_set(struct object *o, size_t i, struct extent *e);
+/* All of it is on the SSD, verified. */
+void object_complete(struct object *o);
 /* Remove extent i from all disks in use. */
 void object_extent_remove(struct object *o, size_t i);
 /* Pages [page, page+n) on the SSD. -EAGAIN with nowait. */
@@ -336,6 +340,8 @@ bool memory_starve(struct cache *c, struct object_read *r, size_t n);
 void memory_forget_starved(struct cache *c, struct object_read *r);
 /* Let each of the starved try again, in the order they came. No locks. */
 void memory_unstarve(struct cache *c);
+void fills_append(struct fills *list, struct fill *f);
+void fills_remove(struct fills *list, struct fill *f);
 /* Keep a fill's pages until their memory is needed. */
 void memory_keep(struct cache *c, struct fill *f);
 /* False: it is not kept, or somebody is about to drop it. */

@@ -366,9 +366,7 @@ static bool store_whole(struct object *o, struct fill *f)
 	if (extent_write_small(d, &id, length, f->pages, &e) < 0)
 		return false;
 	object_extent_set(o, 0, e);
-	lock_take(&o->lock);
-	o->complete = true;
-	lock_drop(&o->lock);
+	object_complete(o);
 	return true;
 }
 
@@ -382,11 +380,8 @@ static bool store_part(struct object *o, struct fill *f)
 	stored = e != NULL && disk_state(extent_disk(e)) == DISK_OK &&
 		 disk_admit(extent_disk(e), (int64_t)f->got) &&
 		 extent_write(e, f->first % per, f->n, f->pages) == 0;
-	if (stored && o->extents == 1 && extent_trusted(e)) {
-		lock_take(&o->lock);
-		o->complete = true;
-		lock_drop(&o->lock);
-	}
+	if (stored && o->extents == 1 && extent_trusted(e))
+		object_complete(o);
 	extent_close(e);
 	return stored;
 }

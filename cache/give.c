@@ -30,14 +30,8 @@ static void list_locked(struct cache *c, struct fill *f)
 {
 	f->due = clock_ns() + SETTLE_NS;
 	f->given = true;
-	f->newer = NULL;
-	f->older = c->given_newest;
-	if (c->given_newest != NULL)
-		c->given_newest->newer = f;
-	else
-		c->given_oldest = f;
-	c->given_newest = f;
-	c->given += f->n;
+	fills_append(&c->given, f);
+	c->given_pages += f->n;
 	if (f->older == NULL)
 		watch_pending(c, 1);
 }
@@ -46,19 +40,11 @@ static void list_locked(struct cache *c, struct fill *f)
 static void unlist_locked(struct cache *c, struct fill *f)
     TSA(requires_capability(c->memory_lock))
 {
-	if (f->older != NULL)
-		f->older->newer = f->newer;
-	else
-		c->given_oldest = f->newer;
-	if (f->newer != NULL)
-		f->newer->older = f->older;
-	else
-		c->given_newest = f->older;
-	f->older = f->newer = NULL;
+	fills_remove(&c->given, f);
 	f->given = false;
-	c->given -= f->n;
+	c->given_pages -= f->n;
 	c->writing += f->n;
-	if (c->given_oldest == NULL)
+	if (c->given.oldest == NULL)
 		watch_pending(c, -1);
 }
 
@@ -99,7 +85,7 @@ void given_write(struct cache *c, int64_t due)
 	struct fill *f;
 
 	lock_take(&c->memory_lock);
-	while ((f = c->given_oldest) != NULL && f->due <= due) {
+	while ((f = c->given.oldest) != NULL && f->due <= due) {
 		unlist_locked(c, f);
 		lock_drop(&c->memory_lock);
 		fill_submit_store(f, POOL_BACKGROUND);
@@ -161,7 +147,7 @@ int object_give(struct object *o, int fd)
 	if (c->ndisks == 0 || n == 0 || o->st.size > EXTENT_SMALL_MAX)
 		return -EXDEV;
 	lock_take(&c->memory_lock);
-	room = c->given + c->writing + n <= c->reserved_max / 4 &&
+	room = c->given_pages + c->writing + n <= c->reserved_max / 4 &&
 	       c->starved == 0 && !atomic_load(&c->disk_stalled);
 	lock_drop(&c->memory_lock);
 	if (!room || !memory_reserve_ahead(c, n))

@@ -12,8 +12,8 @@
  * may use three quarters. A read for which there is no room waits its turn
  * here: until memory is given back, or watch.c looks, since what is kept may
  * also have become free to go (nobody tells; what was given is written then,
- * at once), and the threads that would serve
- * the starved may all wait for a stalled SSD.
+ * at once), and the threads that would serve the starved may all wait for a
+ * stalled SSD.
  */
 #include "base/clock.h"
 #include "base/stats.h"
@@ -21,32 +21,42 @@
 
 #define UNREAD_FOR (10 * NSEC_PER_SEC)
 
-static void kept_remove_locked(struct cache *c, struct fill *f)
+void fills_remove(struct fills *list, struct fill *f)
 {
 	if (f->older != NULL)
 		f->older->newer = f->newer;
 	else
-		c->kept_oldest = f->newer;
+		list->oldest = f->newer;
 	if (f->newer != NULL)
 		f->newer->older = f->older;
 	else
-		c->kept_newest = f->older;
+		list->newest = f->older;
 	f->older = f->newer = NULL;
+}
+
+void fills_append(struct fills *list, struct fill *f)
+{
+	f->newer = NULL;
+	f->older = list->newest;
+	if (list->newest != NULL)
+		list->newest->newer = f;
+	else
+		list->oldest = f;
+	list->newest = f;
+}
+
+static void kept_remove_locked(struct cache *c, struct fill *f)
+{
+	fills_remove(&c->kept, f);
 	f->listed = false;
-	c->kept--;
+	c->nkept--;
 }
 
 static void kept_append_locked(struct cache *c, struct fill *f)
 {
-	f->newer = NULL;
-	f->older = c->kept_newest;
-	if (c->kept_newest != NULL)
-		c->kept_newest->newer = f;
-	else
-		c->kept_oldest = f;
-	c->kept_newest = f;
+	fills_append(&c->kept, f);
 	f->listed = true;
-	c->kept++;
+	c->nkept++;
 }
 
 /* There may be room now: let a thread serve the starved. */
@@ -64,7 +74,7 @@ static struct fill *kept_first_locked(struct cache *c, bool ahead, size_t skip)
 {
 	int64_t now = ahead ? clock_ns() : 0;
 
-	for (struct fill *f = c->kept_oldest; f != NULL; f = f->newer) {
+	for (struct fill *f = c->kept.oldest; f != NULL; f = f->newer) {
 		if (ahead && f->ahead && atomic_load(&f->consumed) < f->n &&
 		    now - f->kept_since < UNREAD_FOR)
 			continue;
@@ -97,7 +107,7 @@ static bool reserve(struct cache *c, size_t n, size_t limit, bool ahead)
 	bool ok;
 
 	lock_take(&c->memory_lock);
-	for (tries = c->kept; c->reserved + n > limit && tries > 0; tries--) {
+	for (tries = c->nkept; c->reserved + n > limit && tries > 0; tries--) {
 		struct fill *f = kept_first_locked(c, ahead, skip);
 
 		if (f == NULL)
@@ -156,7 +166,7 @@ struct fill *memory_take_owed(struct cache *c)
 
 	lock_take(&c->memory_lock);
 	if (c->writing < c->reserved_max / 4)
-		for (f = c->kept_oldest; f != NULL; f = f->newer)
+		for (f = c->kept.oldest; f != NULL; f = f->newer)
 			if (f->owed && object_ref_live(f->object))
 				break;
 	if (f != NULL)
@@ -196,8 +206,8 @@ void memory_drop_stored(struct cache *c)
 	size_t tries;
 
 	lock_take(&c->memory_lock);
-	for (tries = c->kept; tries > 0; tries--) {
-		for (f = c->kept_oldest; f != NULL; f = f->newer)
+	for (tries = c->nkept; tries > 0; tries--) {
+		for (f = c->kept.oldest; f != NULL; f = f->newer)
 			if (f->stored && f->kept_since < old)
 				break;
 		if (f == NULL || !kept_drop_locked(c, f))

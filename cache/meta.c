@@ -248,8 +248,8 @@ static int answer(struct meta *m, struct listing *l, struct str name,
 }
 
 /* dirkey and name together, into key: too_long() was asked. */
-static struct str join(struct str dirkey, struct str name,
-		       char key[static UFS_KEY_MAX])
+struct str meta_join(struct str dirkey, struct str name,
+		     char key[static UFS_KEY_MAX])
 {
 	if (dirkey.n > 0)
 		memcpy(key, dirkey.p, dirkey.n);
@@ -307,7 +307,7 @@ int meta_local(struct meta *m, struct str dirkey, struct str name, bool nowait,
 	       struct meta_answer *out)
 {
 	char key[UFS_KEY_MAX];
-	struct str joined = join(dirkey, name, key);
+	struct str joined = meta_join(dirkey, name, key);
 	struct listing *l;
 	int r;
 
@@ -509,7 +509,7 @@ static int unless_made(struct meta *m, struct str dirkey, struct str name,
 	lock_take(&m->lock);
 	if (m->forgets != forgets && (r == 0 || r == -ENOENT))
 		r = -EAGAIN;
-	k = known_find_locked(m, join(dirkey, name, key));
+	k = known_find_locked(m, meta_join(dirkey, name, key));
 	if (k != NULL && k->made && k->taken > since) {
 		*out = known_answer(m, k);
 		r = k->object || k->dir ? 0 : absent(m, k->taken, out);
@@ -564,7 +564,7 @@ static bool recall_known(struct meta *m, struct str dirkey, struct str name,
 	const struct known *k;
 
 	lock_take(&m->lock);
-	k = known_find_locked(m, join(dirkey, name, key));
+	k = known_find_locked(m, meta_join(dirkey, name, key));
 	if (k != NULL)
 		*a = known_answer(m, k);
 	lock_drop(&m->lock);

@@ -179,6 +179,9 @@ uint64_t meta_hash(struct str key);
 
 /* meta.c */
 
+/* Together no longer than UFS_KEY_MAX. */
+struct str meta_join(struct str dirkey, struct str name,
+		     char key[static UFS_KEY_MAX]);
 /*
  * What is name in dirkey, without a request? -EAGAIN: what is known does not
  * tell. nowait: the disk is not read for it.

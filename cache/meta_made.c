@@ -330,11 +330,24 @@ static bool join(struct change *c, char key[static UFS_KEY_MAX])
 {
 	if (c->dirkey.n > UFS_KEY_MAX || c->name.n > UFS_KEY_MAX - c->dirkey.n)
 		return false;
-	if (c->dirkey.n > 0)
-		memcpy(key, c->dirkey.p, c->dirkey.n);
-	if (c->name.n > 0)
-		memcpy(key + c->dirkey.n, c->name.p, c->name.n);
-	c->key = (struct str){ key, c->dirkey.n + c->name.n };
+	c->key = meta_join(c->dirkey, c->name, key);
+	return true;
+}
+
+/* turns: into a directory, or from one. False: as for remember(). */
+static bool say(struct meta *m, const struct change *c, bool turns,
+		const struct seen *seen)
+{
+	bool vouched;
+
+	tell_source(m, c->key, false);
+	tell_others(m, c->key);
+	if (turns)
+		made_below(m, c->key);
+	if (!remember(m, c, seen, &vouched))
+		return false;
+	if (!vouched)
+		note(m, c->dirkey);
 	return true;
 }
 
@@ -345,18 +358,14 @@ void meta_made(struct meta *m, struct str dirkey, struct str name,
 		.dirkey = dirkey, .name = name, .st = st, .dir = dir
 	};
 	char key[UFS_KEY_MAX];
-	bool vouched;
+	bool turns;
 
 	if (!join(&c, key))
 		return;
 	look(m, &c);
-	tell_source(m, c.key, false);
-	tell_others(m, c.key);
-	if (name.n > 0 && (c.was_known ? c.was_dir != dir : dir || st == NULL))
-		made_below(m, c.key);
-	(void)remember(m, &c, NULL, &vouched);
-	if (!vouched)
-		note(m, dirkey);
+	turns =
+	    name.n > 0 && (c.was_known ? c.was_dir != dir : dir || st == NULL);
+	(void)say(m, &c, turns, NULL);
 	listing_unref(c.listing);
 }
 
@@ -424,23 +433,6 @@ static void ask_anew(struct meta *m, const struct change *c,
 		note(m, c->dirkey);
 }
 
-/* False: as for remember(). */
-static bool put_right(struct meta *m, const struct change *c,
-		      const struct seen *seen)
-{
-	bool vouched;
-
-	tell_source(m, c->key, false);
-	tell_others(m, c->key);
-	if (!c->was_dir)
-		made_below(m, c->key);
-	if (!remember(m, c, seen, &vouched))
-		return false;
-	if (!vouched)
-		note(m, c->dirkey);
-	return true;
-}
-
 /* False: more has become known meanwhile. */
 static bool made_below_once(struct meta *m, struct change *c, bool last)
 {
@@ -451,7 +443,7 @@ static bool made_below_once(struct meta *m, struct change *c, bool last)
 	case SURE:
 		break;
 	case OTHERWISE:
-		done = put_right(m, c, last ? NULL : &seen);
+		done = say(m, c, !c->was_dir, last ? NULL : &seen);
 		break;
 	case NOTHING:
 		done = last || !meta_load(m, c->dirkey, true);

@@ -570,6 +570,13 @@ struct extent *object_extent_make(struct object *o, size_t i)
 	return e;
 }
 
+void object_complete(struct object *o)
+{
+	lock_take(&o->lock);
+	o->complete = true;
+	lock_drop(&o->lock);
+}
+
 void object_extent_remove(struct object *o, size_t i)
 {
 	bool again;

@@ -178,11 +178,8 @@ static void open_on_disk(struct job *job)
 	if (!atomic_load(&o->cache->disk_stalled))
 		given_settle(o);
 	there = look_on_ssd(o);
-	if (there) {
-		lock_take(&o->lock);
-		o->complete = true;
-		lock_drop(&o->lock);
-	}
+	if (there)
+		object_complete(o);
 	disk_op_end(op, &none, &r);
 	free(op);
 	if (r != NULL) {

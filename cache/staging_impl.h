@@ -106,9 +106,8 @@ struct staging {
 	bool roomy; /* the disk, when it was looked at last */
 	int64_t look_at, refused_until;
 	/* atomic */
-	atomic_bool no_copies; /* of parts: the store does them wrongly */
-	atomic_int_fast64_t
-	    synced; /* when one waited for the store (persists) */
+	atomic_bool no_copies;      /* of parts: the store does them wrongly */
+	atomic_int_fast64_t synced; /* when one waited for the store */
 };
 
 /* The version that what was not written is of. Never changes. */
