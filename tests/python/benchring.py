@@ -319,6 +319,8 @@ class Ring:
             took = [reference(seed)] if seed % 2 else []
             m = self.mount("tarn", workers)
             m.forget()
+            for w in self.workers:
+                w.touch()  # the reference finds it there, too
             m.start("")
             self.sim.forget()
             before = self.cpu(m)
