@@ -12,8 +12,8 @@
  * listing is taken anew, once for all who wait (S6).
  *
  * Freshness follows the mount's consistency: strict: nothing remembered
- * counts; ttl: what is younger than the ttl; immutable: all that this host
- * ever knew, until meta_invalidate().
+ * counts, but for meta_recall(); ttl: what is younger than the ttl; immutable:
+ * all that this host ever knew, until meta_invalidate().
  *
  * The blocking calls run on the caller's threads; none is to be made by a
  * FUSE thread. The *_fast calls never touch the network.

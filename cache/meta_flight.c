@@ -113,8 +113,7 @@ void flight_job_end(struct flight *f)
 		else if (f->kind == FLIGHT_STAT)
 			f->err = f->head_err;
 		if (f->kind == FLIGHT_LOOKUP &&
-		    (f->err == 0 || f->err == -ENOENT) && !f->doomed &&
-		    m->consistency != CONSISTENCY_STRICT)
+		    (f->err == 0 || f->err == -ENOENT) && !f->doomed)
 			known_add_locked(m, flight_key(f), f->dir_n, f->taken,
 					 f->head_err == 0 ? &f->st : NULL,
 					 f->below_err == 0, false, &drops);

@@ -140,7 +140,9 @@ static void look(struct meta *m, struct change *c)
 	listing_unref(l);
 	lock_take(&m->lock);
 	k = known_find_locked(m, c->key);
-	if (k != NULL && k->taken >= taken) {
+	/* What strict mode keeps does not count. */
+	if (k != NULL && k->taken >= taken &&
+	    m->consistency != CONSISTENCY_STRICT) {
 		c->was_known = true;
 		c->was_dir = k->dir;
 	}

@@ -542,6 +542,15 @@ START_TEST(an_object_is_recalled_at_any_age_without_the_store)
 	ck_assert_int_eq(meta_recall(meta, str_of("a/"), str_of("two"), &a),
 			 -EAGAIN);
 	check_asked(0, 0);
+	/* Under strict, too, where it counts for nothing else. */
+	start(CONSISTENCY_STRICT, 0, 0);
+	ck_assert_int_eq(look("a/", "one"), 0);
+	check_asked(1, 1);
+	ck_assert_int_eq(meta_recall(meta, str_of("a/"), str_of("one"), &a), 0);
+	ck_assert(a.object && a.until <= clock_ns());
+	check_asked(0, 0);
+	ck_assert_int_eq(look("a/", "one"), 0);
+	check_asked(1, 1);
 }
 END_TEST
 
