@@ -150,6 +150,7 @@ struct exchange {
 	bool tarn;      /* the client speaks wire.h */
 	bool held_only; /* what is not here is 504; the store is not asked */
 	bool fresh;     /* st was just asked of the store */
+	bool recalled;  /* st is of any age: for what is here */
 	struct ufs_stat st;
 	int64_t taken;
 	uint64_t off, len;

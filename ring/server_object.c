@@ -4,10 +4,14 @@
  *
  * What the object is comes from the cache's metadata, as fresh as the request
  * wants it (Cache-Control: max-age). A version that If-Match names is right at
- * any age: versions do not change. One that differs from it is looked at again
- * before 412 is said. Who wants only what is here (only-if-cached) gets it by
- * what was last known of it, or 504. Then its bytes go out of the file where
- * they all are there and verified; else piece by piece (server_stream.c).
+ * any age: versions do not change. So the bytes of one go out by what was last
+ * known of it, whatever became of the store, as long as they are here; only
+ * where they must be fetched the object is looked at as for any request, so
+ * that 412 is said before a body is begun. One that differs from what If-Match
+ * names is looked at again before 412 is said. Who wants only what is here
+ * (only-if-cached) gets it by what was last known of it, or 504. Then its bytes
+ * go out of the file where they all are there and verified; else piece by piece
+ * (server_stream.c).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -135,6 +139,17 @@ static void run_look(struct exchange *x)
 		found(x, false);
 }
 
+/* Is what was recalled to be answered with? */
+static bool may_be_said(const struct exchange *x, const struct meta_answer *a)
+{
+	if (x->held_only)
+		return wants_version(x, a->st.version) ||
+		       (a->until > clock_ns() && fresh_enough(x, a->taken));
+	/* Restored meanwhile, it is the same version. */
+	return wants_version(x, a->st.version) &&
+	       (a->st.flags & (UFS_UNUSABLE | UFS_ARCHIVED)) == 0;
+}
+
 /* By what is known without the store. */
 static void run_recall(struct exchange *x)
 {
@@ -146,14 +161,26 @@ static void run_recall(struct exchange *x)
 	split(x->key, &dir, &name);
 	if (name.n > 0)
 		r = meta_recall(m, dir, name, &a);
-	if (r < 0 || (!wants_version(x, a.st.version) &&
-		      (a.until <= clock_ns() || !fresh_enough(x, a.taken)))) {
+	if (r == 0 && may_be_said(x, &a)) {
+		x->st = a.st;
+		x->taken = a.taken;
+		x->recalled = !x->held_only;
+		found(x, false);
+	} else if (x->held_only) {
 		fail(x, -ENODATA);
-		return;
+	} else {
+		exchange_later(x, run_look);
 	}
-	x->st = a.st;
-	x->taken = a.taken;
-	found(x, false);
+}
+
+/* Bytes of a version, of whatever age what is known of it may be? */
+static bool any_age_does(const struct exchange *x)
+{
+	const struct str *match = request_header(&x->request, "if-match");
+
+	return !x->head && match != NULL &&
+	       memchr(match->p, '*', match->n) == NULL &&
+	       request_max_age(&x->request) < 0;
 }
 
 void object_begin(struct exchange *x)
@@ -181,7 +208,7 @@ void object_begin(struct exchange *x)
 		return;
 	}
 	r = look(x, true);
-	if (r < 0 && x->held_only)
+	if (r < 0 && (x->held_only || (r == -EAGAIN && any_age_does(x))))
 		exchange_near(x, run_recall);
 	else if (r == -EAGAIN)
 		exchange_later(x, run_look);
@@ -191,12 +218,17 @@ void object_begin(struct exchange *x)
 		found(x, true);
 }
 
-void object_again(struct exchange *x)
+static void anew(struct exchange *x, void (*run)(struct exchange *x))
 {
 	object_put(x->object);
 	x->object = NULL;
-	x->opened = false;
-	exchange_later(x, run_ask);
+	x->opened = x->recalled = false;
+	exchange_later(x, run);
+}
+
+void object_again(struct exchange *x)
+{
+	anew(x, run_ask);
 }
 
 /* ns of a date header; false: it is absent, or none. */
@@ -419,6 +451,9 @@ static void serve(struct exchange *x, bool nowait)
 			stream_begin(x);
 		else
 			fail(x, -ENODATA);
+	} else if (x->recalled && !x->opened &&
+		   !object_held(x->object, x->off, x->len)) {
+		anew(x, run_look);
 	} else if (!x->opened) {
 		x->open.done = opened;
 		if (object_for_tarn(x))

@@ -40,6 +40,12 @@
  * with seed 0 and the page's number in the object; Content-Length counts
  * them. A word is extent_word() of cache/extent.h.
  *
+ * A version that If-Match names is right at any age. What a worker holds of it
+ * it sends without asking the store, however old what it knows of the object
+ * is; what it must fetch it looks at first as for any request, so that 412 is
+ * said of a version that is gone, and no body begun. Who wants to hear of a
+ * newer one asks without If-Match, by HEAD, or with max-age.
+ *
  * Cache-Control: only-if-cached is for the worker that owned a segment before
  * the ring changed. It answers with what it holds, all of the range, on its
  * SSD or in memory, and else 504 at once: neither the bytes nor what the

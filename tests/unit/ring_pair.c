@@ -30,6 +30,7 @@ struct store {
 	struct ufs ufs;
 	atomic_uint gets, stats, lists;
 	atomic_uint_fast64_t bytes;
+	atomic_int err;
 };
 
 static struct node {
@@ -54,10 +55,12 @@ static unsigned char byte_at(uint64_t off)
 	return (unsigned char)((off * 2654435761u) >> 13 ^ off);
 }
 
+static const char *version_now = VERSION;
+
 static void tell(struct ufs_stat *st)
 {
 	*st = (struct ufs_stat){ .size = SIZE, .mtime = NSEC_PER_SEC };
-	snprintf(st->version, sizeof(st->version), "%s", VERSION);
+	snprintf(st->version, sizeof(st->version), "%s", version_now);
 }
 
 static int store_stat(struct ufs *u, struct str key, struct ufs_stat *out,
@@ -65,6 +68,8 @@ static int store_stat(struct ufs *u, struct str key, struct ufs_stat *out,
 {
 	(void)cancel;
 	atomic_fetch_add(&store_of(u)->stats, 1);
+	if (atomic_load(&store_of(u)->err) != 0)
+		return atomic_load(&store_of(u)->err);
 	if (!str_eq(key, str_of(KEY)))
 		return -ENOENT;
 	tell(out);
@@ -78,6 +83,8 @@ static int store_list(struct ufs *u, const struct ufs_list *q, char **token,
 
 	(void)cancel;
 	atomic_fetch_add(&store_of(u)->lists, 1);
+	if (atomic_load(&store_of(u)->err) != 0)
+		return atomic_load(&store_of(u)->err);
 	free(*token);
 	*token = NULL;
 	tell(&e.st);
@@ -94,8 +101,12 @@ static int store_get(struct ufs *u, struct str key, const char *want,
 	struct ufs_stat st;
 	int r;
 
-	(void)key, (void)want, (void)cancel;
+	(void)key, (void)cancel;
 	atomic_fetch_add(&store_of(u)->gets, 1);
+	if (atomic_load(&store_of(u)->err) != 0)
+		return atomic_load(&store_of(u)->err);
+	if (want != NULL && strcmp(want, version_now) != 0)
+		return -ESTALE;
 	tell(&st);
 	r = sink->head(sink->arg, &st);
 	len = MIN(len, SIZE - off);
@@ -125,6 +136,9 @@ static void store_init(struct store *s)
 			       .access = name_none };
 }
 
+static enum consistency node_consistency = CONSISTENCY_TTL;
+static int64_t node_ttl = 60 * NSEC_PER_SEC;
+
 static void node_start(struct node *n)
 {
 	struct server_source source = { .bucket = "bucket" };
@@ -139,8 +153,8 @@ static void node_start(struct node *n)
 				    .memory = MIB(512),
 				    .size = MIB(512),
 				    .size_explicit = true,
-				    .consistency = CONSISTENCY_TTL,
-				    .ttl = 60 * NSEC_PER_SEC,
+				    .consistency = node_consistency,
+				    .ttl = node_ttl,
 				    .negative_ttl = NSEC_PER_SEC,
 				    .read_timeout = 60 * NSEC_PER_SEC,
 				    .small_file = MIB(1) };
@@ -245,15 +259,21 @@ static int on_data(void *arg, const void *bytes, size_t n)
 	return 0;
 }
 
-static void read_through(uint64_t off, uint64_t len)
+static int read_of(const char *version, uint64_t off, uint64_t len)
 {
 	uint64_t at = off;
 	struct ufs_sink sink = { .arg = &at, .head = on_head, .data = on_data };
+	int r =
+	    tier->ops->get(tier, str_of(KEY), version, off, len, &sink, NULL);
 
-	ck_assert_int_eq(
-	    tier->ops->get(tier, str_of(KEY), VERSION, off, len, &sink, NULL),
-	    0);
-	ck_assert_uint_eq(at, off + len);
+	if (r == 0)
+		ck_assert_uint_eq(at, off + len);
+	return r;
+}
+
+static void read_through(uint64_t off, uint64_t len)
+{
+	ck_assert_int_eq(read_of(version_now, off, len), 0);
 }
 
 static uint64_t hit_bytes(size_t i)
@@ -379,6 +399,87 @@ START_TEST(what_the_owner_before_a_change_holds_costs_the_store_nothing)
 }
 END_TEST
 
+static void setup_old(void)
+{
+	node_ttl = NSEC_PER_SEC;
+	setup();
+}
+
+static void setup_strict(void)
+{
+	node_consistency = CONSISTENCY_STRICT;
+	setup();
+}
+
+/* What the workers have asked of the store about the object. */
+static unsigned asked(void)
+{
+	return node[0].store.stats + node[0].store.lists + node[1].store.stats +
+	       node[1].store.lists;
+}
+
+/* The workers have [0, len), and what they know of it is old. */
+static void hold(uint64_t len)
+{
+	read_through(0, len);
+	usleep(500000); /* it is on the SSD */
+	read_through(0, len);
+	usleep(1500000);
+}
+
+/*
+ * A version that If-Match names is right at any age: what a worker holds of it
+ * costs the store nothing (_i 0), and goes on when the store is gone (1: R4).
+ */
+START_TEST(what_a_worker_holds_is_served_however_old_its_metadata)
+{
+	unsigned before;
+
+	hold(SIZE);
+	before = asked();
+	if (_i == 1) {
+		for (size_t i = 0; i < 2; i++)
+			atomic_store(&node[i].store.err, -EHOSTUNREACH);
+		atomic_store(&far.err, -EHOSTUNREACH);
+	}
+	read_through(0, SIZE);
+	ck_assert_uint_eq(asked(), before);
+	ck_assert_uint_eq(far.gets, 0);
+}
+END_TEST
+
+/*
+ * The object has changed: what is held of the version before is served, and of
+ * what is not the worker says that it is gone, in place of a body that ends.
+ */
+START_TEST(of_a_version_that_is_gone_what_is_held_is_served)
+{
+	unsigned before;
+
+	hold(SIZE / 2);
+	before = asked();
+	version_now = "fedcba9876543210";
+	ck_assert_int_eq(read_of(VERSION, 0, SIZE / 2), 0);
+	ck_assert_uint_eq(asked(), before);
+	ck_assert_int_eq(read_of(VERSION, SIZE / 2, SIZE / 2), -ESTALE);
+	ck_assert_uint_gt(asked(), before);
+	ck_assert_int_eq(grown(STAT_peer_errors), 0);
+	read_through(0, SIZE);
+}
+END_TEST
+
+static TCase *with_old(const char *name, void (*begin)(void))
+{
+	TCase *t = tcase_create(name);
+
+	tcase_add_checked_fixture(t, begin, teardown);
+	tcase_set_timeout(t, 120);
+	tcase_add_loop_test(
+	    t, what_a_worker_holds_is_served_however_old_its_metadata, 0, 2);
+	tcase_add_test(t, of_a_version_that_is_gone_what_is_held_is_served);
+	return t;
+}
+
 int main(void)
 {
 	TCase *t = tcase_create("pair");
@@ -389,5 +490,6 @@ int main(void)
 	    t, what_the_owner_before_a_change_holds_costs_the_store_nothing, 0,
 	    2);
 	tcase_add_test(t, a_hot_object_is_served_by_both);
-	return RUN_CASES(t);
+	return RUN_CASES(t, with_old("old", setup_old),
+			 with_old("strict", setup_strict));
 }
