@@ -52,7 +52,10 @@ static bool fresh_enough(const struct exchange *x, int64_t taken)
 
 static void found(struct exchange *x, bool nowait);
 
-/* The store was asked now, and said r: who asks next shall not hear less. */
+/*
+ * The store was asked now, and said r: who asks next shall not hear less. It
+ * has changed by itself, so there is no rule for mounts to come.
+ */
 static void compare(const struct exchange *x, int r)
 {
 	struct meta *m = cache_meta(x->source->cache);
@@ -69,7 +72,7 @@ static void compare(const struct exchange *x, int r)
 	if (known != -EAGAIN &&
 	    (known != r ||
 	     (r == 0 && strcmp(a.st.version, x->st.version) != 0)))
-		meta_invalidate(m, x->key);
+		meta_gone(m, x->key);
 }
 
 /* Ask the store now; wait for it. */

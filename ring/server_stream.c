@@ -92,13 +92,23 @@ static void read_next(struct exchange *x,
 	object_read(x->object, &x->read);
 }
 
+/* Who asks next shall hear of it. */
+static void run_gone(struct exchange *x)
+{
+	meta_gone(cache_meta(x->source->cache), x->key);
+	exchange_wake(x);
+}
+
 static void more_done(struct object_read *r, int err, const struct iovec *iov,
 		      int niov)
 {
 	struct exchange *x = container_of(r, struct exchange, read);
 
 	take(x, err, iov, niov);
-	exchange_wake(x);
+	if (x->stream.err == -ESTALE)
+		exchange_near(x, run_gone); /* it may touch the disk */
+	else
+		exchange_wake(x);
 }
 
 /* The client must not take what it has got for all of it. */
@@ -109,8 +119,6 @@ static ssize_t cut_off(struct exchange *x)
 	if (x->socket != NULL)
 		(void)setsockopt(x->socket->fd, SOL_SOCKET, SO_LINGER, &hard,
 				 sizeof(hard));
-	if (x->stream.err == -ESTALE)
-		meta_invalidate(cache_meta(x->source->cache), x->key);
 	return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 

@@ -7,11 +7,14 @@
  */
 #include "ring/tier.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -468,6 +471,53 @@ START_TEST(of_a_version_that_is_gone_what_is_held_is_served)
 }
 END_TEST
 
+/* The note on a node's disk of what was invalidated, locked; or -1. */
+static int lock_note(const struct node *n)
+{
+	DIR *dir = opendir(n->dir);
+	struct dirent *e;
+	int fd = -1;
+
+	while (dir != NULL && fd < 0 && (e = readdir(dir)) != NULL)
+		if (strncmp(e->d_name, "forgotten-", 10) == 0)
+			fd = openat(dirfd(dir), e->d_name, O_RDWR);
+	closedir(dir);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	return fd;
+}
+
+/*
+ * B5: that an object has changed is learnt by a worker when it is asked for the
+ * new version (_i 0), or when its store does not have the old one any more, in
+ * the middle of a body (1). Nobody waits for a note on a disk then (here for a
+ * lock, else for fdatasync()), and the mounts to come are told of no rule, as
+ * for what a mount has written.
+ */
+START_TEST(who_reads_what_has_changed_waits_for_no_note_on_the_disk)
+{
+	int64_t begun;
+	int fd[2];
+
+	read_through(0, SIZE / 2);
+	usleep(500000);
+	for (size_t i = 0; i < 2; i++)
+		fd[i] = lock_note(&node[i]);
+	version_now = "fedcba9876543210";
+	begun = clock_ns();
+	if (_i == 0)
+		read_through(0, WIRE_PAGE);
+	else
+		ck_assert_int_eq(read_of(VERSION, SIZE / 2, WIRE_PAGE),
+				 -ESTALE);
+	ck_assert_msg(clock_ns() - begun < 300 * NSEC_PER_MSEC,
+		      "it took %jd ms",
+		      (intmax_t)((clock_ns() - begun) / NSEC_PER_MSEC));
+	for (size_t i = 0; i < 2; i++)
+		close(fd[i]);
+}
+END_TEST
+
 static TCase *with_old(const char *name, void (*begin)(void))
 {
 	TCase *t = tcase_create(name);
@@ -489,6 +539,8 @@ int main(void)
 	tcase_add_loop_test(
 	    t, what_the_owner_before_a_change_holds_costs_the_store_nothing, 0,
 	    2);
+	tcase_add_loop_test(
+	    t, who_reads_what_has_changed_waits_for_no_note_on_the_disk, 0, 2);
 	tcase_add_test(t, a_hot_object_is_served_by_both);
 	return RUN_CASES(t, with_old("old", setup_old),
 			 with_old("strict", setup_strict));
