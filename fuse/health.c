@@ -28,6 +28,32 @@ static int no_entry(void *arg, const struct ufs_entry *e)
 	return 0;
 }
 
+static bool due_locked(const struct health *h) TSA(requires_capability(h->lock))
+{
+	return !h->asking && (h->at == 0 || clock_ns() - h->at > HEALTH_EVERY);
+}
+
+bool health_due(struct health *h)
+{
+	bool due;
+
+	lock_take(&h->lock);
+	due = due_locked(h);
+	lock_drop(&h->lock);
+	return due;
+}
+
+int health_last(struct health *h, char words[static 256])
+{
+	int r;
+
+	lock_take(&h->lock);
+	r = h->err;
+	memcpy(words, h->words, 256);
+	lock_drop(&h->lock);
+	return r;
+}
+
 int health_ask(struct health *h, struct ufs *u, struct cancel *cancel,
 	       char words[static 256])
 {
@@ -35,25 +61,25 @@ int health_ask(struct health *h, struct ufs *u, struct cancel *cancel,
 			      .after = STR_EMPTY,
 			      .max = 1 };
 	AUTO_FREE char *token = NULL;
-	int64_t now = clock_ns();
 	bool ask;
 	int r;
 
 	lock_take(&h->lock);
-	ask = h->at == 0 || now - h->at > HEALTH_EVERY;
-	if (ask)
-		h->at = now;
-	r = h->err;
-	memcpy(words, h->words, 256);
+	ask = due_locked(h);
+	if (ask) {
+		h->at = clock_ns();
+		h->asking = true;
+	}
 	lock_drop(&h->lock);
 	if (!ask)
-		return r;
+		return health_last(h, words);
 	r = u->ops->list(u, &q, &token, no_entry, NULL, cancel);
 	snprintf(words, 256, "%s",
 		 r == 0                        ? ""
 		 : ufs_last_error()[0] != '\0' ? ufs_last_error()
 					       : strerror(-r));
 	lock_take(&h->lock);
+	h->asking = false;
 	h->err = r;
 	memcpy(h->words, words, 256);
 	lock_drop(&h->lock);

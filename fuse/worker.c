@@ -102,14 +102,24 @@ struct members *worker_members(struct worker *w)
 	return m;
 }
 
-static int page_health(struct worker *w, struct server_page *out)
+static bool is_health_due(struct worker *w)
+{
+	for (size_t i = 0; i < w->nsources; i++)
+		if (health_due(&w->sources[i].health))
+			return true;
+	return false;
+}
+
+static int tell_health(struct worker *w, bool ask, struct server_page *out)
 {
 	char words[256];
 
 	for (size_t i = 0; i < w->nsources; i++) {
 		struct worker_source *s = &w->sources[i];
+		int r = ask ? health_ask(&s->health, s->ufs, w->stopping, words)
+			    : health_last(&s->health, words);
 
-		if (health_ask(&s->health, s->ufs, w->stopping, words) == 0)
+		if (r == 0)
 			continue;
 		out->status = 503;
 		if (asprintf(&out->text, "%s: the store does not answer: %s\n",
@@ -119,6 +129,24 @@ static int page_health(struct worker *w, struct server_page *out)
 	}
 	out->text = strdup("ok\n");
 	return out->text != NULL ? 0 : -ENOMEM;
+}
+
+/*
+ * Anybody may ask this, unsigned and as often as he likes: one of them waits
+ * for the store, where that holds up nobody else; all others hear what is
+ * known.
+ */
+static int page_health(struct worker *w, struct server_page *out)
+{
+	bool ask = out->may_wait;
+	int r;
+
+	if (!ask && is_health_due(w) && !atomic_exchange(&w->asks, true))
+		return -EINPROGRESS;
+	r = tell_health(w, ask, out);
+	if (ask)
+		atomic_store(&w->asks, false);
+	return r;
 }
 
 static int page_json(json_t *j, struct server_page *out)

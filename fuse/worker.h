@@ -5,6 +5,8 @@
 #ifndef FUSE_WORKER_H
 #define FUSE_WORKER_H
 
+#include <stdatomic.h>
+
 #include "base/cancel.h"
 #include "base/lock.h"
 #include "fuse/health.h"
@@ -42,6 +44,7 @@ struct worker {
 
 	struct cancel *stopping; /* own, or that of the mount; borrowed */
 	struct cancel own;
+	atomic_bool asks; /* a request for /-/health waits for the stores */
 	struct lock lock;
 	/* under lock */
 	bool told; /* to end */

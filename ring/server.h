@@ -29,6 +29,7 @@ struct server_source {
 
 /* An answer below /-/. */
 struct server_page {
+	bool may_wait; /* for the store; set by the server */
 	unsigned status;
 	const char *type; /* a literal */
 	/* Content-Security-Policy, or NULL; stays for good */
@@ -51,9 +52,11 @@ struct server_conf {
 	unsigned max_connections; /* 0: 4096, or what descriptors allow */
 	size_t memory;            /* for the bodies that are being sent */
 	/*
-	 * Answer to a path below /-/; may block. body: of a POST. The
-	 * signature was checked of a POST, and below /-/load/. 0, or
-	 * -ENOENT: there is no such path; -EOPNOTSUPP: not by this method.
+	 * Answer to a path below /-/; may wait for the SSD. body: of a POST.
+	 * The signature was checked of a POST, and below /-/load/. 0, or
+	 * -ENOENT: there is no such path; -EOPNOTSUPP: not by this method;
+	 * -EINPROGRESS, unless may_wait is set: it waits for the store, and is
+	 * to be called once more, with may_wait. It always is then.
 	 */
 	int (*page)(void *arg, const char *method, const char *path,
 		    struct str body, struct server_page *out);

@@ -150,10 +150,14 @@ static struct source *source_of(struct server *s, struct str bucket)
 	return NULL;
 }
 
-static void run_page(struct exchange *x)
+static void run_page_far(struct exchange *x);
+
+static void tell_page(struct exchange *x, bool may_wait)
 {
 	struct server *s = x->server;
-	struct server_page p = { .status = 200, .type = "text/plain" };
+	struct server_page p = { .may_wait = may_wait,
+				 .status = 200,
+				 .type = "text/plain" };
 	char path[300];
 	int r;
 
@@ -162,6 +166,10 @@ static void run_page(struct exchange *x)
 	r = s->conf.page != NULL ? s->conf.page(s->conf.arg, x->method, path,
 						x->request.body, &p)
 				 : -ENOENT;
+	if (r == -EINPROGRESS && !may_wait) {
+		exchange_later(x, run_page_far);
+		return;
+	}
 	if (r == -ENOENT)
 		answer_error(x, 404, "NoSuchKey", "There is no such path.");
 	else if (r == -EOPNOTSUPP)
@@ -179,6 +187,16 @@ static void run_page(struct exchange *x)
 		answer_header(x, "Referrer-Policy", "no-referrer");
 	}
 	exchange_wake(x);
+}
+
+static void run_page(struct exchange *x)
+{
+	tell_page(x, false);
+}
+
+static void run_page_far(struct exchange *x)
+{
+	tell_page(x, true);
 }
 
 static bool store_is(const struct source *src, const struct request *r)
