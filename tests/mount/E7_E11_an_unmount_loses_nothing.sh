@@ -32,7 +32,7 @@ print("closed", flush=True)
 PY
 # hold NAME FILE: begin one; `tell` has it go on.
 hold() {
-	rm -f "$W/in"
+	rm -f "$W/in" "$W/said"
 	mkfifo "$W/in"
 	python3 "$W/holder.py" "$MNT/$1" "$W/$2" <"$W/in" >"$W/said" 2>"$W/holder.err" 9>&- &
 	holder=$!
