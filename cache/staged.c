@@ -386,8 +386,7 @@ struct bound {
 	struct staged_base *base; /* owns a ref, or NULL */
 	enum ufs_if bound;
 	char version[UFS_VERSION_MAX];
-	bool exclusive, late, made, adopted;
-	uint64_t change, acked_change;
+	bool exclusive, late, made, adopted, clean;
 };
 
 static void bound_locked(const struct staged *f, struct bound *b)
@@ -402,11 +401,13 @@ static void bound_locked(const struct staged *f, struct bound *b)
 	b->late = f->late;
 	b->made = f->made;
 	b->adopted = f->adopted;
-	b->change = f->change;
-	b->acked_change = f->acked_change;
+	b->clean = !staged_dirty_locked(f);
 }
 
-/* The key, which is taken over, and what went with it. */
+/*
+ * The key, which is taken over, and what went with it. But not the number of
+ * the change that the move was: who came meanwhile waits for that.
+ */
 static void key_back_locked(struct staged *f, const struct bound *b, char *key,
 			    size_t n) TSA(requires_capability(f->lock));
 
@@ -424,8 +425,10 @@ static void key_back_locked(struct staged *f, const struct bound *b, char *key,
 	f->late = b->late;
 	f->made = b->made;
 	f->adopted = b->adopted;
-	f->change = b->change;
-	f->acked_change = b->acked_change;
+	if (b->clean)
+		f->committed = f->change;
+	if (f->acked)
+		f->acked_change = f->change;
 }
 
 /* Is there anything to be committed under the key that it gets? */

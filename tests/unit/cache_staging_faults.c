@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cache_staging_faults.c - a staged file while something fails at the same time
+ */
+#include "cache/staging_impl.h"
+
+#include <sys/syscall.h>
+
+#include "tests/unit/run.h"
+#include "tests/unit/write_rig.h"
+
+static struct write_rig rig;
+
+/*
+ * Of this thread the write of this number, from 1, finds no room on the disk
+ * (0: none does).
+ */
+static _Thread_local int full_at;
+ssize_t pwrite64(int fd, const void *p, size_t n, off64_t off);
+
+ssize_t pwrite64(int fd, const void *p, size_t n, off64_t off)
+{
+	if (full_at > 0 && --full_at == 0) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return syscall(SYS_pwrite64, fd, p, n, off);
+}
+
+static void setup(void)
+{
+	full_at = 0;
+	write_rig_init(&rig);
+}
+
+static void teardown(void)
+{
+	write_rig_fini(&rig);
+}
+
+static void *commit_main(void *arg)
+{
+	return (void *)(intptr_t)commit_now(arg);
+}
+
+static int joined(pthread_t t)
+{
+	void *r;
+
+	ck_assert_int_eq(pthread_join(t, &r), 0);
+	return (int)(intptr_t)r;
+}
+
+/* ---- moves ---- */
+
+static void *move_main(void *arg)
+{
+	static const struct ufs_cond absent = { .what = UFS_IF_ABSENT };
+
+	return (void *)(intptr_t)staged_move(arg, str_of("to"), &absent);
+}
+
+static bool is_moving(struct staged *f)
+{
+	bool yes;
+
+	lock_take(&f->lock);
+	yes = str_eq(str_of(f->key), str_of("to"));
+	lock_drop(&f->lock);
+	return yes;
+}
+
+static bool is_waited_for(struct staged *f)
+{
+	bool yes;
+
+	lock_take(&f->lock);
+	yes = f->forced;
+	lock_drop(&f->lock);
+	return yes;
+}
+
+/*
+ * INV3: a move whose record cannot be written is taken back; who came
+ * meanwhile does not wait for a change that is no more.
+ */
+START_TEST(a_commit_beside_a_move_that_fails_ends)
+{
+	struct staged *f = staged_open(&rig, "from", STAGED_NEW, NULL);
+	char dir[240], in_the_way[300];
+	pthread_t move, commit;
+
+	ck_assert_int_eq(staged_write(f, "bytes", 5, 0), 0);
+	lock_take(&f->lock);
+	staged_recording_begin_locked(f);
+	lock_drop(&f->lock);
+	pthread_create(&move, NULL, move_main, f);
+	WAIT_UNTIL(is_moving(f)); /* and waits to write its record */
+	pthread_create(&commit, NULL, commit_main, f);
+	WAIT_UNTIL(is_waited_for(f));
+	rig_store_dir(&rig, dir);
+	snprintf(in_the_way, sizeof(in_the_way), "%s/%s.json.tmp", dir, f->id);
+	ck_assert_int_eq(mkdir(in_the_way, 0700), 0);
+	lock_take(&f->lock);
+	staged_recording_end_locked(f);
+	lock_drop(&f->lock);
+	ck_assert_int_lt(joined(move), 0);
+	ck_assert_int_eq(joined(commit), 0);
+	ck_assert_uint_eq(store_calls(&rig.store, STORE_PUT), 1);
+	ck_assert(store_has(&rig.store, "from", "bytes", 5));
+	ck_assert(!state_of(f).dirty);
+	ck_assert_int_eq(rmdir(in_the_way), 0);
+	staged_unref(f);
+}
+END_TEST
+
+/* Nothing was to be committed before, and so nothing is to be after that. */
+START_TEST(a_move_that_fails_leaves_clean_what_was)
+{
+	struct ufs_stat st;
+	struct staged *f;
+
+	store_set(&rig.store, "from", "bytes", 5, &st);
+	f = staged_open(&rig, "from", STAGED_UPON, &st);
+	full_at = 2; /* its first record is written */
+	ck_assert_int_eq((int)(intptr_t)move_main(f), -ENOSPC);
+	ck_assert_int_eq(full_at, 0);
+	ck_assert(!state_of(f).dirty);
+	staged_unref(f);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *moves = tcase_create("moves");
+
+	tcase_add_checked_fixture(moves, setup, teardown);
+	tcase_set_timeout(moves, 30);
+	tcase_add_test(moves, a_commit_beside_a_move_that_fails_ends);
+	tcase_add_test(moves, a_move_that_fails_leaves_clean_what_was);
+
+	return RUN_CASES(moves);
+}
