@@ -58,6 +58,15 @@ static bool not_wanted_locked(const struct staged *f)
 	return !f->acked && (!f->forced || f->asides != NULL);
 }
 
+/* Nothing is sent of one with an error, or without a name: 0, or why. */
+static int over_locked(const struct staged *f)
+    TSA(requires_capability(f->lock));
+
+static int over_locked(const struct staged *f)
+{
+	return f->removed ? -ECANCELED : -f->err;
+}
+
 /* It did not: all is dirty as it was. */
 static int thaw_locked(struct staged *f) TSA(requires_capability(f->lock));
 
@@ -179,11 +188,15 @@ static int by_put(struct staged *f, bool hold)
 	drop_upload(f);
 	lock_take(&f->lock);
 	staged_hold_back_locked(f);
-	if (f->size > s->whole || not_wanted_locked(f)) {
+	/* The write that was waited for, or a sync, may have failed (C2). */
+	r = over_locked(f);
+	if (r == 0 && (f->size > s->whole || not_wanted_locked(f)))
+		r = -EAGAIN;
+	if (r < 0) {
 		staged_let_on_locked(f);
 		lock_drop(&f->lock);
 		staged_base_unref(next);
-		return -EAGAIN;
+		return r;
 	}
 	freeze_locked(f, &t);
 	f->sealing = true;
@@ -375,7 +388,7 @@ static int commit(struct staged *f)
 			return r;
 		lock_take(&f->lock);
 		whole = f->size <= f->staging->whole;
-		r = f->removed ? -ECANCELED : -f->err;
+		r = over_locked(f);
 		if (r == 0 && !f->forced && not_wanted_locked(f))
 			r = -EAGAIN;
 		hold = round >= ROUNDS && f->forced;

@@ -4,6 +4,7 @@
  */
 #include "cache/staging_impl.h"
 
+#include <stdatomic.h>
 #include <sys/syscall.h>
 
 #include "tests/unit/run.h"
@@ -13,9 +14,19 @@ static struct write_rig rig;
 
 /*
  * Of this thread the write of this number, from 1, finds no room on the disk
- * (0: none does).
+ * (0: none does), and the next one stalls there, until it goes on.
  */
 static _Thread_local int full_at;
+static _Thread_local bool stalls;
+static atomic_bool stalled, goes_on;
+static void stall(void)
+{
+	stalls = false;
+	atomic_store(&stalled, true);
+	while (!atomic_load(&goes_on))
+		usleep(1000);
+}
+
 ssize_t pwrite64(int fd, const void *p, size_t n, off64_t off);
 
 ssize_t pwrite64(int fd, const void *p, size_t n, off64_t off)
@@ -24,12 +35,19 @@ ssize_t pwrite64(int fd, const void *p, size_t n, off64_t off)
 		errno = ENOSPC;
 		return -1;
 	}
+	if (stalls) {
+		stall();
+		errno = EIO;
+		return -1;
+	}
 	return syscall(SYS_pwrite64, fd, p, n, off);
 }
 
 static void setup(void)
 {
 	full_at = 0;
+	atomic_store(&stalled, false);
+	atomic_store(&goes_on, false);
 	write_rig_init(&rig);
 }
 
@@ -130,14 +148,64 @@ START_TEST(a_move_that_fails_leaves_clean_what_was)
 }
 END_TEST
 
+/* ---- writes ---- */
+
+static void *write_main(void *arg)
+{
+	stalls = true;
+	return (void *)(intptr_t)staged_write(arg, "second", 6, 0);
+}
+
+static bool waits_for_writer(struct staged *f)
+{
+	bool yes;
+
+	lock_take(&f->lock);
+	yes = f->held_back;
+	lock_drop(&f->lock);
+	return yes;
+}
+
+/*
+ * A write begins while a file is put, and stalls in the disk. The put is thrown
+ * away, and the next one waits for the write, which fails.
+ */
+START_TEST(C2_nothing_is_put_of_a_file_whose_write_failed_meanwhile)
+{
+	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
+	pthread_t commit, write;
+
+	ck_assert_int_eq(staged_write(f, "first!", 6, 0), 0);
+	store_hold(&rig.store, 1u << STORE_PUT);
+	pthread_create(&commit, NULL, commit_main, f);
+	WAIT_UNTIL(store_calls(&rig.store, STORE_PUT) == 1);
+	pthread_create(&write, NULL, write_main, f);
+	WAIT_UNTIL(atomic_load(&stalled));
+	store_hold(&rig.store, 0);
+	WAIT_UNTIL(waits_for_writer(f));
+	atomic_store(&goes_on, true);
+	ck_assert_int_eq(joined(write), -EIO);
+	ck_assert_int_eq(joined(commit), -EIO);
+	ck_assert_int_eq(state_of(f).err, -EIO);
+	ck_assert_uint_eq(store_calls(&rig.store, STORE_PUT), 1);
+	ck_assert(!store_has_key(&rig.store, "key"));
+	staged_unref(f);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *moves = tcase_create("moves");
+	TCase *writes = tcase_create("writes");
 
 	tcase_add_checked_fixture(moves, setup, teardown);
 	tcase_set_timeout(moves, 30);
 	tcase_add_test(moves, a_commit_beside_a_move_that_fails_ends);
 	tcase_add_test(moves, a_move_that_fails_leaves_clean_what_was);
 
-	return RUN_CASES(moves);
+	tcase_add_checked_fixture(writes, setup, teardown);
+	tcase_set_timeout(writes, 30);
+	tcase_add_test(
+	    writes, C2_nothing_is_put_of_a_file_whose_write_failed_meanwhile);
+	return RUN_CASES(moves, writes);
 }
