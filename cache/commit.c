@@ -76,17 +76,16 @@ static int thaw_locked(struct staged *f)
 	int r;
 
 	f->frozen = (struct ranges){ 0 };
-	if (f->dirty.n == 0) {
+	/* Who is writing has made room in dirty: not for an empty one. */
+	if (f->dirty.n == 0 && before.n > 0) {
 		ranges_fini(&f->dirty);
 		f->dirty = before;
 		return 0;
 	}
 	r = ranges_merge(&f->dirty, &before);
 	/* No memory for both: then all of it, which takes one range. */
-	if (r < 0) {
-		f->dirty.n = 1;
-		f->dirty.r[0] = (struct range){ 0, f->size };
-	}
+	if (r < 0)
+		ranges_set_all(&f->dirty, f->size);
 	ranges_fini(&before);
 	return r;
 }

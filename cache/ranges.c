@@ -88,6 +88,13 @@ int ranges_merge(struct ranges *s, const struct ranges *from)
 	return r;
 }
 
+void ranges_set_all(struct ranges *s, uint64_t end)
+{
+	s->n = end > 0;
+	if (end > 0)
+		s->r[0] = (struct range){ 0, end };
+}
+
 void ranges_cut(struct ranges *s, uint64_t size)
 {
 	while (s->n > 0 && s->r[s->n - 1].off >= size)

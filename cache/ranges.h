@@ -32,6 +32,9 @@ int ranges_add(struct ranges *s, uint64_t off, uint64_t end);
 /* Add all of from. -ENOMEM: some of it was. */
 int ranges_merge(struct ranges *s, const struct ranges *from);
 
+/* [0, end) instead of what it is. It has had room for one at least. */
+void ranges_set_all(struct ranges *s, uint64_t end);
+
 /* Drop all bytes at and behind size. */
 void ranges_cut(struct ranges *s, uint64_t size);
 

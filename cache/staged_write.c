@@ -337,10 +337,33 @@ static int write_begin(struct staged *f, uint64_t off, uint64_t n)
 	return r < 0 ? r : unclean(f);
 }
 
+/*
+ * [off, end) was written. There was room to note that; but a commit that ended
+ * meanwhile may have taken it, since it notes what is zeros now, or what is
+ * dirty again. No memory for more: then all is dirty. But held is what the file
+ * has, no more: -ENOMEM, and it is not known any more what its bytes are.
+ */
+static int wrote_locked(struct staged *f, uint64_t off, uint64_t end)
+    TSA(requires_capability(f->lock));
+
+static int wrote_locked(struct staged *f, uint64_t off, uint64_t end)
+{
+	int r = ranges_add(&f->held, off, end);
+
+	f->size = MAX(f->size, end);
+	if (ranges_add(&f->dirty, off, end) < 0)
+		ranges_set_all(&f->dirty, f->size);
+	touched_locked(f);
+	upload_wrote_locked(f, off, end);
+	staged_out_locked(f, off, end);
+	f->next = end;
+	return r;
+}
+
 static int write_turn(struct staged *f, const void *p, size_t n, uint64_t off)
 {
 	size_t done;
-	int r;
+	int r, noted;
 
 	if (off > f->staging->most || n > f->staging->most - off)
 		return -EFBIG;
@@ -350,14 +373,10 @@ static int write_turn(struct staged *f, const void *p, size_t n, uint64_t off)
 	r = staging_pwrite(f->fd, p, n, off, &done);
 	sums_end(f->sums, p, done, off);
 	lock_take(&f->lock);
-	ranges_add(&f->held, off, off + done); /* there is room */
-	ranges_add(&f->dirty, off, off + done);
-	f->size = MAX(f->size, off + done);
-	touched_locked(f);
-	upload_wrote_locked(f, off, off + done);
-	staged_out_locked(f, off, off + done);
-	f->next = off + done;
+	noted = wrote_locked(f, off, off + done);
 	lock_drop(&f->lock);
+	if (noted < 0)
+		return staged_stick(f, noted, "cannot note what was written");
 	/* In the middle of a page: its sum is of no use any more. */
 	if (r < 0 && done > 0)
 		return staged_stick(f, r, "cannot write its staging file");

@@ -4,6 +4,7 @@
  */
 #include "cache/staging_impl.h"
 
+#include <dlfcn.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
@@ -18,13 +19,34 @@ static struct write_rig rig;
  */
 static _Thread_local int full_at;
 static _Thread_local bool stalls;
-static atomic_bool stalled, goes_on;
-static void stall(void)
+static atomic_bool to_begin, stalled, goes_on;
+static enum { DISK_FAILS, NO_MEMORY_AFTER } then;
+/* Of this thread, the next realloc(). */
+static _Thread_local bool no_memory;
+
+/* It is called also of threads that the sanitizer has not begun yet. */
+__attribute__((no_sanitize("thread"))) void *realloc(void *p, size_t n)
+{
+	static void *(*_Atomic real)(void *, size_t);
+
+	if (no_memory) {
+		no_memory = false;
+		return NULL;
+	}
+	if (real == NULL)
+		real = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
+	return real(p, n);
+}
+
+/* Does the write fail? */
+static bool stall(void)
 {
 	stalls = false;
 	atomic_store(&stalled, true);
 	while (!atomic_load(&goes_on))
 		usleep(1000);
+	no_memory = then == NO_MEMORY_AFTER;
+	return then == DISK_FAILS;
 }
 
 ssize_t pwrite64(int fd, const void *p, size_t n, off64_t off);
@@ -35,8 +57,7 @@ ssize_t pwrite64(int fd, const void *p, size_t n, off64_t off)
 		errno = ENOSPC;
 		return -1;
 	}
-	if (stalls) {
-		stall();
+	if (stalls && stall()) {
 		errno = EIO;
 		return -1;
 	}
@@ -46,8 +67,10 @@ ssize_t pwrite64(int fd, const void *p, size_t n, off64_t off)
 static void setup(void)
 {
 	full_at = 0;
+	atomic_store(&to_begin, false);
 	atomic_store(&stalled, false);
 	atomic_store(&goes_on, false);
+	then = DISK_FAILS;
 	write_rig_init(&rig);
 }
 
@@ -193,6 +216,128 @@ START_TEST(C2_nothing_is_put_of_a_file_whose_write_failed_meanwhile)
 }
 END_TEST
 
+/* ---- no memory to note what was written ---- */
+
+static struct ufs_write_ops ops; /* the store's, but for what a test has */
+static unsigned ends_lost;
+
+/* The first is told to have failed when somebody writes. */
+static int end_lost(struct ufs *u, struct str key, const char *id,
+		    const struct ufs_part *parts, size_t n,
+		    const struct ufs_cond *cond, struct ufs_stat *out,
+		    struct cancel *cancel)
+{
+	if (ends_lost == 0)
+		return rig.store.ufs.ops->write->upload_end(
+		    u, key, id, parts, n, cond, out, cancel);
+	ends_lost--;
+	atomic_store(&to_begin, true);
+	WAIT_UNTIL(atomic_load(&stalled));
+	return -ENOLINK;
+}
+
+static void *write_third_main(void *arg)
+{
+	WAIT_UNTIL(atomic_load(&to_begin));
+	stalls = true;
+	return (void *)(intptr_t)staged_write(arg, "THIRD", 5, 2 * PART + 7);
+}
+
+static bool is_thawed(struct staged *f)
+{
+	bool yes;
+
+	lock_take(&f->lock);
+	yes = f->frozen.n == 0 && f->dirty.n > 0;
+	lock_drop(&f->lock);
+	return yes;
+}
+
+/*
+ * E5: somebody is writing, and has made room to note it, when a commit fails.
+ * What it had frozen is dirty again, in an array that is full.
+ */
+START_TEST(E5_what_was_written_is_not_copied_from_the_base)
+{
+	size_t size = 4 * PART;
+	char *bytes = malloc(size);
+	pthread_t commit, write;
+	struct ufs_stat st;
+	struct staged *f;
+
+	fill_bytes(bytes, size, 1);
+	store_set(&rig.store, "key", bytes, size, &st);
+	f = staged_open(&rig, "key", STAGED_UPON, &st);
+	for (size_t i = 0; i < 8; i++) {
+		memcpy(bytes + 100 * i, "first", 5);
+		ck_assert_int_eq(staged_write(f, "first", 5, 100 * i), 0);
+	}
+	ck_assert_uint_eq(f->dirty.n, f->dirty.cap);
+	then = NO_MEMORY_AFTER;
+	ends_lost = 1;
+	ops = *rig.staging->ops;
+	ops.upload_end = end_lost;
+	rig.staging->ops = &ops;
+	pthread_create(&write, NULL, write_third_main, f);
+	pthread_create(&commit, NULL, commit_main, f);
+	WAIT_UNTIL(atomic_load(&stalled) && is_thawed(f));
+	atomic_store(&goes_on, true);
+	ck_assert_int_eq(joined(write), 0);
+	ck_assert_int_eq(joined(commit), 0);
+	ck_assert_int_eq(commit_now(f), 0);
+	memcpy(bytes + 2 * PART + 7, "THIRD", 5);
+	ck_assert(store_has(&rig.store, "key", bytes, size));
+	staged_unref(f);
+	free(bytes);
+}
+END_TEST
+
+static void *write_eighth_main(void *arg)
+{
+	stalls = true;
+	return (void *)(intptr_t)staged_write(arg, "eighth", 6, 80);
+}
+
+static pthread_t eighth;
+
+/* The object is made, and the commit does not know it yet. */
+static void write_when_made(void *arg, const struct store_object *o)
+{
+	(void)o;
+	rig.store.made = NULL;
+	pthread_create(&eighth, NULL, write_eighth_main, arg);
+	WAIT_UNTIL(atomic_load(&stalled));
+}
+
+/*
+ * E5: the same, when a commit succeeds and notes that what was grown is zeros.
+ * It cannot be said any more which bytes the file has.
+ */
+START_TEST(E5_what_was_written_and_cannot_be_noted_is_an_error)
+{
+	char bytes[100];
+	struct ufs_stat st;
+	struct staged *f;
+
+	fill_bytes(bytes, sizeof(bytes), 1);
+	store_set(&rig.store, "key", bytes, sizeof(bytes), &st);
+	f = staged_open(&rig, "key", STAGED_UPON, &st);
+	for (size_t i = 0; i < 7; i++)
+		ck_assert_int_eq(staged_write(f, "first", 5, 10 * i), 0);
+	ck_assert_int_eq(staged_truncate(f, 1000), 0);
+	ck_assert_uint_eq(f->held.n + 1, f->held.cap);
+	then = NO_MEMORY_AFTER;
+	rig.store.made_arg = f;
+	rig.store.made = write_when_made;
+	ck_assert_int_eq(commit_now(f), 0);
+	atomic_store(&goes_on, true);
+	ck_assert_int_eq(joined(eighth), -ENOMEM);
+	ck_assert_int_eq(state_of(f).err, -ENOMEM);
+	ck_assert_int_eq(commit_now(f), -ENOMEM);
+	staged_unref(f);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *moves = tcase_create("moves");
@@ -207,5 +352,8 @@ int main(void)
 	tcase_set_timeout(writes, 30);
 	tcase_add_test(
 	    writes, C2_nothing_is_put_of_a_file_whose_write_failed_meanwhile);
+	tcase_add_test(writes, E5_what_was_written_is_not_copied_from_the_base);
+	tcase_add_test(writes,
+		       E5_what_was_written_and_cannot_be_noted_is_an_error);
 	return RUN_CASES(moves, writes);
 }
