@@ -188,13 +188,17 @@ static void recording_end(struct staged *f)
 static int put(struct staged *f, int fd, bool sync)
 {
 	AUTO_FREE char *words = NULL;
+	bool clean;
 	json_t *o;
+	int r;
 
 	lock_take(&f->lock);
 	/* In the place of one that is on the disk comes one that is. */
 	sync = sync || f->acked;
 	o = record_locked(f);
-	f->record_clean = !staged_dirty_locked(f);
+	clean = !staged_dirty_locked(f);
+	/* One that fails may be there; but then, so may the one before it. */
+	f->record_clean = f->record_clean || clean;
 	lock_drop(&f->lock);
 	words = json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
 	json_decref(o);
@@ -202,7 +206,13 @@ static int put(struct staged *f, int fd, bool sync)
 		return -errno;
 	if (words == NULL)
 		return -ENOMEM;
-	return record_put(f->staging->dir, f->id, words, sync);
+	r = record_put(f->staging->dir, f->id, words, sync);
+	if (r == 0 && !clean) {
+		lock_take(&f->lock);
+		f->record_clean = false;
+		lock_drop(&f->lock);
+	}
+	return r;
 }
 
 static int record(struct staged *f, bool sync)

@@ -203,7 +203,7 @@ struct staged {
 	bool adopted;      /* the cache has base whole */
 	uint64_t owed;     /* bytes written since it last had */
 	bool recording;    /* someone writes the record */
-	bool record_clean; /* it says that nothing is to be committed */
+	bool record_clean; /* it may say that nothing is to be committed */
 
 	/* what a close was told of, before the store has it: staged_ack.c */
 	bool acked; /* as it is, change being acked_change, it is durable */

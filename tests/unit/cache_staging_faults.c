@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
+#include "cache/recover.h"
 #include "tests/unit/run.h"
 #include "tests/unit/write_rig.h"
 
@@ -216,6 +217,42 @@ START_TEST(C2_nothing_is_put_of_a_file_whose_write_failed_meanwhile)
 }
 END_TEST
 
+static int note_clean(void *arg, struct recover_record *r)
+{
+	*(int *)arg = r->clean;
+	return 0;
+}
+
+static bool recorded_clean(void)
+{
+	int clean = -1;
+
+	ck_assert_int_eq(recover_each_in(rig.staging->dir, note_clean, &clean),
+			 0);
+	ck_assert_int_ne(clean, -1);
+	return clean;
+}
+
+/*
+ * A committed file is written to: the record that says so finds no room on the
+ * disk, and so that write fails. The next one is a success.
+ */
+START_TEST(C9_what_is_written_after_a_full_disk_is_not_clean)
+{
+	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
+
+	ck_assert_int_eq(staged_write(f, "first!", 6, 0), 0);
+	ck_assert_int_eq(commit_now(f), 0);
+	ck_assert(recorded_clean());
+	full_at = 1;
+	ck_assert_int_eq(staged_write(f, "second", 6, 0), -ENOSPC);
+	ck_assert_int_eq(staged_write(f, "second", 6, 0), 0);
+	ck_assert(state_of(f).dirty);
+	ck_assert(!recorded_clean());
+	staged_unref(f);
+}
+END_TEST
+
 /* ---- no memory to note what was written ---- */
 
 static struct ufs_write_ops ops; /* the store's, but for what a test has */
@@ -352,6 +389,8 @@ int main(void)
 	tcase_set_timeout(writes, 30);
 	tcase_add_test(
 	    writes, C2_nothing_is_put_of_a_file_whose_write_failed_meanwhile);
+	tcase_add_test(writes,
+		       C9_what_is_written_after_a_full_disk_is_not_clean);
 	tcase_add_test(writes, E5_what_was_written_is_not_copied_from_the_base);
 	tcase_add_test(writes,
 		       E5_what_was_written_and_cannot_be_noted_is_an_error);
