@@ -469,6 +469,9 @@ static int change_key(struct staged *f, struct str key,
 	if (r == 0 && to_be_said(f))
 		r = staged_spill(f);
 	lock_take(&f->lock);
+	/* A read that found it rotten needs no turn: what it says stays. */
+	if (r == 0 && f->err != 0)
+		r = -f->err;
 	old = str_dup((struct str){ f->key, f->key_len });
 	old_len = f->key_len;
 	bound_locked(f, &was_bound);

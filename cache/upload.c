@@ -328,16 +328,21 @@ static bool next_locked(struct staged *f, unsigned *out)
 
 void upload_end_failed(struct staged *f)
 {
+	AUTO_FREE char *key = NULL;
+	size_t n = 0;
 	char *id = NULL;
 
 	lock_take(&f->lock);
-	if (f->err != 0 && !f->committing && f->senders == 0)
-		id = upload_forget_locked(f);
+	if (f->err != 0 && !f->committing && f->senders == 0 &&
+	    f->upload != NULL) {
+		n = f->key_len;
+		key = str_dup((struct str){ f->key, n });
+		/* No memory: it is aborted when the file ends. */
+		if (key != NULL)
+			id = upload_forget_locked(f);
+	}
 	lock_drop(&f->lock);
-	/* With an error the key does not move any more. */
-	if (id != NULL)
-		upload_abort_later(f->staging,
-				   (struct str){ f->key, f->key_len }, id);
+	upload_abort_later(f->staging, (struct str){ key, n }, id);
 }
 
 static void sender_run(struct job *job)

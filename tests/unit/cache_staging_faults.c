@@ -21,7 +21,7 @@ static struct write_rig rig;
 static _Thread_local int full_at;
 static _Thread_local bool stalls;
 static atomic_bool to_begin, stalled, goes_on;
-static enum { DISK_FAILS, NO_MEMORY_AFTER } then;
+static enum { DISK_FAILS, NO_MEMORY_AFTER, NOTHING_FAILS } then;
 /* Of this thread, the next realloc(). */
 static _Thread_local bool no_memory;
 
@@ -168,6 +168,47 @@ START_TEST(a_move_that_fails_leaves_clean_what_was)
 	ck_assert_int_eq((int)(intptr_t)move_main(f), -ENOSPC);
 	ck_assert_int_eq(full_at, 0);
 	ck_assert(!state_of(f).dirty);
+	staged_unref(f);
+}
+END_TEST
+
+static void *move_slowly_main(void *arg)
+{
+	stalls = true;
+	return move_main(arg);
+}
+
+/* As a read does that finds it rotten. */
+static void *stick_main(void *arg)
+{
+	return (void *)(intptr_t)staged_stick(arg, -EIO, "is found rotten");
+}
+
+START_TEST(what_is_found_to_be_rotten_does_not_move)
+{
+	char key[UFS_KEY_MAX + 1];
+	pthread_t move, stick;
+	struct staged *f;
+
+	/* In memory, and so it is written to the disk before it moves. */
+	staging_free(rig.staging);
+	cache_free(rig.cache);
+	rig.conf.memory = MIB(4);
+	write_rig_open(&rig);
+	f = staged_open(&rig, "from", STAGED_NEW, NULL);
+	ck_assert_int_eq(staged_write(f, "bytes", 5, 0), 0);
+	then = NOTHING_FAILS;
+	pthread_create(&move, NULL, move_slowly_main, f);
+	WAIT_UNTIL(atomic_load(&stalled));
+	pthread_create(&stick, NULL, stick_main, f);
+	WAIT_UNTIL(state_of(f).err != 0);
+	atomic_store(&goes_on, true);
+	ck_assert_int_eq(joined(move), -EIO);
+	ck_assert_int_eq(joined(stick), -EIO);
+	staged_key(f, key);
+	ck_assert_str_eq(key, "from");
+	ck_assert_int_eq(staging_failed(rig.staging, str_of("from")), -EIO);
+	ck_assert_int_eq(staging_failed(rig.staging, str_of("to")), 0);
 	staged_unref(f);
 }
 END_TEST
@@ -384,6 +425,7 @@ int main(void)
 	tcase_set_timeout(moves, 30);
 	tcase_add_test(moves, a_commit_beside_a_move_that_fails_ends);
 	tcase_add_test(moves, a_move_that_fails_leaves_clean_what_was);
+	tcase_add_test(moves, what_is_found_to_be_rotten_does_not_move);
 
 	tcase_add_checked_fixture(writes, setup, teardown);
 	tcase_set_timeout(writes, 30);
