@@ -365,6 +365,20 @@ bool staged_passes(int err)
 	       err == -ENFILE || err == -ECANCELED;
 }
 
+/*
+ * May the store have it already? Once a commit has failed; and within one when
+ * the upload that was ended was not there any more, or in the way. A put that
+ * was stirred is none of that: what it brought there are not the bytes of now.
+ * A copy has no bytes that could be compared, so it never is.
+ */
+static bool unsure_locked(const struct staged *f, bool lost)
+    TSA(requires_capability(f->lock));
+
+static bool unsure_locked(const struct staged *f, bool lost)
+{
+	return f->uncertain || (lost && f->tried > f->committed && !f->copies);
+}
+
 static int commit(struct staged *f)
 {
 	unsigned lost = 0;
@@ -391,7 +405,7 @@ static int commit(struct staged *f)
 		if (r == 0 && !f->forced && not_wanted_locked(f))
 			r = -EAGAIN;
 		hold = round >= ROUNDS && f->forced;
-		unsure = f->uncertain;
+		unsure = unsure_locked(f, lost > 0 || in_the_way);
 		lock_drop(&f->lock);
 		if (r < 0)
 			return r;

@@ -300,10 +300,10 @@ static struct ufs_write_ops ops; /* the store's, but for what a test has */
 static unsigned ends_lost;
 
 /* The first is told to have failed when somebody writes. */
-static int end_lost(struct ufs *u, struct str key, const char *id,
-		    const struct ufs_part *parts, size_t n,
-		    const struct ufs_cond *cond, struct ufs_stat *out,
-		    struct cancel *cancel)
+static int end_failed(struct ufs *u, struct str key, const char *id,
+		      const struct ufs_part *parts, size_t n,
+		      const struct ufs_cond *cond, struct ufs_stat *out,
+		      struct cancel *cancel)
 {
 	if (ends_lost == 0)
 		return rig.store.ufs.ops->write->upload_end(
@@ -354,7 +354,7 @@ START_TEST(E5_what_was_written_is_not_copied_from_the_base)
 	then = NO_MEMORY_AFTER;
 	ends_lost = 1;
 	ops = *rig.staging->ops;
-	ops.upload_end = end_lost;
+	ops.upload_end = end_failed;
 	rig.staging->ops = &ops;
 	pthread_create(&write, NULL, write_third_main, f);
 	pthread_create(&commit, NULL, commit_main, f);
@@ -416,10 +416,108 @@ START_TEST(E5_what_was_written_and_cannot_be_noted_is_an_error)
 }
 END_TEST
 
+/* ---- answers that are lost ---- */
+
+#define SIZE (3 * PART + 100)
+
+static char sent[SIZE];
+static const char *others; /* what another puts there instead; NULL: none */
+
+/* It is made, or not, and then there is no such upload. */
+static int end_lost(struct ufs *u, struct str key, const char *id,
+		    const struct ufs_part *parts, size_t n,
+		    const struct ufs_cond *cond, struct ufs_stat *out,
+		    struct cancel *cancel)
+{
+	struct ufs_stat st;
+	int r = 0;
+
+	if (ends_lost > 0 && others != NULL)
+		store_set(&rig.store, "key", others, SIZE, &st);
+	else
+		r = rig.store.ufs.ops->write->upload_end(u, key, id, parts, n,
+							 cond, out, cancel);
+	if (r < 0 || ends_lost == 0)
+		return r;
+	ends_lost--;
+	return -ENOLINK;
+}
+
+static void lose_an_end(void)
+{
+	ends_lost = 1;
+	ops = *rig.staging->ops;
+	ops.upload_end = end_lost;
+	rig.staging->ops = &ops;
+	fill_bytes(sent, SIZE, 1);
+}
+
+static struct staged *file_whose_end_is_lost(enum staged_from from)
+{
+	struct staged *f;
+
+	lose_an_end();
+	f = staged_open(&rig, "key", from, NULL);
+	ck_assert_int_eq(staged_write(f, sent, SIZE, 0), 0);
+	return f;
+}
+
+/* As a store that keeps no CRC64 and whose ETags are no MD5s has it. */
+START_TEST(A13_an_end_that_was_lost_is_no_conflict)
+{
+	struct staged *f = file_whose_end_is_lost(STAGED_NEW);
+
+	others = NULL;
+	ck_assert_int_eq(commit_now(f), 0);
+	ck_assert(store_has(&rig.store, "key", sent, SIZE));
+	ck_assert(!state_of(f).dirty);
+	ck_assert_str_eq(state_of(f).st.version, "v1");
+	staged_unref(f);
+}
+END_TEST
+
+/* _i: O_EXCL. */
+START_TEST(S15_what_another_put_there_is_one_also_when_an_end_was_lost)
+{
+	struct staged *f =
+	    file_whose_end_is_lost(_i != 0 ? STAGED_EXCLUSIVE : STAGED_NEW);
+	char *their = malloc(SIZE);
+
+	memcpy(their, sent, SIZE);
+	their[SIZE - 1] ^= 1;
+	others = their;
+	ck_assert_int_eq(commit_now(f), _i != 0 ? -EEXIST : -ESTALE);
+	ck_assert(store_has(&rig.store, "key", their, SIZE));
+	staged_unref(f);
+	free(their);
+}
+END_TEST
+
+/* A copy has no bytes of its own that could be compared. */
+START_TEST(S15_what_another_put_there_is_not_taken_for_a_copy)
+{
+	static const struct ufs_cond absent = { .what = UFS_IF_ABSENT };
+	char *their = calloc(1, SIZE);
+	struct ufs_stat st, out;
+
+	lose_an_end();
+	store_set(&rig.store, "from", sent, SIZE, &st);
+	store_fail(&rig.store, STORE_WHOLE, 1, 1, -EFBIG);
+	others = their;
+	ck_assert_int_lt(staging_copy(rig.staging, str_of("from"), &st,
+				      str_of("key"), &absent, &out, NULL),
+			 0);
+	ck_assert_uint_eq(ends_lost, 0);
+	ck_assert(store_has(&rig.store, "key", their, SIZE));
+	free(their);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *moves = tcase_create("moves");
 	TCase *writes = tcase_create("writes");
+	TCase *answers = tcase_create("answers");
 
 	tcase_add_checked_fixture(moves, setup, teardown);
 	tcase_set_timeout(moves, 30);
@@ -436,5 +534,14 @@ int main(void)
 	tcase_add_test(writes, E5_what_was_written_is_not_copied_from_the_base);
 	tcase_add_test(writes,
 		       E5_what_was_written_and_cannot_be_noted_is_an_error);
-	return RUN_CASES(moves, writes);
+
+	tcase_add_checked_fixture(answers, setup, teardown);
+	tcase_set_timeout(answers, 30);
+	tcase_add_test(answers, A13_an_end_that_was_lost_is_no_conflict);
+	tcase_add_loop_test(
+	    answers,
+	    S15_what_another_put_there_is_one_also_when_an_end_was_lost, 0, 2);
+	tcase_add_test(answers,
+		       S15_what_another_put_there_is_not_taken_for_a_copy);
+	return RUN_CASES(moves, writes, answers);
 }
