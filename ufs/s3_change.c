@@ -8,8 +8,10 @@
  * sums up what it received and refuses it when that differs (BadDigest). Its
  * answer says what it keeps: that is compared, too. Of a store that says
  * nothing of a checksum the ETag is taken, where it is an MD5 and the body so
- * small that an MD5 costs little; else the mount's log says once that nothing
- * is confirmed. Whatever differs is sent once more, then it is an error.
+ * small that an MD5 costs little: once one was seen to be that, it is taken
+ * while the body is sent, which may not be there any more after that; else the
+ * mount's log says once that nothing is confirmed. Whatever differs is sent
+ * once more, then it is an error.
  *
  * A time is wanted of what was written, and PUT answers have none: it is
  * their Date, which is a second or so from what a HEAD would tell for a
@@ -173,6 +175,52 @@ static int md5_of(const struct ufs_body *body, struct cancel *cancel,
 	return r;
 }
 
+/* Of what was sent. */
+static int md5_sent(struct s3_change *c, unsigned char out[16])
+{
+	if (!c->has_md5)
+		return md5_of(c->body, c->op.http.cancel, out);
+	memcpy(out, c->md5, sizeof(c->md5));
+	return 0;
+}
+
+static int digested_read(void *arg, uint64_t off, void *buf, size_t len)
+{
+	struct s3_change *c = arg;
+	int r = c->under->read(c->under->arg, off, buf, len);
+
+	/* All tries send the same. */
+	if (r != 0 || c->has_md5)
+		return r;
+	if (off == 0) {
+		c->md_at = 0;
+		EVP_DigestInit_ex(c->md, NULL, NULL);
+	}
+	if (off != c->md_at)
+		return 0;
+	EVP_DigestUpdate(c->md, buf, len);
+	c->md_at += len;
+	if (c->md_at == c->size)
+		c->has_md5 = EVP_DigestFinal_ex(c->md, c->md5, NULL) == 1;
+	return 0;
+}
+
+/* The store's answer, or a look at what it has, is to be compared with it. */
+static void digest(struct s3_change *c)
+{
+	if (atomic_load(&c->op.s3->etags) != MD5_YES || c->size > MD5_CHEAP)
+		return;
+	c->md = EVP_MD_CTX_new();
+	/* A system in FIPS mode has no MD5. */
+	if (c->md == NULL || EVP_DigestInit_ex(c->md, EVP_md5(), NULL) != 1)
+		return;
+	c->under = c->op.http.body;
+	c->digested = (struct ufs_body){ .arg = c,
+					 .size = c->size,
+					 .read = digested_read };
+	c->op.http.body = &c->digested;
+}
+
 /* The ETag of an upload, as S3 makes it of its parts' if they are MD5s. */
 static bool is_etag_of_parts(const struct s3_change *c, const char *etag)
 {
@@ -244,7 +292,7 @@ static int confirm_by_etag(struct s3_change *c)
 	if (!c->said.has_md5 || etags == MD5_NO || c->size > MD5_CHEAP)
 		r = -EOPNOTSUPP;
 	else
-		r = md5_of(c->body, c->op.http.cancel, md5);
+		r = md5_sent(c, md5);
 	/* They are others by now: what was sent cannot be summed any more. */
 	if (r == -EAGAIN)
 		return 0;
@@ -342,6 +390,7 @@ void s3_change_init(struct s3_change *c, struct s3 *s3, enum http_method method,
 
 void s3_change_fini(struct s3_change *c)
 {
+	EVP_MD_CTX_free(c->md);
 	text_fini(&c->answer);
 	s3_result_fini(&c->result);
 }
@@ -459,6 +508,7 @@ int s3_change_body(struct s3_change *c, const struct ufs_body *body)
 						.read = checked_read };
 		c->op.http.body = &c->checked;
 	}
+	digest(c);
 	c->has_crc = true;
 	c->op.body_hash = "UNSIGNED-PAYLOAD";
 	checksum_write_crc64(c->crc, c->crc_text);
@@ -537,7 +587,7 @@ static bool is_ours(struct s3_change *c, const struct s3_said *said)
 		return is_etag_of_parts(c, said->etag);
 	return c->body != NULL && said->has_md5 &&
 	       atomic_load(&c->op.s3->etags) != MD5_NO &&
-	       md5_of(c->body, c->op.http.cancel, md5) == 0 &&
+	       md5_sent(c, md5) == 0 &&
 	       memcmp(md5, said->md5, sizeof(md5)) == 0;
 }
 

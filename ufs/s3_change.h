@@ -9,6 +9,8 @@
 #ifndef UFS_S3_CHANGE_H
 #define UFS_S3_CHANGE_H
 
+#include <openssl/evp.h>
+
 #include "ufs/s3_impl.h"
 #include "ufs/s3_result.h"
 #include "ufs/write.h"
@@ -41,6 +43,13 @@ struct s3_change {
 	char crc_text[CHECKSUM_CRC64_TEXT];
 	uint64_t at, running; /* of checked */
 	unsigned changed;     /* how often the sum was another */
+	/* or their MD5, where the store's ETags are known to be that */
+	const struct ufs_body *under; /* borrowed, or checked */
+	struct ufs_body digested;
+	EVP_MD_CTX *md; /* owned; NULL: none is taken */
+	uint64_t md_at;
+	bool has_md5; /* all was sent */
+	unsigned char md5[16];
 
 	/* what it is made of in place of a body */
 	const struct ufs_part *parts; /* borrowed, or NULL */

@@ -429,6 +429,56 @@ START_TEST(A13_a_lost_answer_is_made_up_for_by_a_look)
 }
 END_TEST
 
+static bool hello_crc(void *arg, uint64_t *out)
+{
+	(void)arg;
+	return checksum_read_crc64(HELLO_CRC, out);
+}
+
+/*
+ * The body was written to since it was sent, and can be read no more. _i: the
+ * store keeps no CRC64, and has told an MD5 before.
+ */
+START_TEST(A13_a_lost_answer_is_made_up_for_also_where_the_body_has_gone)
+{
+	static const struct step told[] = {
+		OK, SAYS(200, "ETag: \"" HELLO_MD5 "\"\r\n", NULL)
+	};
+	static const struct step ours[] = { OURS, OURS_BY_MD5 };
+	const struct step steps[] = { told[_i], GATEWAY, ours[_i] };
+	struct bytes b;
+
+	open_store(play, steps, 3, PLAIN);
+	ck_assert_int_eq(put_if(&any), 0);
+	bytes_init(&b, "hello", 5);
+	b.body.crc = hello_crc;
+	b.fails = -EAGAIN;
+	ck_assert_int_eq(
+	    st.w->put(st.u, str_of("a"), &b.body, &absent, &st.out, NULL), 0);
+	ck_assert_uint_eq(requests(), 3);
+	check_line(3, "HEAD /bucket/p/a HTTP/1.1\r\n");
+	close_store();
+}
+END_TEST
+
+/* It is taken while it is sent, and what is not is not read once more. */
+START_TEST(a_body_whose_md5_is_told_is_read_once_to_be_sent)
+{
+	struct bytes b;
+
+	OPEN(PLAIN, SAYS(200, "ETag: \"" HELLO_MD5 "\"\r\n", NULL));
+	for (int i = 0; i < 2; i++) {
+		bytes_init(&b, "hello", 5);
+		b.body.crc = hello_crc;
+		ck_assert_int_eq(
+		    st.w->put(st.u, str_of("a"), &b.body, &any, &st.out, NULL),
+		    0);
+		ck_assert_uint_eq(b.reads, i == 0 ? 2 : 1);
+	}
+	close_store();
+}
+END_TEST
+
 START_TEST(a_refusal_without_a_loss_is_final_without_a_look)
 {
 	OPEN(PLAIN, SAYS(429, NULL, NULL), REFUSED, OURS);
@@ -845,6 +895,12 @@ int main(void)
 	    A13_an_answer_lost_on_a_used_connection_is_made_up_for_as_well);
 	tcase_add_loop_test(answers, A13_a_lost_answer_is_made_up_for_by_a_look,
 			    0, ARRAY_SIZE(lost));
+	tcase_add_loop_test(
+	    answers,
+	    A13_a_lost_answer_is_made_up_for_also_where_the_body_has_gone, 0,
+	    2);
+	tcase_add_test(answers,
+		       a_body_whose_md5_is_told_is_read_once_to_be_sent);
 	tcase_add_test(answers,
 		       a_refusal_without_a_loss_is_final_without_a_look);
 	tcase_add_test(
