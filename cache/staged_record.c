@@ -37,12 +37,13 @@
  * a commit begins that is upon a base, before an upload is begun and when it
  * has, after a commit, when it is acknowledged, and when an error sticks; only
  * in the last two cases, and of what is acknowledged, is it, with the data,
- * brought to the disk by fsync. So a kill -9 in the middle of writing leaves
- * key, what it is bound to, and the size; of a file without bytes of a base all
- * its bytes; of one upon a base those that the record of the last commit tells:
- * what was written since is in ID.data, but only its blocks tell where, not to
- * the byte. A power cut may leave less of what had no error and was not
- * acknowledged.
+ * brought to the disk by fsync; one that names an upload is, without the data,
+ * so that a power cut leaves none behind (upload_abort.c). So a kill -9 in the
+ * middle of writing leaves key, what it is bound to, and the size; of a file
+ * without bytes of a base all its bytes; of one upon a base those that the
+ * record of the last commit tells: what was written since is in ID.data, but
+ * only its blocks tell where, not to the byte. A power cut may leave less of
+ * what had no error and was not acknowledged.
  */
 #include "cache/staging_impl.h"
 
@@ -121,7 +122,7 @@ int staged_record_upload(struct staging *s, const char *id, struct str key,
 	json_object_set_new(o, "upload", record_text(str_of(upload)));
 	words = json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
 	json_decref(o);
-	return words == NULL ? -ENOMEM : record_put(s->dir, id, words, false);
+	return words == NULL ? -ENOMEM : record_put(s->dir, id, words, true);
 }
 
 static json_t *record_locked(struct staged *f)
@@ -188,13 +189,15 @@ static void recording_end(struct staged *f)
 static int put(struct staged *f, int fd, bool sync)
 {
 	AUTO_FREE char *words = NULL;
-	bool clean;
+	bool clean, durable;
 	json_t *o;
 	int r;
 
 	lock_take(&f->lock);
 	/* In the place of one that is on the disk comes one that is. */
 	sync = sync || f->acked;
+	/* An upload is not to be forgotten either, whatever it is of (S17). */
+	durable = sync || f->upload != NULL || f->old_upload != NULL;
 	o = record_locked(f);
 	clean = !staged_dirty_locked(f);
 	/* One that fails may be there; but then, so may the one before it. */
@@ -206,7 +209,7 @@ static int put(struct staged *f, int fd, bool sync)
 		return -errno;
 	if (words == NULL)
 		return -ENOMEM;
-	r = record_put(f->staging->dir, f->id, words, sync);
+	r = record_put(f->staging->dir, f->id, words, durable);
 	if (r == 0 && !clean) {
 		lock_take(&f->lock);
 		f->record_clean = false;

@@ -12,7 +12,10 @@
 #include "tests/unit/run.h"
 #include "tests/unit/write_rig.h"
 
+#define SIZE (3 * PART + 100)
+
 static struct write_rig rig;
+static char sent[SIZE];
 
 /*
  * Of this thread the write of this number, from 1, finds no room on the disk
@@ -63,6 +66,28 @@ ssize_t pwrite64(int fd, const void *p, size_t n, off64_t off)
 		return -1;
 	}
 	return syscall(SYS_pwrite64, fd, p, n, off);
+}
+
+/* What was last brought to the disk. */
+static pthread_mutex_t durable_lock = PTHREAD_MUTEX_INITIALIZER;
+static char durable[4096];
+
+int fsync(int fd)
+{
+	char path[40];
+	ssize_t n;
+	int again;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDONLY); /* it may be for writing only */
+	ck_assert_int_ge(again, 0);
+	pthread_mutex_lock(&durable_lock);
+	n = read(again, durable, sizeof(durable) - 1);
+	if (n >= 0) /* not a directory */
+		durable[n] = '\0';
+	pthread_mutex_unlock(&durable_lock);
+	close(again);
+	return (int)syscall(SYS_fsync, fd);
 }
 
 static void setup(void)
@@ -294,6 +319,43 @@ START_TEST(C9_what_is_written_after_a_full_disk_is_not_clean)
 }
 END_TEST
 
+/* ---- power cuts ---- */
+
+/* Is its record, which says this, on the disk? */
+static bool is_durable(struct staged *f, const char *words)
+{
+	char name[RECOVER_ID + 8], now[4096] = "";
+	bool same;
+	int fd;
+
+	snprintf(name, sizeof(name), "%.*s.json", RECOVER_ID, f->id);
+	fd = openat(rig.staging->dir, name, O_RDONLY);
+	ck_assert(fd >= 0 && read(fd, now, sizeof(now) - 1) > 0);
+	close(fd);
+	pthread_mutex_lock(&durable_lock);
+	same = strcmp(now, durable) == 0 && strstr(now, words) != NULL;
+	pthread_mutex_unlock(&durable_lock);
+	return same;
+}
+
+/* S17: nobody would know that it is to be aborted. */
+START_TEST(S17_a_power_cut_forgets_no_upload)
+{
+	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
+
+	fill_bytes(sent, SIZE, 1);
+	store_hold(&rig.store, 1u << STORE_BEGIN | 1u << STORE_PART);
+	ck_assert_int_eq(staged_write(f, sent, SIZE, 0), 0);
+	WAIT_UNTIL(store_calls(&rig.store, STORE_BEGIN) == 1);
+	ck_assert(is_durable(f, "\"upload\": \"?"));
+	store_hold(&rig.store, 1u << STORE_PART);
+	WAIT_UNTIL(is_durable(f, "\"upload\": \"1\""));
+	store_hold(&rig.store, 0);
+	ck_assert_int_eq(commit_now(f), 0);
+	staged_unref(f);
+}
+END_TEST
+
 /* ---- no memory to note what was written ---- */
 
 static struct ufs_write_ops ops; /* the store's, but for what a test has */
@@ -418,9 +480,6 @@ END_TEST
 
 /* ---- answers that are lost ---- */
 
-#define SIZE (3 * PART + 100)
-
-static char sent[SIZE];
 static const char *others; /* what another puts there instead; NULL: none */
 
 /* It is made, or not, and then there is no such upload. */
@@ -517,6 +576,7 @@ int main(void)
 {
 	TCase *moves = tcase_create("moves");
 	TCase *writes = tcase_create("writes");
+	TCase *cuts = tcase_create("cuts");
 	TCase *answers = tcase_create("answers");
 
 	tcase_add_checked_fixture(moves, setup, teardown);
@@ -535,6 +595,10 @@ int main(void)
 	tcase_add_test(writes,
 		       E5_what_was_written_and_cannot_be_noted_is_an_error);
 
+	tcase_add_checked_fixture(cuts, setup, teardown);
+	tcase_set_timeout(cuts, 30);
+	tcase_add_test(cuts, S17_a_power_cut_forgets_no_upload);
+
 	tcase_add_checked_fixture(answers, setup, teardown);
 	tcase_set_timeout(answers, 30);
 	tcase_add_test(answers, A13_an_end_that_was_lost_is_no_conflict);
@@ -543,5 +607,5 @@ int main(void)
 	    S15_what_another_put_there_is_one_also_when_an_end_was_lost, 0, 2);
 	tcase_add_test(answers,
 		       S15_what_another_put_there_is_not_taken_for_a_copy);
-	return RUN_CASES(moves, writes, answers);
+	return RUN_CASES(moves, writes, cuts, answers);
 }
