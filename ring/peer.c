@@ -334,7 +334,7 @@ static void call_reset(struct peer_call *c)
 	c->words[0] = '\0';
 	c->begun = clock_ns();
 	c->headed = 0;
-	c->filling = c->has_date = false;
+	c->silent = c->filling = c->has_date = false;
 	c->spread = 0;
 	c->got = 0;
 	c->age = 0;

@@ -52,11 +52,12 @@ enum peer_end {
 	PEER_ABSENT, /* 404, 410, 412, 416: the store knows */
 	/*
 	 * It is well, but cannot help: any other status, 421 (it serves another
-	 * store, or less of the bucket) and 508 (we asked in a circle) among
-	 * them.
+	 * store, or less of the bucket), 502 (its store failed it) and 508 (we
+	 * asked in a circle) among them.
 	 */
 	PEER_REFUSED,
 	PEER_FAILED,  /* no connection, reset, too slow, 500, 503 */
+	PEER_STARVED, /* reset or too slow, but its store may be why */
 	PEER_WRONG,   /* what it answered cannot be */
 	PEER_FOREIGN, /* it speaks another protocol */
 	PEER_BEATEN,  /* the receiver has it from elsewhere */
@@ -95,6 +96,7 @@ struct peer_call {
 	char words[160];    /* what happened, without secrets */
 	int64_t begun;      /* clock_ns() */
 	int64_t headed;     /* when the answer's head had come; 0: not yet */
+	bool silent;        /* PEER_FAILED since no head came in time */
 	bool filling;       /* the worker is fetching what it sends */
 	unsigned spread;    /* x-tarn-spread, 0 = not said */
 	uint64_t got;       /* bytes handed to give() */

@@ -5,7 +5,9 @@
  * A head that contradicts the request or itself, and a page that is not what
  * its checksum says, are wrong: the worker has a fault that asking again will
  * not mend. A body that ends early is a failure: that is how a worker that
- * dies, or finds out too late that it cannot serve, looks.
+ * dies, or finds out too late that it cannot serve, looks. If it was fetching
+ * what it sends, that is also how a worker looks whose store fails, and says
+ * nothing of the worker: one that is dead has no head for the next request.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -36,6 +38,12 @@ static void PRINTF_LIKE(3, 4)
 	va_start(ap, fmt);
 	vsnprintf(c->words, sizeof(c->words), fmt, ap);
 	va_end(ap);
+}
+
+/* What a body that does not come to its end says of the worker. */
+static enum peer_end no_end(const struct peer_call *c)
+{
+	return c->filling ? PEER_STARVED : PEER_FAILED;
 }
 
 /* The first header of this (lower case) name, or NULL. */
@@ -195,7 +203,7 @@ static void note_status(struct peer_slot *s)
 		end = header(s, WIRE_H_PROTOCOL) != NULL ? PEER_ABSENT
 							 : PEER_FOREIGN;
 		break;
-	/* It is too busy or ill. */
+	/* It is too busy or ill. If its store is, it says 502. */
 	case 401:
 	case 429:
 	case 500:
@@ -418,14 +426,14 @@ void peer_judge(struct peer_slot *s, CURLcode code)
 		   code == CURLE_BAD_CONTENT_ENCODING) {
 		peer_end(s, PEER_WRONG, "it does not speak HTTP");
 	} else if (code != CURLE_OK || !s->complete) {
-		peer_end(s, PEER_FAILED, "%s",
+		peer_end(s, no_end(c), "%s",
 			 s->error[0] != '\0' ? s->error
 					     : curl_easy_strerror(code));
 	}
 	if (c->end != PEER_UNDERWAY)
 		return;
 	if (c->kind == PEER_GET && !wire_body_complete(&s->body)) {
-		peer_end(s, PEER_FAILED, "the body is short");
+		peer_end(s, no_end(c), "the body is short");
 	} else if (c->kind == PEER_LIST) {
 		r = s3_list_end(s->parser, &c->page);
 		if (r == -ENOMEM) {
@@ -444,7 +452,8 @@ void peer_tick(struct peer_slot *s, int64_t now)
 	const struct peer_times *t = &s->session->peers->conf.times;
 
 	if (!s->complete) {
-		if (now - c->begun >= t->silent)
+		c->silent = now - c->begun >= t->silent;
+		if (c->silent)
 			peer_end(s, PEER_FAILED, "it says nothing");
 		return;
 	}
@@ -452,6 +461,6 @@ void peer_tick(struct peer_slot *s, int64_t now)
 		s->since = now;
 		s->since_got = s->bytes;
 	} else if (now - s->since >= (c->filling ? t->slow_fill : t->slow)) {
-		peer_end(s, PEER_FAILED, "it sends too slowly");
+		peer_end(s, no_end(c), "it sends too slowly");
 	}
 }

@@ -188,11 +188,23 @@ void answer_errno(struct exchange *x, int err)
 	case -EAGAIN:
 		answer_error(x, 503, "SlowDown", "Please reduce your rate.");
 		return;
-	case -ETIMEDOUT:
-	case -EHOSTUNREACH:
 	case -ECANCELED:
 		answer_error(x, 503, "ServiceUnavailable",
+			     "The worker is stopping.");
+		return;
+	/*
+	 * The store failed us, and we are well: the codes are those that S3's
+	 * clients know, and they ask again after a 502 as after a 503.
+	 */
+	case -ETIMEDOUT:
+	case -EHOSTUNREACH:
+		answer_error(x, 502, "ServiceUnavailable",
 			     "The store does not answer.");
+		answer_header(x, "Retry-After", "1");
+		return;
+	case -EIO:
+		answer_error(x, 502, "InternalError",
+			     "The store did not give what it should.");
 		return;
 	default:
 		answer_error(x, 500, "InternalError",

@@ -18,7 +18,10 @@
  * A source whose first byte does not come in time is not waited for alone:
  * the next is asked as well, and the first that begins to answer is the one.
  * A worker that fetches what it sends says so at once by its headers, so it
- * is never hedged. What a worker did wrong is never an error of the caller:
+ * is never hedged; and when it then stalls, or says 502, it is its store that
+ * fails: the next source is asked, but the worker is no worse for it, since
+ * while a store is gone all are to be had what workers hold (SEMANTICS R4).
+ * What a worker did wrong is never an error of the caller:
  * only the store's answer is (SEMANTICS T6), and the bytes given by then are
  * kept, since each page was verified.
  *

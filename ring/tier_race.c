@@ -7,7 +7,10 @@
  * (tier_aside.c), and who begins to answer first has it: the others are
  * dropped. Only data is begun early, by its head. A worker that was overtaken
  * has failed; for metadata only if the other was much faster, because a
- * worker that has to ask the store itself is as slow as the store.
+ * worker that has to ask the store itself is as slow as the store. For the
+ * same reason one that is silent to the end has not failed if the store is
+ * silent as well: an outage of the store must not part us from workers that
+ * hold what is read (SEMANTICS R4).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -121,10 +124,13 @@ static int hedge(struct race *r)
 /* What a worker's end says of whom to ask next. */
 static void note_end(struct race *r, struct racer *x)
 {
-	const struct peer_call *c = &x->call;
+	struct peer_call *c = &x->call;
 	struct route *route = r->route;
 
 	x->running = false;
+	/* But one that is down has to show that it is alive. */
+	if (c->silent && r->aside != NULL && !x->stop.probe)
+		c->end = PEER_STARVED;
 	worker_note(r->t, x->stop.worker, c, x->stop.probe);
 	if (c->end == PEER_GOOD)
 		route_learn(route, c->spread);
@@ -135,8 +141,8 @@ static void note_end(struct race *r, struct racer *x)
 		route->exhausted = r->absent = true;
 		return;
 	}
-	if (c->end == PEER_FAILED || c->end == PEER_WRONG ||
-	    c->end == PEER_FOREIGN || c->status >= 500)
+	if (c->end == PEER_FAILED || c->end == PEER_STARVED ||
+	    c->end == PEER_WRONG || c->end == PEER_FOREIGN || c->status >= 500)
 		route->ill = true;
 }
 

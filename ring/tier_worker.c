@@ -201,6 +201,14 @@ void worker_note(struct tier *t, struct worker *w, const struct peer_call *c,
 		failed = true;
 		fell = breaker_bad(&w->breaker, probe, now) && !probe;
 		break;
+	case PEER_STARVED:
+		failed = true;
+		/* Its head is all that a probe is for. */
+		if (probe)
+			rose = breaker_good(&w->breaker, probe);
+		else
+			breaker_nothing(&w->breaker, probe);
+		break;
 	case PEER_WRONG:
 	case PEER_FOREIGN:
 		failed = true;

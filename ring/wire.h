@@ -54,6 +54,13 @@
  * be as fresh as the worker's consistency (and max-age) want it. A listing does
  * not heed it.
  *
+ * A worker that fails says whose fault that is. 503 and 500 are its own: it is
+ * asked for too much, is stopping or is ill, and after some of them it is left
+ * alone. 502 is its store's, which does not answer, or not as it should: what
+ * the worker holds is still to be had of it. Once the head of a framed body is
+ * sent, a connection that stalls or ends is all that can be said, so that of
+ * one who is fetching this is taken for his store's fault.
+ *
  * The checksums catch accidents: a bit that flips, a file that is torn. A
  * worker has the cluster's key, so that one which lies on purpose is believed.
  */

@@ -25,8 +25,12 @@ case $curl_says in
 *) fail "curl says $curl_says of a framed body that cannot come" ;;
 esac
 sim_rule '{"name":"never","op":"GET","key":"b","status":500}'
-expect_eq "$(worker_code /bucket/b)" 503
+expect_eq "$(worker_code /bucket/b)" 502
 grep -q '<Code>ServiceUnavailable</Code>' "$W/answer"
+sim 'clear' ''
+sim_rule '{"name":"odd","op":"GET","key":"b","status":400}'
+expect_eq "$(worker_code /bucket/b)" 502
+grep -q '<Code>InternalError</Code>' "$W/answer"
 sim 'clear' ''
 expect_eq "$(worker_code /bucket/a)" 200
 cmp "$W/answer" "$W/want"

@@ -538,6 +538,65 @@ START_TEST(a_body_that_stops_is_gone_on_with_elsewhere)
 }
 END_TEST
 
+/*
+ * R4, T6: the store is gone. Workers whose fills wait for it are not ill: what
+ * they hold of another object is still to be had of them.
+ */
+START_TEST(a_store_that_is_gone_takes_no_worker_down)
+{
+	atomic_store(&rig.store_err, -ETIMEDOUT);
+	for (size_t i = 0; i < RIG_WORKERS; i++) {
+		/* _i 0: headers, then nothing; 1: cut off; 2: 502 */
+		atomic_store(&rig.worker[i]->framed, _i != 2);
+		rig_fault(rig.worker[i],
+			  _i == 0   ? STALL
+			  : _i == 1 ? CUT
+				    : STATUS,
+			  _i == 2 ? 502 : 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		struct got g = { 0 };
+
+		ck_assert_int_eq(get(&g, 0, rig.size, false, NULL), -ETIMEDOUT);
+		free(g.bytes);
+	}
+	/* Of this one they have all. */
+	for (size_t i = 0; i < RIG_WORKERS; i++) {
+		atomic_store(&rig.worker[i]->framed, false);
+		rig_fault(rig.worker[i], NONE, 0);
+	}
+	read_all();
+}
+END_TEST
+
+static void setup_outage(void)
+{
+	start(&(struct tier_conf){
+	    .max_age = 60 * NSEC_PER_SEC,
+	    .hedge = 50 * MS,
+	    .peers.times = { .connect = LONG, .silent = 300 * MS } });
+}
+
+/* Before a head, they ask the store what the object is. */
+START_TEST(workers_as_silent_as_the_store_stay_up)
+{
+	atomic_store(&rig.store_err, -ETIMEDOUT);
+	for (size_t i = 0; i < RIG_WORKERS; i++)
+		rig_fault(rig.worker[i], SILENT, 0);
+	for (int i = 0; i < 3; i++) {
+		struct got g = { 0 };
+
+		ck_assert_int_eq(get(&g, 0, rig.size, false, NULL), -ETIMEDOUT);
+		free(g.bytes);
+	}
+	for (size_t i = 0; i < RIG_WORKERS; i++) {
+		ck_assert(rig_is(&rig, rig.worker[i], "up"));
+		rig_fault(rig.worker[i], NONE, 0);
+	}
+	read_all();
+}
+END_TEST
+
 static void had_before(struct rig_worker *w)
 {
 	struct ring_member one = { w->name, 100 };
@@ -872,7 +931,7 @@ static TCase *with(const char *name, void (*begin)(void))
 int main(void)
 {
 	TCase *patient = with("patient", setup), *hasty, *slow, *second;
-	TCase *keyed, *changing;
+	TCase *keyed, *changing, *outage;
 
 	tcase_add_test(patient, the_owner_answers_and_the_store_is_not_asked);
 	tcase_add_test(patient, what_workers_cannot_answer_the_store_is_asked);
@@ -915,6 +974,10 @@ int main(void)
 	slow = with("slow", setup_slow);
 	tcase_add_loop_test(slow, a_body_that_stops_is_gone_on_with_elsewhere,
 			    0, 2);
+	tcase_add_loop_test(slow, a_store_that_is_gone_takes_no_worker_down, 0,
+			    3);
+	outage = with("outage", setup_outage);
+	tcase_add_test(outage, workers_as_silent_as_the_store_stay_up);
 	second = with("second", setup_second);
 	tcase_add_test(second, an_owner_that_is_filling_is_not_hedged);
 	keyed = with("keyed", setup_signed);
@@ -923,5 +986,5 @@ int main(void)
 	tcase_add_test(keyed, a_black_hole_is_left_after_the_connect_timeout);
 	changing = with("changing", setup_changing);
 	tcase_add_test(changing, bytes_are_exact_while_everything_changes);
-	return RUN_CASES(patient, hasty, slow, second, keyed, changing);
+	return RUN_CASES(patient, hasty, slow, second, keyed, changing, outage);
 }
