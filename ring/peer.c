@@ -323,7 +323,7 @@ static void slot_reset(struct peer_slot *s)
 	s->complete = s->success = s->out_of_files = false;
 	s->lines = 0;
 	s->head_bytes = s->error_bytes = 0;
-	s->since = 0;
+	s->since = s->received = 0;
 	s->since_got = s->bytes = 0;
 }
 

@@ -27,7 +27,10 @@ struct peer_session; /* the same */
 
 #define PEER_RACERS 3 /* calls of a session at a time */
 
-/* How long a worker may take, ns; 0 is the default. */
+/*
+ * How long a worker may take, ns; 0 is the default. A body must come at some
+ * rate on average too (peer_answer.c).
+ */
 struct peer_times {
 	int64_t connect;   /* name, connection and TLS: 200 ms */
 	int64_t silent;    /* until the answer's head: 10 s */

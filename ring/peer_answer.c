@@ -24,6 +24,19 @@
 
 #define AGE_MAX_S INT32_MAX
 
+/*
+ * What a body must bring a second on average, beyond its first `slow`. A page
+ * each 0.9 s is within the limit for pages, but 8 MiB are two minutes then,
+ * and the reader's deadline is one. At these rates they are nine seconds of a
+ * worker that has them, 21 of one that is filling, so that a reader who meets
+ * two such in a row is served by the third source in time. A worker that
+ * sends to a hundred at a time over 1 Gbit/s still gives each more than the
+ * first; the second is half of that, since the store is as slow for the next
+ * worker too, and has to send again what the first had not sent on.
+ */
+#define RATE MIB(1)
+#define RATE_FILL KIB(512)
+
 /* The first of these counts. */
 static void PRINTF_LIKE(3, 4)
     peer_end(struct peer_slot *s, enum peer_end end, const char *fmt, ...)
@@ -325,10 +338,12 @@ static int give_page(void *arg, const void *page, size_t n)
 {
 	struct peer_slot *s = arg;
 	struct peer_call *c = s->call;
+	int64_t begun = clock_ns();
 
 	stat_add(STAT_peer_bytes_in, (int64_t)n);
 	c->got += n;
 	c->err = c->give(c->arg, page, n);
+	s->received += clock_ns() - begun;
 	return c->err;
 }
 
@@ -446,10 +461,21 @@ void peer_judge(struct peer_slot *s, CURLcode code)
 	peer_end(s, PEER_GOOD, "it is right");
 }
 
+/* Less than it must have brought by now, were it all the worker's time? */
+static bool behind(const struct peer_slot *s, int64_t slow, int64_t now)
+{
+	const struct peer_call *c = s->call;
+	uint64_t rate = c->filling ? RATE_FILL : RATE;
+
+	return now - c->headed - s->received >
+	       slow + (int64_t)(s->bytes * NSEC_PER_SEC / rate);
+}
+
 void peer_tick(struct peer_slot *s, int64_t now)
 {
 	struct peer_call *c = s->call;
 	const struct peer_times *t = &s->session->peers->conf.times;
+	int64_t slow = c->filling ? t->slow_fill : t->slow;
 
 	if (!s->complete) {
 		c->silent = now - c->begun >= t->silent;
@@ -460,7 +486,7 @@ void peer_tick(struct peer_slot *s, int64_t now)
 	if (s->bytes - s->since_got >= WIRE_PAGE) {
 		s->since = now;
 		s->since_got = s->bytes;
-	} else if (now - s->since >= (c->filling ? t->slow_fill : t->slow)) {
-		peer_end(s, no_end(c), "it sends too slowly");
 	}
+	if (now - s->since >= slow || behind(s, slow, now))
+		peer_end(s, no_end(c), "it sends too slowly");
 }

@@ -40,6 +40,7 @@ struct peer_slot {
 	int64_t since;      /* when the page that comes was begun */
 	uint64_t since_got; /* bytes of the body then */
 	uint64_t bytes;     /* of the body, so far */
+	int64_t received;   /* ns, that the receiver took for them */
 };
 
 struct peer_session {

@@ -539,6 +539,27 @@ START_TEST(a_body_that_stops_is_gone_on_with_elsewhere)
 END_TEST
 
 /*
+ * D2: one that sends a page just within the limit for each page. 20 pages here,
+ * 128 in a part of a stream: 128 times `slow` is 128 s by default, and the
+ * readers of the part's end have had ETIMEDOUT at 61 s by then.
+ */
+START_TEST(a_worker_that_trickles_is_not_waited_for)
+{
+	int64_t begun = clock_ns();
+
+	atomic_store(&owner->framed, _i != 0);
+	rig_fault(owner, TRICKLE, 200); /* slow: 300 ms */
+	read_all();
+	ck_assert_msg(clock_ns() - begun < (_i == 0 ? 1500 : 2500) * MS,
+		      "it took %jd ms", (intmax_t)((clock_ns() - begun) / MS));
+	/* What had come is kept. */
+	ck_assert_int_ge(rig_number(&rig, owner, "hit_bytes"), WIRE_PAGE);
+	ck_assert_int_eq(rig_grown(STAT_peer_errors), 1);
+	ck_assert_uint_eq(rig.store_gets, 0);
+}
+END_TEST
+
+/*
  * R4, T6: the store is gone. Workers whose fills wait for it are not ill: what
  * they hold of another object is still to be had of them.
  */
@@ -974,6 +995,8 @@ int main(void)
 	slow = with("slow", setup_slow);
 	tcase_add_loop_test(slow, a_body_that_stops_is_gone_on_with_elsewhere,
 			    0, 2);
+	tcase_add_loop_test(slow, a_worker_that_trickles_is_not_waited_for, 0,
+			    2);
 	tcase_add_loop_test(slow, a_store_that_is_gone_takes_no_worker_down, 0,
 			    3);
 	outage = with("outage", setup_outage);

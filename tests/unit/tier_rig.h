@@ -34,6 +34,7 @@ enum fault {
 	CUT,      /* RST after n bytes of the body */
 	END,      /* FIN after n bytes of the body */
 	STALL,    /* nothing after n bytes of the body */
+	TRICKLE,  /* a page each n ms */
 	FLIP,     /* byte n of the body */
 	LENGTH,   /* n bytes less than it says */
 	VERSION,  /* another ETag */
@@ -325,7 +326,15 @@ static enum server_then rig_get(struct rig *rig, struct rig_worker *w, int fd,
 		rig_wait(&w->gate);
 	if (fault == CUT || fault == END || fault == STALL)
 		send = MIN(n, len - 1);
-	server_send(fd, body, send);
+	for (size_t at = 0; fault == TRICKLE && at < send;) {
+		size_t step = MIN(send - at, WIRE_PAGE);
+
+		server_send(fd, body + at, step);
+		at += step;
+		usleep((useconds_t)n * 1000);
+	}
+	if (fault != TRICKLE)
+		server_send(fd, body, send);
 	free(body);
 	if (fault == CUT)
 		then = SERVER_RESET;
