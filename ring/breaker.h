@@ -4,9 +4,9 @@
  *
  * Each worker has one. It is up until BREAKER_FAILURES requests failed in a
  * row, then down: nobody asks it for BREAKER_DOWN_NS, and then one request
- * may, the probe. What becomes of the probe decides: up, or down as long
- * again. Who gave a wrong answer is quarantined, which is the same for
- * BREAKER_QUARANTINE_NS at once.
+ * may, the probe, for which its reader does not wait (tier_race.c). What
+ * becomes of the probe decides: up, or down as long again. Who gave a wrong
+ * answer is quarantined, which is the same for BREAKER_QUARANTINE_NS at once.
  *
  *         up --3 failures--> down --5 s, one probe--> up, or down again
  *          \--wrong------> quarantined --60 s, one probe--> up, or back

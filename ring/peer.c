@@ -386,6 +386,14 @@ void peer_drop(struct peer_session *session, struct peer_call *c)
 		slot_end(c->slot);
 }
 
+void peer_move(struct peer_call *from, struct peer_call *to)
+{
+	*to = *from;
+	from->slot = NULL;
+	if (to->slot != NULL)
+		to->slot->call = to;
+}
+
 static void say_debug(const struct peer_call *c)
 {
 	log_debug(LOG_UFS, "ring: %s of %s: %d, %s, %ju ms",

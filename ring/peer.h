@@ -68,7 +68,10 @@ enum peer_end {
 };
 
 struct peer_call {
-	/* set by the caller and borrowed until it has ended */
+	/*
+	 * Set by the caller and borrowed until it has ended; of the texts only
+	 * worker and want once it is begun.
+	 */
 	const char *worker; /* "host:port" */
 	enum peer_kind kind;
 	const char *store, *bucket, *prefix;
@@ -126,6 +129,8 @@ void peer_put(struct peers *p, struct peer_session *s);
  */
 int peer_begin(struct peer_session *s, struct peer_call *c);
 void peer_drop(struct peer_session *s, struct peer_call *c);
+/* A call that is under way goes on as *to, which is laid out anew. */
+void peer_move(struct peer_call *from, struct peer_call *to);
 
 /*
  * Work on the calls until one has ended or got its head, somebody called

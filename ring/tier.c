@@ -75,6 +75,7 @@ static void tier_close(struct ufs *u)
 	struct tier *t = tier_of(u);
 	struct ufs *store = t->conf.own_store ? t->store : NULL;
 
+	atomic_store(&t->closing, true);
 	destroy(t);
 	ufs_close(store);
 }

@@ -16,7 +16,8 @@
  *   a list   how old the answer may be.
  *
  * A source whose first byte does not come in time is not waited for alone:
- * the next is asked as well, and the first that begins to answer is the one.
+ * the next is asked as well, and the first that begins to answer is the one;
+ * who was down is not waited for at all.
  * A worker that fetches what it sends says so at once by its headers, so it
  * is never hedged; and when it then stalls, or says 502, it is its store that
  * fails: the next source is asked, but the worker is no worse for it, since

@@ -56,7 +56,8 @@ struct tier {
 	struct ufs *store;
 	char *bucket;
 	struct peers *peers;
-	struct pool *helpers; /* ask the store aside */
+	struct pool *helpers; /* ask the store aside, and see probes out */
+	atomic_bool closing;
 	/* under lock */
 	struct lock lock;
 	struct worker *worker[TIER_WORKER_BUCKETS];
@@ -175,6 +176,7 @@ struct racer {
 	struct peer_call call;
 	struct stop stop;
 	bool running;
+	bool overtaken; /* a probe that goes on, though not for the race */
 };
 
 struct race {

@@ -11,6 +11,14 @@
  * same reason one that is silent to the end has not failed if the store is
  * silent as well: an outage of the store must not part us from workers that
  * hold what is read (SEMANTICS R4).
+ *
+ * The probe of a worker that is down is a request as any other, but nobody
+ * waits for it: after 10 ms the next source is asked beside. Overtaken it says
+ * nothing yet, and goes on until it is answered or as late as another request
+ * would be: behind the winner's back first, and when the race is over on a
+ * helper (struct probes), which gets the session for that. So a worker that
+ * hangs costs its readers nothing, and one that is well but 100 ms away is
+ * taken back.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +27,19 @@
 #include "base/stats.h"
 #include "ring/tier_impl.h"
 
+#define PROBE_NS (10 * NSEC_PER_MSEC)
+
+/* Probes that go on when their race is over. */
+struct probes {
+	struct job job;
+	struct tier *t;
+	struct peer_session *session;
+	int64_t hedge;
+	struct racer racer[PEER_RACERS];
+	char want[UFS_VERSION_MAX];
+};
+
+/* A probe goes on: see probes_settle(). */
 static void drop(struct race *r, struct racer *x, int64_t winner_took)
 {
 	int64_t waited = clock_ns() - x->call.begun;
@@ -26,6 +47,11 @@ static void drop(struct race *r, struct racer *x, int64_t winner_took)
 			? x->call.headed == 0 && waited >= r->hedge
 			: winner_took >= 0 && winner_took < waited / 2;
 
+	if (x->stop.probe && r->won != x) {
+		x->running = false;
+		x->overtaken = true;
+		return;
+	}
 	peer_drop(r->session, &x->call);
 	worker_dropped(r->t, x->stop.worker, &x->call, x->stop.probe, late);
 	x->running = false;
@@ -44,7 +70,8 @@ static bool claim(struct race *r, struct racer *x)
 {
 	if (r->won == x)
 		return true;
-	if (r->won != NULL || (r->aside != NULL && !aside_beat(r->aside)))
+	if (x->overtaken || r->won != NULL ||
+	    (r->aside != NULL && !aside_beat(r->aside)))
 		return false;
 	r->won = x;
 	if (r->hedged && x != &r->racer[0])
@@ -72,7 +99,7 @@ static int on_give(void *arg, const void *bytes, size_t n)
 static struct racer *free_racer(struct race *r)
 {
 	for (size_t i = 0; i < PEER_RACERS; i++)
-		if (!r->racer[i].running)
+		if (!r->racer[i].running && !r->racer[i].overtaken)
 			return &r->racer[i];
 	return NULL;
 }
@@ -102,7 +129,8 @@ static int begin_next(struct race *r)
 		return err;
 	}
 	x->running = true;
-	r->hedge_at = clock_ns() + r->hedge;
+	r->hedge_at =
+	    clock_ns() + (x->stop.probe ? MIN(PROBE_NS, r->hedge) : r->hedge);
 	return 1;
 }
 
@@ -146,9 +174,114 @@ static void note_end(struct race *r, struct racer *x)
 		route->ill = true;
 }
 
+/*
+ * Overtaken probes that have ended since, or are as late as others are when
+ * they are overtaken. False: all have.
+ */
+static bool probes_settle(struct tier *t, struct peer_session *session,
+			  int64_t hedge, struct racer *racer)
+{
+	int64_t now = clock_ns();
+	bool left = false;
+
+	for (size_t i = 0; i < PEER_RACERS; i++) {
+		struct racer *x = &racer[i];
+
+		if (!x->overtaken)
+			continue;
+		if (x->call.end != PEER_UNDERWAY) {
+			worker_note(t, x->stop.worker, &x->call, true);
+			x->overtaken = false;
+		} else if (now - x->call.begun >= hedge) {
+			peer_drop(session, &x->call);
+			worker_dropped(t, x->stop.worker, &x->call, true, true);
+			x->overtaken = false;
+		}
+		left |= x->overtaken;
+	}
+	return left;
+}
+
+static int64_t probes_until(const struct probes *p)
+{
+	int64_t until = INT64_MAX;
+
+	for (size_t i = 0; i < PEER_RACERS; i++)
+		if (p->racer[i].overtaken)
+			until = MIN(until, p->racer[i].call.begun + p->hedge);
+	return until;
+}
+
+static void probes_run(struct job *job)
+{
+	struct probes *p = container_of(job, struct probes, job);
+	struct tier *t = p->t;
+	int64_t hedge;
+
+	do {
+		hedge = p->hedge;
+		if (peer_wait(p->session, probes_until(p)) < 0 ||
+		    atomic_load(&t->closing))
+			hedge = 0;
+	} while (probes_settle(t, p->session, hedge, p->racer));
+	peer_put(t->peers, p->session);
+	for (size_t i = 0; i < PEER_RACERS; i++)
+		if (p->racer[i].stop.worker != NULL)
+			worker_put(t, p->racer[i].stop.worker);
+	free(p);
+}
+
+/* Nobody wants what it says. */
+static int no_head(void *arg, struct peer_call *c)
+{
+	(void)arg, (void)c;
+	return 1;
+}
+
+/* It needs nothing of the race any more. */
+static void probe_move(struct race *r, struct racer *from, struct probes *p,
+		       struct racer *to)
+{
+	/* The route holds it, so it is known. */
+	to->stop.worker = worker_get(r->t, from->stop.worker->name);
+	to->stop.probe = to->overtaken = true;
+	from->overtaken = false;
+	peer_move(&from->call, &to->call);
+	to->call.worker = to->stop.worker->name;
+	to->call.want = p->want;
+	to->call.head = no_head;
+}
+
+/* The race is over: give the session to a helper, for the probes in it. */
+static void probes_leave(struct race *r)
+{
+	struct probes *p;
+
+	if (r->session == NULL ||
+	    !probes_settle(r->t, r->session, r->hedge, r->racer))
+		return;
+	p = calloc(1, sizeof(*p));
+	if (p == NULL) {
+		(void)probes_settle(r->t, r->session, 0, r->racer);
+		return;
+	}
+	p->job.run = probes_run;
+	p->t = r->t;
+	p->hedge = r->hedge;
+	p->session = r->session;
+	r->session = NULL;
+	if (r->model.want != NULL)
+		snprintf(p->want, sizeof(p->want), "%s", r->model.want);
+	for (size_t i = 0; i < PEER_RACERS; i++)
+		if (r->racer[i].overtaken)
+			probe_move(r, &r->racer[i], p, &p->racer[i]);
+	pool_submit(r->t->helpers, &p->job, POOL_DEMAND);
+}
+
 /* All that has ended since. True: so has the race, as *end says. */
 static bool settle(struct race *r, enum race_end *end)
 {
+	(void)probes_settle(r->t, r->session, r->hedge, r->racer);
 	for (size_t i = 0; i < PEER_RACERS; i++) {
 		struct racer *x = &r->racer[i];
 		enum peer_end how = x->call.end;
@@ -261,6 +394,7 @@ void race_fini(struct race *r)
 	drop_others(r, NULL, -1);
 	if (r->aside != NULL)
 		aside_leave(r->aside);
+	probes_leave(r);
 	if (r->session != NULL)
 		peer_put(r->t->peers, r->session);
 	r->aside = NULL;

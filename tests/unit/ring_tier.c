@@ -344,7 +344,8 @@ END_TEST
 
 START_TEST(a_probe_finds_a_worker_that_has_come_back)
 {
-	rig_fault(owner, CUT, 0);
+	/* Not CUT: of an overtaken probe the head is looked at. */
+	rig_fault(owner, STATUS, 503);
 	for (int i = 0; i < 4; i++)
 		read_all();
 	ck_assert_uint_eq(owner->server.requests, 3);
@@ -615,6 +616,70 @@ START_TEST(workers_as_silent_as_the_store_stay_up)
 		rig_fault(rig.worker[i], NONE, 0);
 	}
 	read_all();
+}
+END_TEST
+
+static void setup_probe(void)
+{
+	start_hedging(NSEC_PER_SEC);
+	rig.size = 2 * WIRE_PAGE + 5;
+}
+
+static void take_down_and_wait(void)
+{
+	rig_fault(owner, SILENT, 0);
+	for (int i = 0; i < 4; i++)
+		read_all();
+	ck_assert(rig_is(&rig, owner, "down"));
+	ck_assert_uint_eq(owner->server.requests, 3);
+	usleep(5200000);
+}
+
+static void read_at_once(void)
+{
+	int64_t begun = clock_ns();
+
+	read_all();
+	ck_assert_msg(clock_ns() - begun < 400 * MS, "it took %jd ms",
+		      (intmax_t)((clock_ns() - begun) / MS));
+}
+
+/* A worker that hangs costs no reader half a second every five seconds. */
+START_TEST(a_probe_costs_its_reader_nothing)
+{
+	take_down_and_wait();
+	for (int i = 0; i < 8; i++) {
+		read_at_once();
+		usleep(200000);
+	}
+	/* It was late then, as others, and is the only one for a while. */
+	ck_assert(rig_is(&rig, owner, "down"));
+	ck_assert_uint_eq(owner->server.requests, 4);
+	ck_assert_uint_eq(rig.store_gets, 0);
+}
+END_TEST
+
+/* One that takes longer than its reader waits is not down for ever. */
+START_TEST(a_probe_that_is_overtaken_finds_a_worker_that_is_well)
+{
+	take_down_and_wait();
+	rig_fault(owner, GATE, 0);
+	read_at_once();
+	ck_assert(rig_is(&rig, owner, "down"));
+	usleep(100000);
+	atomic_store(&owner->gate, true);
+	while (!rig_is(&rig, owner, "up"))
+		usleep(10000);
+	ck_assert_uint_eq(owner->server.requests, 4);
+	read_at_once();
+	ck_assert_uint_eq(owner->gets, 2);
+}
+END_TEST
+
+START_TEST(a_tier_is_closed_while_a_probe_is_under_way)
+{
+	take_down_and_wait();
+	read_at_once();
 }
 END_TEST
 
@@ -952,7 +1017,7 @@ static TCase *with(const char *name, void (*begin)(void))
 int main(void)
 {
 	TCase *patient = with("patient", setup), *hasty, *slow, *second;
-	TCase *keyed, *changing, *outage;
+	TCase *keyed, *changing, *outage, *probing;
 
 	tcase_add_test(patient, the_owner_answers_and_the_store_is_not_asked);
 	tcase_add_test(patient, what_workers_cannot_answer_the_store_is_asked);
@@ -999,6 +1064,11 @@ int main(void)
 			    2);
 	tcase_add_loop_test(slow, a_store_that_is_gone_takes_no_worker_down, 0,
 			    3);
+	probing = with("probing", setup_probe);
+	tcase_add_test(probing, a_probe_costs_its_reader_nothing);
+	tcase_add_test(probing,
+		       a_probe_that_is_overtaken_finds_a_worker_that_is_well);
+	tcase_add_test(probing, a_tier_is_closed_while_a_probe_is_under_way);
 	outage = with("outage", setup_outage);
 	tcase_add_test(outage, workers_as_silent_as_the_store_stay_up);
 	second = with("second", setup_second);
@@ -1009,5 +1079,6 @@ int main(void)
 	tcase_add_test(keyed, a_black_hole_is_left_after_the_connect_timeout);
 	changing = with("changing", setup_changing);
 	tcase_add_test(changing, bytes_are_exact_while_everything_changes);
-	return RUN_CASES(patient, hasty, slow, second, keyed, changing, outage);
+	return RUN_CASES(patient, hasty, slow, second, keyed, changing, outage,
+			 probing);
 }
