@@ -20,8 +20,9 @@
  * who was down is not waited for at all.
  * A worker that fetches what it sends says so at once by its headers, so it
  * is never hedged; and when it then stalls, or says 502, it is its store that
- * fails: the next source is asked, but the worker is no worse for it, since
- * while a store is gone all are to be had what workers hold (SEMANTICS R4).
+ * fails: the next source is asked, but the worker is no worse for it, unless
+ * the store answers us, since while a store is gone what workers hold is to be
+ * had of them (SEMANTICS R4).
  * What a worker did wrong is never an error of the caller:
  * only the store's answer is (SEMANTICS T6), and the bytes given by then are
  * kept, since each page was verified.

@@ -188,6 +188,8 @@ static int next_piece(struct getting *g)
 	} while (how == RACE_BROKEN && r == 0 && g->off + g->given < end);
 	if (how == RACE_NOBODY)
 		r = from_store(g, end, route.ill);
+	route.store_answered =
+	    r == 0 && (how == RACE_NOBODY || how == RACE_STORE);
 	route_fini(&route);
 	if (r == 0 && g->off + g->given == at && !is_complete(g))
 		r = ufs_fail(-EIO, "the store sent nothing");

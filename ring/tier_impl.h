@@ -88,6 +88,12 @@ int64_t worker_skew(struct tier *t, struct worker *w);
 /* A call has ended, by itself. */
 void worker_note(struct tier *t, struct worker *w, const struct peer_call *c,
 		 bool probe);
+/*
+ * Of a worker that ended as PEER_STARVED: was it the store, or its own way to
+ * that? The store has answered us in its place, or not.
+ */
+void worker_judge(struct tier *t, struct worker *w, bool probe,
+		  bool store_answered);
 /* It was dropped; late: since it took too long. */
 void worker_dropped(struct tier *t, struct worker *w, const struct peer_call *c,
 		    bool probe, bool late);
@@ -106,6 +112,13 @@ struct route {
 	bool ill;       /* a worker failed, or is left out: it takes a turn */
 	bool exhausted; /* nobody else is to be asked */
 	uint64_t hash;
+	/* who was let down by its store, it seems; judged by route_fini() */
+	struct starved {
+		struct worker *worker;
+		bool probe;
+	} starved[ROUTE_MAX];
+	size_t nstarved;
+	bool store_answered; /* us, in place of them */
 };
 
 void route_data(struct tier *t, struct str key, uint64_t segment,
@@ -123,6 +136,8 @@ struct stop {
 
 /* The next to ask, which the breaker was asked for. False: nobody. */
 bool route_next(struct route *r, struct stop *out);
+/* A worker ended as PEER_STARVED. */
+void route_starved(struct route *r, const struct stop *stop);
 /* What an owner said of how many may be asked. */
 void route_learn(struct route *r, unsigned spread);
 

@@ -137,6 +137,8 @@ int tier_stat(struct ufs *u, struct str key, struct ufs_stat *out,
 		r = race.err;
 		break;
 	}
+	route.store_answered = (how == RACE_NOBODY || how == RACE_STORE) &&
+			       (r == 0 || r == -ENOENT);
 	race_fini(&race);
 	route_fini(&route);
 	return r;
@@ -396,6 +398,7 @@ static int race_list(struct race *race, const struct query *y,
 			race_wrong(race, "not the listing asked for");
 		break;
 	case RACE_STORE:
+		race->route->store_answered = race->err >= 0;
 		return race->err < 0 ? race->err : take_stores(l, token);
 	case RACE_STOPPED:
 		return race->err;
@@ -435,8 +438,10 @@ static int list_ring(struct tier *t, const struct ufs_list *q,
 	race_fini(&race);
 	if (!done)
 		r = fall_back(t, &route, cancel);
-	if (!done && r == 0)
+	if (!done && r == 0) {
 		r = list_store(t, q, NULL, l.after, token, cb, arg, cancel);
+		route.store_answered = r >= 0;
+	}
 	route_fini(&route);
 	query_fini(&y);
 	free(l.token);

@@ -10,7 +10,9 @@
  * worker that has to ask the store itself is as slow as the store. For the
  * same reason one that is silent to the end has not failed if the store is
  * silent as well: an outage of the store must not part us from workers that
- * hold what is read (SEMANTICS R4).
+ * hold what is read (SEMANTICS R4). Whether it was the store is known when the
+ * route has come to its end: if that answers us in place of a worker, then it
+ * is the worker's own way to it that fails, and the worker with it.
  *
  * The probe of a worker that is down is a request as any other, but nobody
  * waits for it: after 10 ms the next source is asked beside. Overtaken it says
@@ -160,6 +162,8 @@ static void note_end(struct race *r, struct racer *x)
 	if (c->silent && r->aside != NULL && !x->stop.probe)
 		c->end = PEER_STARVED;
 	worker_note(r->t, x->stop.worker, c, x->stop.probe);
+	if (c->end == PEER_STARVED)
+		route_starved(route, &x->stop);
 	if (c->end == PEER_GOOD)
 		route_learn(route, c->spread);
 	if (x->stop.cached_only &&
@@ -191,6 +195,8 @@ static bool probes_settle(struct tier *t, struct peer_session *session,
 			continue;
 		if (x->call.end != PEER_UNDERWAY) {
 			worker_note(t, x->stop.worker, &x->call, true);
+			if (x->call.end == PEER_STARVED)
+				worker_judge(t, x->stop.worker, true, false);
 			x->overtaken = false;
 		} else if (now - x->call.begun >= hedge) {
 			peer_drop(session, &x->call);

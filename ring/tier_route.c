@@ -131,8 +131,18 @@ void route_worker(struct tier *t, const char *name, struct route *out)
 	add(out, name);
 }
 
+void route_starved(struct route *r, const struct stop *stop)
+{
+	if (r->nstarved < ROUTE_MAX)
+		r->starved[r->nstarved++] =
+		    (struct starved){ stop->worker, stop->probe };
+}
+
 void route_fini(struct route *r)
 {
+	for (size_t i = 0; i < r->nstarved; i++)
+		worker_judge(r->t, r->starved[i].worker, r->starved[i].probe,
+			     r->store_answered);
 	while (r->n > 0)
 		worker_put(r->t, r->worker[--r->n]);
 }

@@ -202,12 +202,7 @@ void worker_note(struct tier *t, struct worker *w, const struct peer_call *c,
 		fell = breaker_bad(&w->breaker, probe, now) && !probe;
 		break;
 	case PEER_STARVED:
-		failed = true;
-		/* Its head is all that a probe is for. */
-		if (probe)
-			rose = breaker_good(&w->breaker, probe);
-		else
-			breaker_nothing(&w->breaker, probe);
+		failed = true; /* whose fault it is: worker_judge() */
 		break;
 	case PEER_WRONG:
 	case PEER_FOREIGN:
@@ -244,6 +239,25 @@ void worker_note(struct tier *t, struct worker *w, const struct peer_call *c,
 	if (refused)
 		log_warn("ring: worker %s refuses what it is asked: %s",
 			 w->name, c->words);
+}
+
+void worker_judge(struct tier *t, struct worker *w, bool probe,
+		  bool store_answered)
+{
+	bool rose = false, fell = false;
+
+	lock_take(&t->lock);
+	if (store_answered)
+		fell = breaker_bad(&w->breaker, probe, clock_ns()) && !probe;
+	else if (probe) /* its head is all that a probe is for */
+		rose = breaker_good(&w->breaker, probe);
+	lock_drop(&t->lock);
+	if (rose)
+		log_info("ring: worker %s is asked again", w->name);
+	if (fell)
+		log_warn("ring: worker %s is down: the store answers us, "
+			 "and not it",
+			 w->name);
 }
 
 void worker_dropped(struct tier *t, struct worker *w, const struct peer_call *c,

@@ -59,7 +59,8 @@
  * alone. 502 is its store's, which does not answer, or not as it should: what
  * the worker holds is still to be had of it. Once the head of a framed body is
  * sent, a connection that stalls or ends is all that can be said, so that of
- * one who is fetching this is taken for his store's fault.
+ * one who is fetching this is taken for his store's fault, unless the store
+ * then answers who asked.
  *
  * The checksums catch accidents: a bit that flips, a file that is torn. A
  * worker has the cluster's key, so that one which lies on purpose is believed.

@@ -591,6 +591,35 @@ START_TEST(a_store_that_is_gone_takes_no_worker_down)
 }
 END_TEST
 
+/*
+ * But if it is gone for one worker alone, that one is ill: each read would wait
+ * for it. A head is not enough for it to be well again.
+ */
+START_TEST(a_worker_that_is_cut_off_from_the_store_is_left_out)
+{
+	rig_fault(owner, STALL, 0);
+	atomic_store(&owner->framed, true);
+	for (size_t i = 0; i < RIG_WORKERS; i++)
+		if (rig.worker[i] != owner)
+			rig_fault(rig.worker[i], STATUS, 502);
+	for (int i = 0; i < 3; i++) {
+		ck_assert(rig_is(&rig, owner, "up"));
+		read_all();
+	}
+	ck_assert(rig_is(&rig, owner, "down"));
+	while (owner->server.requests == 3) {
+		read_all();
+		usleep(50000);
+	}
+	ck_assert(rig_is(&rig, owner, "down"));
+	rig_fault(owner, NONE, 0);
+	while (!rig_is(&rig, owner, "up")) {
+		read_all();
+		usleep(50000);
+	}
+}
+END_TEST
+
 static void setup_outage(void)
 {
 	start(&(struct tier_conf){
@@ -1064,6 +1093,8 @@ int main(void)
 			    2);
 	tcase_add_loop_test(slow, a_store_that_is_gone_takes_no_worker_down, 0,
 			    3);
+	tcase_add_test(slow,
+		       a_worker_that_is_cut_off_from_the_store_is_left_out);
 	probing = with("probing", setup_probe);
 	tcase_add_test(probing, a_probe_costs_its_reader_nothing);
 	tcase_add_test(probing,
