@@ -108,6 +108,11 @@ static int hold_keys(struct name_rq *n, bool make, struct place *from,
 	return r;
 }
 
+static enum inode_type type_of(const struct place *p)
+{
+	return p->there ? p->w.type : INODE_FILE;
+}
+
 static int look(struct name_rq *n, struct place *p)
 {
 	struct fs *fs = n->rq.fs;
@@ -127,6 +132,11 @@ static int look(struct name_rq *n, struct place *p)
 	}
 	r = walk_step(&dir, str_of(p->name), &p->w, &n->rq.cancel);
 	p->there = r == 0;
+	if (p->opened != NULL)
+		p->nodeid = p->opened->nodeid;
+	else if (inodes_find(fs->inodes, p->parent, type_of(p), place_name(p),
+			     &p->nodeid) < 0)
+		p->nodeid = 0;
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -189,6 +199,31 @@ void place_leave(struct fs *fs, const struct place *p, enum inode_type type)
 		inodes_leave(fs->inodes, nodeid);
 }
 
+struct opened *place_lost(struct fs *fs, uint64_t nodeid)
+{
+	struct opened *o;
+
+	/* In this order: who begins to write it makes sure of its name. */
+	inodes_leave(fs->inodes, nodeid);
+	o = inodes_attach(fs->inodes, nodeid, NULL);
+	if (o != NULL && o->staged == NULL) {
+		opened_put(fs, o);
+		o = NULL;
+	}
+	return o;
+}
+
+bool place_written(struct fs *fs, uint64_t nodeid, struct staged_state *s)
+{
+	struct opened *o = inodes_attach(fs->inodes, nodeid, NULL);
+	bool written = o != NULL && o->staged != NULL;
+
+	if (written)
+		staged_get(o->staged, s);
+	opened_put(fs, o);
+	return written;
+}
+
 /*
  * Is there an object of what the store may have got, without our having heard
  * of it?
@@ -212,19 +247,51 @@ static int look_for(struct fs *fs, const struct place *p,
  * What is being written goes with its name. was: as it was when the object was
  * removed; a commit that ran since has made another one.
  */
-static int discard(struct fs *fs, const struct place *p,
+static int discard(struct fs *fs, const struct place *p, struct opened *o,
 		   const struct staged_state *was, struct cancel *cancel)
 {
 	struct staged_state s;
 	bool there;
 	int r;
 
-	written_discard(fs, p->opened);
-	staged_get(p->opened->staged, &s);
+	written_discard(fs, o);
+	staged_get(o->staged, &s);
 	there = s.committed &&
 		(!was->committed || strcmp(s.st.version, was->st.version) != 0);
 	r = look_for(fs, p, &s, &there, cancel);
 	return r == 0 && there ? remove_object(fs, p, NULL) : r;
+}
+
+/* Who found the name free has made this one since. */
+static bool made_since(struct fs *fs, const struct place *p, uint64_t nodeid)
+{
+	struct staged_state s;
+
+	return nodeid != p->nodeid && place_written(fs, nodeid, &s) &&
+	       (s.committed || s.st.version[0] == '\0');
+}
+
+/*
+ * The name means nothing any more. What was opened for writing while the store
+ * removed it is of what was removed: it goes as well.
+ */
+static int lose_name(struct fs *fs, const struct place *p,
+		     struct cancel *cancel)
+{
+	const struct staged_state none = { 0 };
+	struct opened *late;
+	uint64_t nodeid;
+	int r = 0;
+
+	if (inodes_find(fs->inodes, p->parent, type_of(p), place_name(p),
+			&nodeid) < 0 ||
+	    made_since(fs, p, nodeid))
+		return 0;
+	late = place_lost(fs, nodeid);
+	if (late != NULL && late != p->opened)
+		r = discard(fs, p, late, &none, cancel);
+	opened_put(fs, late);
+	return r;
 }
 
 static int unlink_run(struct name_rq *n)
@@ -248,9 +315,10 @@ static int unlink_run(struct name_rq *n)
 	if (r == 0 && there)
 		r = remove_object(fs, &p, &n->rq.cancel);
 	if (r == 0 && p.opened != NULL)
-		r = discard(fs, &p, &s, &n->rq.cancel);
+		r = discard(fs, &p, p.opened, &s, &n->rq.cancel);
+	if (r == 0)
+		r = lose_name(fs, &p, &n->rq.cancel);
 	if (r == 0) {
-		place_leave(fs, &p, p.there ? p.w.type : INODE_FILE);
 		place_forgive(fs, &p);
 		filelocks_removed(&fs->locks, (struct str){ p.key, p.n });
 	}

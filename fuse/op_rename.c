@@ -22,6 +22,14 @@ static struct ufs_cond cond_of(struct fs *fs, const struct place *to)
 	return (struct ufs_cond){ UFS_IF_VERSION, to->w.st.version };
 }
 
+/* What was being written has no name any more. o: NULL, or with a reference. */
+static void discard_put(struct fs *fs, struct opened *o)
+{
+	if (o != NULL)
+		written_discard(fs, o);
+	opened_put(fs, o);
+}
+
 /*
  * What is not in the store yet is committed under its new name. -EALREADY: a
  * commit that ran was faster.
@@ -29,12 +37,18 @@ static struct ufs_cond cond_of(struct fs *fs, const struct place *to)
 static int rename_staged(struct fs *fs, struct place *from, struct place *to)
 {
 	struct ufs_cond cond = cond_of(fs, to);
+	uint64_t replaced = 0;
 	int r = staged_move(from->opened->staged,
 			    (struct str){ to->key, to->n }, &cond);
 
+	if (r < 0)
+		return r;
+	(void)inodes_find(fs->inodes, to->parent, INODE_FILE, place_name(to),
+			  &replaced);
+	r = inodes_move(fs->inodes, from->opened->nodeid, to->parent,
+			place_name(to));
 	if (r == 0)
-		r = inodes_move(fs->inodes, from->opened->nodeid, to->parent,
-				place_name(to));
+		discard_put(fs, place_lost(fs, replaced));
 	return r;
 }
 
@@ -56,8 +70,34 @@ static void leave_to_readers(struct fs *fs, uint64_t nodeid)
 struct move {
 	struct fs *fs;
 	struct place *from, *to;
-	uint64_t nodeid; /* 0: it was not moved, or none is known */
+	uint64_t nodeid;       /* 0: it was not moved, or none is known */
+	bool replaced, spared; /* replace() was asked, and said no */
 };
+
+/*
+ * The new name is about to mean the copy st. What was opened for writing there
+ * while the store made that is of what it has replaced. False: it means the
+ * copy already, and is being written.
+ */
+static bool replace(struct move *m, const struct ufs_stat *st)
+{
+	struct place *to = m->to;
+	struct fs *fs = m->fs;
+	struct staged_state s;
+	uint64_t nodeid;
+
+	if (m->replaced)
+		return !m->spared;
+	m->replaced = true;
+	if (inodes_find(fs->inodes, to->parent, INODE_FILE, place_name(to),
+			&nodeid) < 0)
+		return true;
+	m->spared = nodeid != to->nodeid && place_written(fs, nodeid, &s) &&
+		    strcmp(s.st.version, st->version) == 0;
+	if (!m->spared)
+		discard_put(fs, place_lost(fs, nodeid));
+	return !m->spared;
+}
 
 /* It is there under its new name: that is what it means from now on. */
 static int written_moved(struct move *m, const struct ufs_stat *was,
@@ -70,6 +110,7 @@ static int written_moved(struct move *m, const struct ufs_stat *was,
 	if (r < 0)
 		return r;
 	written_made(m->fs, m->to->key, m->to->dir, m->to->n, st);
+	(void)replace(m, st);
 	r = inodes_move(m->fs->inodes, o->nodeid, m->to->parent,
 			place_name(m->to));
 	if (r == 0)
@@ -84,14 +125,11 @@ static int object_moved(struct move *m, const struct ufs_stat *st)
 	uint64_t nodeid;
 
 	written_made(fs, to->key, to->dir, to->n, st);
-	if (m->nodeid == 0) {
-		place_leave(fs, to, INODE_FILE);
-		if (inodes_find(fs->inodes, from->parent, from->w.type,
-				place_name(from), &nodeid) == 0 &&
-		    inodes_move(fs->inodes, nodeid, to->parent,
-				place_name(to)) == 0)
-			m->nodeid = nodeid;
-	}
+	if (m->nodeid == 0 && replace(m, st) &&
+	    inodes_find(fs->inodes, from->parent, from->w.type,
+			place_name(from), &nodeid) == 0 &&
+	    inodes_move(fs->inodes, nodeid, to->parent, place_name(to)) == 0)
+		m->nodeid = nodeid;
 	if (m->nodeid != 0) {
 		(void)inodes_written(fs->inodes, m->nodeid, st);
 		leave_to_readers(fs, m->nodeid);
@@ -177,7 +215,7 @@ static void discard_replaced(struct fs *fs, struct place *to)
 static int rename_object(struct fs *fs, struct place *from, struct place *to,
 			 struct cancel *cancel)
 {
-	struct move m = { fs, from, to, 0 };
+	struct move m = { .fs = fs, .from = from, .to = to };
 	const struct rename_hook hook = { &m, file_copied };
 	struct ufs_cond cond = cond_of(fs, to);
 	struct rename *job;

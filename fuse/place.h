@@ -3,7 +3,9 @@
  * place.h - names that are to be changed, and what they are now
  *
  * For the operations that make, move and remove names. They ask the store, and
- * so run on the pool of those that wait for it.
+ * so run on the pool of those that wait for it. Nobody who opens a file waits
+ * for them: what is being written under a name is looked up when the change
+ * begins, and once more when the store has made it.
  */
 #ifndef FUSE_PLACE_H
 #define FUSE_PLACE_H
@@ -29,7 +31,8 @@ struct place {
 	char key[UFS_KEY_MAX + 2]; /* and a slash */
 	size_t dir, n;
 	bool there;
-	struct walk w; /* if it is */
+	struct walk w;   /* if it is */
+	uint64_t nodeid; /* that had the name; 0: none that is known */
 	/* If it is being written: its running part, with a reference. */
 	struct opened *opened;
 };
@@ -62,6 +65,15 @@ int place_has_entries(struct fs *fs, const struct place *p,
 
 /* The kernel's next lookup of this name is not to find the file that it was. */
 void place_leave(struct fs *fs, const struct place *p, enum inode_type type);
+
+/*
+ * An inode has lost its name. If it is being written, then what is, with a
+ * reference: as of now nobody begins to.
+ */
+struct opened *place_lost(struct fs *fs, uint64_t nodeid);
+
+/* Is an inode being written? As what? */
+bool place_written(struct fs *fs, uint64_t nodeid, struct staged_state *s);
 
 /* What could not be committed under this name is nobody's error any more. */
 void place_forgive(struct fs *fs, const struct place *p);
