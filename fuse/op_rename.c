@@ -4,7 +4,8 @@
  *
  * What is not committed yet is simply committed under its new name. What the
  * store has is copied and removed (cache/rename.h), and those who know it by
- * its old name are led on in between, while the store has both.
+ * its old name are led on in between, while the store has both: also who began
+ * to write it since the rename did.
  */
 #include <errno.h>
 #include <linux/fs.h>
@@ -30,6 +31,21 @@ static void discard_put(struct fs *fs, struct opened *o)
 	opened_put(fs, o);
 }
 
+/* It has the new name from now on, unless it has lost its own (written_end())
+ */
+static int move_opened(struct fs *fs, struct opened *o, const struct place *to)
+{
+	int r = inodes_move(fs->inodes, o->nodeid, to->parent, place_name(to));
+	bool left;
+
+	lock_take(&o->lock);
+	left = o->left;
+	lock_drop(&o->lock);
+	if (left)
+		inodes_leave(fs->inodes, o->nodeid);
+	return r;
+}
+
 /*
  * What is not in the store yet is committed under its new name. -EALREADY: a
  * commit that ran was faster.
@@ -45,26 +61,10 @@ static int rename_staged(struct fs *fs, struct place *from, struct place *to)
 		return r;
 	(void)inodes_find(fs->inodes, to->parent, INODE_FILE, place_name(to),
 			  &replaced);
-	r = inodes_move(fs->inodes, from->opened->nodeid, to->parent,
-			place_name(to));
+	r = move_opened(fs, from->opened, to);
 	if (r == 0)
 		discard_put(fs, place_lost(fs, replaced));
 	return r;
-}
-
-/*
- * Who has it open reads the version of its old name, which goes: the next open
- * is to find the new one (S2).
- */
-static void leave_to_readers(struct fs *fs, uint64_t nodeid)
-{
-	struct opened *o = inodes_attach(fs->inodes, nodeid, NULL);
-
-	if (o == NULL)
-		return;
-	inodes_set_gone(fs->inodes, nodeid);
-	inodes_leave(fs->inodes, nodeid);
-	opened_put(fs, o);
 }
 
 struct move {
@@ -104,47 +104,122 @@ static int written_moved(struct move *m, const struct ufs_stat *was,
 			 const struct ufs_stat *st)
 {
 	struct opened *o = m->from->opened;
+	struct fs *fs = m->fs;
 	int r = staged_copied(o->staged, was->version,
 			      (struct str){ m->to->key, m->to->n }, st);
 
 	if (r < 0)
 		return r;
-	written_made(m->fs, m->to->key, m->to->dir, m->to->n, st);
 	(void)replace(m, st);
-	r = inodes_move(m->fs->inodes, o->nodeid, m->to->parent,
-			place_name(m->to));
+	r = move_opened(fs, o, m->to);
 	if (r == 0)
-		(void)inodes_written(m->fs->inodes, o->nodeid, st);
+		(void)inodes_written(fs->inodes, o->nodeid, st);
+	/* It may have been committed there since. */
+	if (r == 0)
+		(void)written_note(fs, o);
 	return 0;
 }
 
-static int object_moved(struct move *m, const struct ufs_stat *st)
+/*
+ * Who began to write an inode while the store copied it goes along, as what was
+ * being written before does. 1: that is of another version, which is not moved;
+ * or it has failed, and stays.
+ */
+static int lead_late(struct move *m, uint64_t nodeid,
+		     const struct ufs_stat *was, const struct ufs_stat *st)
+{
+	struct str to = { m->to->key, m->to->n };
+	struct opened *o = inodes_attach(m->fs->inodes, nodeid, NULL);
+	char key[UFS_KEY_MAX + 1];
+	struct staged_state s;
+	int r = 0;
+
+	if (o != NULL && o->staged != NULL &&
+	    !str_eq((struct str){ key, staged_key(o->staged, key) }, to)) {
+		r = rename_lead(o, to, was->version, st);
+		staged_get(o->staged, &s);
+		if (r == 0 && (s.err < 0 || s.removed)) {
+			inodes_leave(m->fs->inodes, nodeid);
+			r = 1;
+		}
+	}
+	opened_put(m->fs, o);
+	return r;
+}
+
+/*
+ * The inode gets the new name. Who reads it reads the version of its old name,
+ * which goes: the next open is to find the new one (S2).
+ */
+static void note_moved(struct fs *fs, uint64_t nodeid,
+		       const struct ufs_stat *st)
+{
+	struct opened *o = inodes_attach(fs->inodes, nodeid, NULL);
+
+	(void)inodes_written(fs->inodes, nodeid, st);
+	if (o != NULL && o->staged != NULL) {
+		(void)written_note(fs, o);
+	} else if (o != NULL) {
+		inodes_set_gone(fs->inodes, nodeid);
+		inodes_leave(fs->inodes, nodeid);
+	}
+	opened_put(fs, o);
+}
+
+/* Whoever has the old name now gets the new one. */
+static int object_moved(struct move *m, const struct ufs_stat *was,
+			const struct ufs_stat *st)
 {
 	struct place *from = m->from, *to = m->to;
-	struct fs *fs = m->fs;
+	struct inodes *inodes = m->fs->inodes;
+	struct staged_state s;
 	uint64_t nodeid;
+	int r;
 
-	written_made(fs, to->key, to->dir, to->n, st);
-	if (m->nodeid == 0 && replace(m, st) &&
-	    inodes_find(fs->inodes, from->parent, from->w.type,
-			place_name(from), &nodeid) == 0 &&
-	    inodes_move(fs->inodes, nodeid, to->parent, place_name(to)) == 0)
-		m->nodeid = nodeid;
-	if (m->nodeid != 0) {
-		(void)inodes_written(fs->inodes, m->nodeid, st);
-		leave_to_readers(fs, m->nodeid);
+	if (m->nodeid == 0 && inodes_find(inodes, from->parent, from->w.type,
+					  place_name(from), &nodeid) == 0) {
+		/* It may take a while: it has its old name meanwhile. */
+		r = lead_late(m, nodeid, was, st);
+		if (r < 0)
+			return r;
+		if (r == 0 && !replace(m, st) &&
+		    !place_written(m->fs, nodeid, &s))
+			inodes_leave(inodes, nodeid);
+		else if (r == 0 && inodes_move(inodes, nodeid, to->parent,
+					       place_name(to)) == 0)
+			m->nodeid = nodeid;
 	}
+	if (m->nodeid == 0) {
+		(void)replace(m, st);
+		return 0;
+	}
+	/* And who came before it was moved: now nobody does. */
+	r = lead_late(m, m->nodeid, was, st);
+	if (r < 0) {
+		(void)inodes_move(inodes, m->nodeid, from->parent,
+				  place_name(from));
+		m->nodeid = 0;
+		return r;
+	}
+	note_moved(m->fs, m->nodeid, st);
 	return 0;
 }
 
+/*
+ * What is written is looked for only now: it may be open since the store was
+ * asked to copy, and what was being written then may have ended.
+ */
 static int file_copied(void *arg, struct str name, const struct ufs_stat *was,
 		       const struct ufs_stat *now)
 {
 	struct move *m = arg;
+	int r = 0;
 
 	(void)name;
-	return m->from->opened != NULL ? written_moved(m, was, now)
-				       : object_moved(m, now);
+	written_made(m->fs, m->to->key, m->to->dir, m->to->n, now);
+	if (m->from->opened != NULL)
+		r = written_moved(m, was, now);
+	return r < 0 ? r : object_moved(m, was, now);
 }
 
 static bool is_dir(const struct place *p)

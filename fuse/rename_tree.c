@@ -62,28 +62,28 @@ static int new_key(const struct tree *t, struct str name, char *key,
 	return 0;
 }
 
-/*
- * A file that is being written, and is of the version was or to replace it:
- * that is now the one of its new name. -ESTALE: it was committed once more
- * meanwhile. 1: it is not in the store, and has to do with another version, if
- * any. One that has failed stays.
- */
-static int lead_writer(const struct tree *t, struct opened *o, struct str name,
-		       const char *was, const struct ufs_stat *now)
+int rename_lead(struct opened *o, struct str key, const char *was,
+		const struct ufs_stat *now)
 {
-	char buf[UFS_KEY_MAX + 1];
 	struct staged_state s;
-	struct str key;
-	int r = new_key(t, name, buf, &key);
+	int r = staged_copied(o->staged, was, key, now);
 
-	if (r == 0)
-		r = staged_copied(o->staged, was, key, now);
 	if (r == 0)
 		return 0;
 	staged_get(o->staged, &s);
 	if (s.err < 0 || s.removed)
 		return 0;
 	return r == -ESTALE && !s.committed ? 1 : r;
+}
+
+static int lead_writer(const struct tree *t, struct opened *o, struct str name,
+		       const char *was, const struct ufs_stat *now)
+{
+	char buf[UFS_KEY_MAX + 1];
+	struct str key;
+	int r = new_key(t, name, buf, &key);
+
+	return r < 0 ? r : rename_lead(o, key, was, now);
 }
 
 /* Who reads it is bound to its old key: the next open is to be of the new. */

@@ -18,4 +18,13 @@
  */
 int rename_tree(struct name_rq *n, struct place *from, struct place *to);
 
+/*
+ * A file that is being written, and is of the version was or to replace it:
+ * that is now, under key. -ESTALE: it was committed once more meanwhile. 1: it
+ * is not in the store, and has to do with another version, if any. One that has
+ * failed stays.
+ */
+int rename_lead(struct opened *o, struct str key, const char *was,
+		const struct ufs_stat *now);
+
 #endif
