@@ -527,14 +527,24 @@ int staged_copied(struct staged *f, const char *was, struct str key,
 	return r;
 }
 
-void staged_pause(struct staged *f)
+static void pause_file(struct staged *f, bool at_once)
 {
 	lock_take(&f->lock);
 	if (!f->removed) {
-		quiet_locked(f, f->acked);
+		quiet_locked(f, at_once || f->acked);
 		f->paused = true;
 	}
 	lock_drop(&f->lock);
+}
+
+void staged_pause(struct staged *f)
+{
+	pause_file(f, false);
+}
+
+void staged_stop(struct staged *f)
+{
+	pause_file(f, true);
 }
 
 static void resume_locked(struct staged *f) TSA(requires_capability(f->lock));

@@ -288,6 +288,13 @@ void staged_pause(struct staged *f);
 void staged_resume(struct staged *f);
 
 /*
+ * The same when its name is about to be removed: the commit that runs is of no
+ * use, and cancelled as by staged_discard(). Who waits for one goes on to: it
+ * begins anew if the file is resumed.
+ */
+void staged_stop(struct staged *f);
+
+/*
  * What the store has of it is about to get another key: no commit begins, and
  * none runs when this returns, until staged_move(), staged_copied() or
  * staged_go_on().

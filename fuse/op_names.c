@@ -306,8 +306,11 @@ static int unlink_run(struct name_rq *n)
 		r = -ENOENT;
 	if (r == 0 && p.opened == NULL && p.w.type == INODE_DIR)
 		r = -EISDIR;
-	if (r == 0 && p.opened != NULL)
+	/* A commit that finds the object gone would fail. */
+	if (r == 0 && p.opened != NULL) {
+		staged_stop(p.opened->staged);
 		staged_get(p.opened->staged, &s);
+	}
 	/* What only a commit of ours would make is not in the store. */
 	there = p.there || s.committed;
 	if (r == 0)
@@ -322,6 +325,8 @@ static int unlink_run(struct name_rq *n)
 		place_forgive(fs, &p);
 		filelocks_removed(&fs->locks, (struct str){ p.key, p.n });
 	}
+	if (p.opened != NULL)
+		staged_resume(p.opened->staged);
 	place_put(n, &p);
 	return r;
 }

@@ -325,6 +325,44 @@ START_TEST(bytes_of_a_base_move_along)
 }
 END_TEST
 
+static void *commit_main(void *arg)
+{
+	return (void *)(intptr_t)commit_now(arg);
+}
+
+START_TEST(a_commit_that_is_stopped_begins_anew_if_the_name_stays)
+{
+	const enum store_op op =
+	    (enum store_op[]){ STORE_PUT, STORE_PART, STORE_END }[_i / 2];
+	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
+	size_t n = op == STORE_PUT ? 100 : 3 * PART + 100;
+	AUTO_FREE char *bytes = malloc(n);
+	bool stays = _i % 2 == 0;
+	pthread_t thread;
+	void *r;
+
+	fill_bytes(bytes, n, 1);
+	store_hold(&rig.store, 1u << op);
+	ck_assert_int_eq(staged_write(f, bytes, n, 0), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, commit_main, f), 0);
+	WAIT_UNTIL(store_calls(&rig.store, op) > 0 && state_of(f).committing);
+	staged_stop(f);
+	ck_assert(!state_of(f).committing && !state_of(f).committed);
+	ck_assert_int_eq(state_of(f).err, 0);
+	store_hold(&rig.store, 0);
+	if (stays)
+		staged_resume(f);
+	else
+		staged_discard(f);
+	ck_assert_int_eq(pthread_join(thread, &r), 0);
+	ck_assert_ptr_null(r);
+	ck_assert(store_has_key(&rig.store, "key") == stays);
+	ck_assert(!stays || store_has(&rig.store, "key", bytes, n));
+	staged_unref(f);
+	WAIT_UNTIL(store_uploads(&rig.store) == 0);
+}
+END_TEST
+
 START_TEST(a_file_whose_name_is_gone_is_readable_and_never_committed)
 {
 	struct staged *f = staged_open(&rig, "key", STAGED_NEW, NULL);
@@ -658,6 +696,8 @@ int main(void)
 	tcase_add_loop_test(
 	    t, a_file_that_replaces_another_does_so_where_that_one_moves, 0, 2);
 	tcase_add_test(t, bytes_of_a_base_move_along);
+	tcase_add_loop_test(
+	    t, a_commit_that_is_stopped_begins_anew_if_the_name_stays, 0, 6);
 	tcase_add_test(
 	    t, a_file_whose_name_is_gone_is_readable_and_never_committed);
 	tcase_add_test(t,
