@@ -505,11 +505,42 @@ static int change_key(struct staged *f, struct str key,
 	return r;
 }
 
+/*
+ * It is still. The store may have got what it was never heard to have: with
+ * another key that would stay under this one.
+ */
+static int look_at_old(struct staged *f)
+{
+	struct ufs_stat now;
+	struct str key;
+	bool unsure;
+	int r;
+
+	lock_take(&f->lock);
+	unsure = !f->made && f->tried > f->committed;
+	key = (struct str){ f->key, f->key_len }; /* that moves no more */
+	lock_drop(&f->lock);
+	if (!unsure)
+		return 0;
+	r = f->staging->ufs->ops->stat(f->staging->ufs, key, &now, NULL);
+	return r == 0 ? -EALREADY : r == -ENOENT ? 0 : r;
+}
+
 int staged_move(struct staged *f, struct str key, const struct ufs_cond *cond)
 {
+	int r;
+
 	if (cond != NULL && cond->what == UFS_IF_VERSION &&
 	    strlen(cond->version) >= UFS_VERSION_MAX)
 		return -EINVAL;
+	if (cond == NULL)
+		return change_key(f, key, cond, NULL, NULL);
+	staged_still(f);
+	r = look_at_old(f);
+	if (r < 0) {
+		staged_go_on(f);
+		return r;
+	}
 	return change_key(f, key, cond, NULL, NULL);
 }
 

@@ -264,9 +264,11 @@ bool staged_passes(int err);
 /*
  * It will be committed as this key, bound to cond, which is what is there
  * (rename of what is not committed); NULL: what it is bound to already has
- * moved there as it is. Waits for a commit that runs. -EALREADY: it is
- * committed by now, and is to be copied instead (staged_copied()). The sticky
- * error, -ENOSPC.
+ * moved there as it is. Waits for a commit that runs. With cond the store is
+ * asked whether it has got what it was not heard to have. -EALREADY: it has, or
+ * it is committed by now; it is to be copied instead (staged_copied()) when
+ * staged_commit() has told as what. The sticky error, -ENOSPC, or that of the
+ * store: nothing was changed.
  */
 int staged_move(struct staged *f, struct str key, const struct ufs_cond *cond);
 

@@ -48,7 +48,8 @@ static int move_opened(struct fs *fs, struct opened *o, const struct place *to)
 
 /*
  * What is not in the store yet is committed under its new name. -EALREADY: a
- * commit that ran was faster.
+ * commit that ran was faster, or was carried out without our having heard of
+ * it.
  */
 static int rename_staged(struct fs *fs, struct place *from, struct place *to)
 {

@@ -308,6 +308,35 @@ START_TEST(a_file_that_replaces_another_does_so_where_that_one_moves)
 }
 END_TEST
 
+/*
+ * A commit whose answer was lost has made its object (0) or has not (1), or the
+ * store does not tell (2).
+ */
+START_TEST(S21_what_the_store_may_have_is_not_moved_as_if_it_had_not)
+{
+	const struct ufs_cond absent = { UFS_IF_ABSENT, NULL };
+	struct staged *f = staged_open(&rig, "from", STAGED_NEW, NULL);
+	const int moved[] = { -EALREADY, 0, -EHOSTUNREACH };
+	struct ufs_stat st;
+
+	ck_assert_int_eq(put(f, "bytes", 0), 0);
+	ck_assert_int_eq(staged_persist(f), 0);
+	if (_i == 1)
+		store_fail(&rig.store, STORE_PUT, 1, 1, -ETIMEDOUT);
+	else
+		rig.store.lose = 1;
+	ck_assert_int_eq(staged_commit_acked(f, &st), -ETIMEDOUT);
+	ck_assert(state_of(f).uncertain);
+	if (_i == 2)
+		store_fail(&rig.store, STORE_STAT, 1, 1, -EHOSTUNREACH);
+	ck_assert_int_eq(staged_move(f, str_of("to"), &absent), moved[_i]);
+	ck_assert_int_eq(staged_commit_acked(f, &st), 0);
+	ck_assert(has(_i == 1 ? "to" : "from", "bytes"));
+	ck_assert(!store_has_key(&rig.store, _i == 1 ? "from" : "to"));
+	staged_unref(f);
+}
+END_TEST
+
 START_TEST(bytes_of_a_base_move_along)
 {
 	struct ufs_stat st;
@@ -695,6 +724,8 @@ int main(void)
 	tcase_add_test(t, a_file_is_committed_under_the_name_it_has_then);
 	tcase_add_loop_test(
 	    t, a_file_that_replaces_another_does_so_where_that_one_moves, 0, 2);
+	tcase_add_loop_test(
+	    t, S21_what_the_store_may_have_is_not_moved_as_if_it_had_not, 0, 3);
 	tcase_add_test(t, bytes_of_a_base_move_along);
 	tcase_add_loop_test(
 	    t, a_commit_that_is_stopped_begins_anew_if_the_name_stays, 0, 6);
