@@ -31,8 +31,7 @@ static void discard_put(struct fs *fs, struct opened *o)
 	opened_put(fs, o);
 }
 
-/* It has the new name from now on, unless it has lost its own (written_end())
- */
+/* It gets the new name, unless it has lost its own (written_end()). */
 static int move_opened(struct fs *fs, struct opened *o, const struct place *to)
 {
 	int r = inodes_move(fs->inodes, o->nodeid, to->parent, place_name(to));

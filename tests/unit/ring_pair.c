@@ -21,7 +21,9 @@
 #include "base/log.h"
 #include "base/stats.h"
 #include "cache/cache.h"
+#include "cache/object.h"
 #include "ring/server.h"
+#include "tests/unit/cache_dir.h"
 #include "tests/unit/run.h"
 
 #define SIZE MIB(32)
@@ -421,11 +423,31 @@ static unsigned asked(void)
 	       node[1].store.lists;
 }
 
+/* Has one worker or the other all of [0, len)? */
+static bool are_held(uint64_t len)
+{
+	struct ufs_stat st = { .size = SIZE, .version = VERSION };
+	bool held = true;
+
+	for (uint64_t off = 0; off < len && held; off += MIB(1)) {
+		held = false;
+		for (size_t i = 0; i < 2 && !held; i++) {
+			struct object *o;
+
+			ck_assert_int_eq(
+			    object_get(node[i].cache, str_of(KEY), &st, &o), 0);
+			held = object_held(o, off, MIB(1));
+			object_put(o);
+		}
+	}
+	return held;
+}
+
 /* The workers have [0, len), and what they know of it is old. */
 static void hold(uint64_t len)
 {
 	read_through(0, len);
-	usleep(500000); /* it is on the SSD */
+	WAIT_UNTIL(are_held(len));
 	read_through(0, len);
 	usleep(1500000);
 }
