@@ -5,135 +5,7 @@
  * In each test a read gives exactly the object's bytes, whatever the workers
  * do; counters tell that the fault was there and who answered.
  */
-#include "ring/tier_impl.h"
-#include "tests/unit/tier_rig.h"
-
-#define MS NSEC_PER_MSEC
-
-static struct rig rig;
-static struct rig_worker *owner, *replica, *third;
-
-/* What a get gives, held against ufs.h's contract as it comes. */
-struct got {
-	uint64_t off, size;
-	size_t n, room;
-	unsigned heads, refusals, agains;
-	int refuse;  /* what data() returns */
-	bool strict; /* head() refuses another size */
-	bool ended;  /* nothing may be called any more */
-	unsigned char *bytes;
-};
-
-static int on_head(void *arg, const struct ufs_stat *st)
-{
-	struct got *g = arg;
-
-	ck_assert(!g->ended);
-	ck_assert_uint_eq(g->heads, 0);
-	ck_assert_uint_eq(g->n, 0);
-	ck_assert_str_eq(st->version, RIG_VERSION);
-	if (g->strict && st->size != rig.size) {
-		g->refusals++;
-		return -ESTALE;
-	}
-	g->heads++;
-	g->size = st->size;
-	return 0;
-}
-
-static int on_data(void *arg, const void *bytes, size_t len)
-{
-	struct got *g = arg;
-
-	ck_assert(!g->ended);
-	ck_assert_uint_eq(g->heads, 1);
-	ck_assert_uint_gt(len, 0);
-	ck_assert_uint_le(g->n + len, g->room);
-	if (g->refuse < 0)
-		return g->refuse;
-	memcpy(g->bytes + g->n, bytes, len);
-	g->n += len;
-	return 0;
-}
-
-static int on_again(void *arg)
-{
-	struct got *g = arg;
-
-	ck_assert(!g->ended);
-	g->agains++;
-	g->n = 0;
-	return 0;
-}
-
-static int get(struct got *g, uint64_t off, size_t len, bool whole,
-	       struct cancel *cancel)
-{
-	struct ufs_sink sink = { .arg = g,
-				 .head = on_head,
-				 .data = on_data,
-				 .again = whole ? on_again : NULL };
-	int r;
-
-	g->off = off;
-	g->room = len;
-	g->bytes = malloc(len + 1);
-	r = rig.tier->ops->get(rig.tier, str_of(RIG_KEY), RIG_VERSION, off, len,
-			       &sink, cancel);
-	g->ended = true;
-	return r;
-}
-
-static void check(const struct got *g)
-{
-	size_t want = MIN(g->room, rig.size - g->off);
-
-	ck_assert_uint_eq(g->heads, 1);
-	ck_assert_uint_eq(g->size, rig.size);
-	ck_assert_uint_eq(g->n, want);
-	for (size_t i = 0; i < want; i++)
-		if (g->bytes[i] != object_byte(g->off + i))
-			ck_abort_msg("byte %zu differs", i);
-}
-
-static struct got read_right(uint64_t off, size_t len, bool whole)
-{
-	struct got g = { 0 };
-
-	ck_assert_int_eq(get(&g, off, len, whole, NULL), 0);
-	check(&g);
-	free(g.bytes);
-	g.bytes = NULL;
-	return g;
-}
-
-static struct got read_all(void)
-{
-	return read_right(0, rig.size, false);
-}
-
-static void start(const struct tier_conf *conf)
-{
-	rig_start(&rig, conf);
-	owner = rig.worker[0];
-	replica = rig.worker[1];
-	third = rig.worker[2];
-	for (enum stat_id s = 0; s < STAT_COUNT; s++)
-		rig_grown(s);
-}
-
-/* Nobody is late unless a test makes him so. */
-#define LONG (20 * NSEC_PER_SEC)
-
-static void start_hedging(int64_t hedge)
-{
-	start(&(struct tier_conf){ .max_age = 60 * NSEC_PER_SEC,
-				   .hedge = hedge,
-				   .peers.times = { .connect = LONG,
-						    .silent = 60 * NSEC_PER_SEC,
-						    .slow = LONG,
-						    .slow_fill = LONG } });
-}
+#include "tests/unit/tier_reads.h"
 
 static void setup(void)
 {
@@ -149,11 +21,6 @@ static void setup_hasty(void)
 static void setup_second(void)
 {
 	start_hedging(NSEC_PER_SEC);
-}
-
-static void teardown(void)
-{
-	rig_stop(&rig);
 }
 
 START_TEST(the_owner_answers_and_the_store_is_not_asked)
@@ -512,206 +379,6 @@ START_TEST(an_owner_that_is_filling_is_not_hedged)
 }
 END_TEST
 
-static void setup_slow(void)
-{
-	start(
-	    &(struct tier_conf){ .max_age = 60 * NSEC_PER_SEC,
-				 .hedge = 20 * NSEC_PER_SEC,
-				 .peers.times = { .connect = 10 * NSEC_PER_SEC,
-						  .silent = 300 * MS,
-						  .slow = 300 * MS,
-						  .slow_fill = 600 * MS } });
-}
-
-START_TEST(a_body_that_stops_is_gone_on_with_elsewhere)
-{
-	atomic_store(&owner->framed, _i != 0);
-	rig_fault(owner, STALL, 3 * WIRE_PAGE + 100);
-	read_all();
-	ck_assert_int_eq(rig_grown(STAT_peer_errors), 1);
-	ck_assert_int_eq(rig_number(&rig, owner, "hit_bytes"), 3 * WIRE_PAGE);
-	ck_assert_uint_eq(rig.store_gets, 0);
-	rig_fault(owner, SILENT, 0);
-	read_all();
-	ck_assert_int_eq(rig_grown(STAT_peer_errors), 1);
-	ck_assert_int_eq(rig_grown(STAT_peer_hedges), 0);
-	ck_assert_uint_eq(replica->gets, 2);
-}
-END_TEST
-
-/*
- * D2: one that sends a page just within the limit for each page. 20 pages here,
- * 128 in a part of a stream: 128 times `slow` is 128 s by default, and the
- * readers of the part's end have had ETIMEDOUT at 61 s by then.
- */
-START_TEST(a_worker_that_trickles_is_not_waited_for)
-{
-	int64_t begun = clock_ns();
-
-	atomic_store(&owner->framed, _i != 0);
-	rig_fault(owner, TRICKLE, 200); /* slow: 300 ms */
-	read_all();
-	ck_assert_msg(clock_ns() - begun < (_i == 0 ? 1500 : 2500) * MS,
-		      "it took %jd ms", (intmax_t)((clock_ns() - begun) / MS));
-	/* What had come is kept. */
-	ck_assert_int_ge(rig_number(&rig, owner, "hit_bytes"), WIRE_PAGE);
-	ck_assert_int_eq(rig_grown(STAT_peer_errors), 1);
-	ck_assert_uint_eq(rig.store_gets, 0);
-}
-END_TEST
-
-/*
- * R4, T6: the store is gone. Workers whose fills wait for it are not ill: what
- * they hold of another object is still to be had of them.
- */
-START_TEST(a_store_that_is_gone_takes_no_worker_down)
-{
-	atomic_store(&rig.store_err, -ETIMEDOUT);
-	for (size_t i = 0; i < RIG_WORKERS; i++) {
-		/* _i 0: headers, then nothing; 1: cut off; 2: 502 */
-		atomic_store(&rig.worker[i]->framed, _i != 2);
-		rig_fault(rig.worker[i],
-			  _i == 0   ? STALL
-			  : _i == 1 ? CUT
-				    : STATUS,
-			  _i == 2 ? 502 : 0);
-	}
-	for (int i = 0; i < 3; i++) {
-		struct got g = { 0 };
-
-		ck_assert_int_eq(get(&g, 0, rig.size, false, NULL), -ETIMEDOUT);
-		free(g.bytes);
-	}
-	/* Of this one they have all. */
-	for (size_t i = 0; i < RIG_WORKERS; i++) {
-		atomic_store(&rig.worker[i]->framed, false);
-		rig_fault(rig.worker[i], NONE, 0);
-	}
-	read_all();
-}
-END_TEST
-
-/*
- * But if it is gone for one worker alone, that one is ill: each read would wait
- * for it. A head is not enough for it to be well again.
- */
-START_TEST(a_worker_that_is_cut_off_from_the_store_is_left_out)
-{
-	rig_fault(owner, STALL, 0);
-	atomic_store(&owner->framed, true);
-	for (size_t i = 0; i < RIG_WORKERS; i++)
-		if (rig.worker[i] != owner)
-			rig_fault(rig.worker[i], STATUS, 502);
-	for (int i = 0; i < 3; i++) {
-		ck_assert(rig_is(&rig, owner, "up"));
-		read_all();
-	}
-	ck_assert(rig_is(&rig, owner, "down"));
-	while (owner->server.requests == 3) {
-		read_all();
-		usleep(50000);
-	}
-	ck_assert(rig_is(&rig, owner, "down"));
-	rig_fault(owner, NONE, 0);
-	while (!rig_is(&rig, owner, "up")) {
-		read_all();
-		usleep(50000);
-	}
-}
-END_TEST
-
-static void setup_outage(void)
-{
-	start(&(struct tier_conf){
-	    .max_age = 60 * NSEC_PER_SEC,
-	    .hedge = 50 * MS,
-	    .peers.times = { .connect = LONG, .silent = 300 * MS } });
-}
-
-/* Before a head, they ask the store what the object is. */
-START_TEST(workers_as_silent_as_the_store_stay_up)
-{
-	atomic_store(&rig.store_err, -ETIMEDOUT);
-	for (size_t i = 0; i < RIG_WORKERS; i++)
-		rig_fault(rig.worker[i], SILENT, 0);
-	for (int i = 0; i < 3; i++) {
-		struct got g = { 0 };
-
-		ck_assert_int_eq(get(&g, 0, rig.size, false, NULL), -ETIMEDOUT);
-		free(g.bytes);
-	}
-	for (size_t i = 0; i < RIG_WORKERS; i++) {
-		ck_assert(rig_is(&rig, rig.worker[i], "up"));
-		rig_fault(rig.worker[i], NONE, 0);
-	}
-	read_all();
-}
-END_TEST
-
-static void setup_probe(void)
-{
-	start_hedging(NSEC_PER_SEC);
-	rig.size = 2 * WIRE_PAGE + 5;
-}
-
-static void take_down_and_wait(void)
-{
-	rig_fault(owner, SILENT, 0);
-	for (int i = 0; i < 4; i++)
-		read_all();
-	ck_assert(rig_is(&rig, owner, "down"));
-	ck_assert_uint_eq(owner->server.requests, 3);
-	usleep(5200000);
-}
-
-static void read_at_once(void)
-{
-	int64_t begun = clock_ns();
-
-	read_all();
-	ck_assert_msg(clock_ns() - begun < 400 * MS, "it took %jd ms",
-		      (intmax_t)((clock_ns() - begun) / MS));
-}
-
-/* A worker that hangs costs no reader half a second every five seconds. */
-START_TEST(a_probe_costs_its_reader_nothing)
-{
-	take_down_and_wait();
-	for (int i = 0; i < 8; i++) {
-		read_at_once();
-		usleep(200000);
-	}
-	/* It was late then, as others, and is the only one for a while. */
-	ck_assert(rig_is(&rig, owner, "down"));
-	ck_assert_uint_eq(owner->server.requests, 4);
-	ck_assert_uint_eq(rig.store_gets, 0);
-}
-END_TEST
-
-/* One that takes longer than its reader waits is not down for ever. */
-START_TEST(a_probe_that_is_overtaken_finds_a_worker_that_is_well)
-{
-	take_down_and_wait();
-	rig_fault(owner, GATE, 0);
-	read_at_once();
-	ck_assert(rig_is(&rig, owner, "down"));
-	usleep(100000);
-	atomic_store(&owner->gate, true);
-	while (!rig_is(&rig, owner, "up"))
-		usleep(10000);
-	ck_assert_uint_eq(owner->server.requests, 4);
-	read_at_once();
-	ck_assert_uint_eq(owner->gets, 2);
-}
-END_TEST
-
-START_TEST(a_tier_is_closed_while_a_probe_is_under_way)
-{
-	take_down_and_wait();
-	read_at_once();
-}
-END_TEST
-
 static void had_before(struct rig_worker *w)
 {
 	struct ring_member one = { w->name, 100 };
@@ -1034,19 +701,10 @@ static void setup_changing(void)
 						    .slow_fill = 600 * MS } });
 }
 
-static TCase *with(const char *name, void (*begin)(void))
-{
-	TCase *c = tcase_create(name);
-
-	tcase_add_checked_fixture(c, begin, teardown);
-	tcase_set_timeout(c, 120);
-	return c;
-}
-
 int main(void)
 {
-	TCase *patient = with("patient", setup), *hasty, *slow, *second;
-	TCase *keyed, *changing, *outage, *probing;
+	TCase *patient = with("patient", setup), *hasty, *second;
+	TCase *keyed, *changing;
 
 	tcase_add_test(patient, the_owner_answers_and_the_store_is_not_asked);
 	tcase_add_test(patient, what_workers_cannot_answer_the_store_is_asked);
@@ -1086,22 +744,6 @@ int main(void)
 	tcase_add_test(hasty, a_store_that_lost_against_a_worker_is_called_off);
 	tcase_add_test(hasty,
 		       a_read_is_cancelled_while_the_store_is_asked_aside);
-	slow = with("slow", setup_slow);
-	tcase_add_loop_test(slow, a_body_that_stops_is_gone_on_with_elsewhere,
-			    0, 2);
-	tcase_add_loop_test(slow, a_worker_that_trickles_is_not_waited_for, 0,
-			    2);
-	tcase_add_loop_test(slow, a_store_that_is_gone_takes_no_worker_down, 0,
-			    3);
-	tcase_add_test(slow,
-		       a_worker_that_is_cut_off_from_the_store_is_left_out);
-	probing = with("probing", setup_probe);
-	tcase_add_test(probing, a_probe_costs_its_reader_nothing);
-	tcase_add_test(probing,
-		       a_probe_that_is_overtaken_finds_a_worker_that_is_well);
-	tcase_add_test(probing, a_tier_is_closed_while_a_probe_is_under_way);
-	outage = with("outage", setup_outage);
-	tcase_add_test(outage, workers_as_silent_as_the_store_stay_up);
 	second = with("second", setup_second);
 	tcase_add_test(second, an_owner_that_is_filling_is_not_hedged);
 	keyed = with("keyed", setup_signed);
@@ -1110,6 +752,5 @@ int main(void)
 	tcase_add_test(keyed, a_black_hole_is_left_after_the_connect_timeout);
 	changing = with("changing", setup_changing);
 	tcase_add_test(changing, bytes_are_exact_while_everything_changes);
-	return RUN_CASES(patient, hasty, slow, second, keyed, changing, outage,
-			 probing);
+	return RUN_CASES(patient, hasty, second, keyed, changing);
 }
