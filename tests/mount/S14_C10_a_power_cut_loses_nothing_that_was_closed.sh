@@ -67,6 +67,8 @@ while [ $n -lt "$ROUNDS" ]; do
 	cut_power
 	kill -9 "$pid"
 	wait_for 20 no_process "$pid"
+	# What it had sent is in the store, not on its way there any more.
+	sleep 0.6
 	for w in $WRITERS; do
 		wait_for 20 test -s "$W/acks$w"
 		acks=$((acks + $(cat "$W/acks$w")))
