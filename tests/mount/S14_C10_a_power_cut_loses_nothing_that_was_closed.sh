@@ -27,7 +27,12 @@ disk_again() { # OPTIONS
 	mount --bind "$W/disk/staging" "$W/staging"
 }
 WRITERS='1 2'
-waiting() { grep -ls '"acked": true' "$W"/staging/*/*.json; }
+# Of a record that was torn the disk may show a part of what another one said.
+waiting() {
+	for j in $(grep -ls '"acked": true' "$W"/staging/*/*.json); do
+		[ "$(tail -n 1 "$j")" != '}' ] || echo "$j"
+	done
+}
 none_waits() { [ -z "$(waiting)" ]; }
 check_all() { # WHEN
 	for w in $WRITERS; do
