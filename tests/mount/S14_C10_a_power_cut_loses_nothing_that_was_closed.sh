@@ -29,8 +29,10 @@ disk_again() { # OPTIONS
 WRITERS='1 2'
 # Of a record that was torn the disk may show a part of what another one said.
 waiting() {
-	for j in $(grep -ls '"acked": true' "$W"/staging/*/*.json); do
-		[ "$(tail -n 1 "$j")" != '}' ] || echo "$j"
+	for j in "$W"/staging/*/*.json; do
+		if grep -qs '"acked": true' "$j" && [ "$(tail -n 1 "$j")" = '}' ]; then
+			echo "$j"
+		fi
 	done
 }
 none_waits() { [ -z "$(waiting)" ]; }
