@@ -528,15 +528,15 @@ static int look_at_old(struct staged *f)
 
 int staged_move(struct staged *f, struct str key, const struct ufs_cond *cond)
 {
-	int r;
+	int r = 0;
 
 	if (cond != NULL && cond->what == UFS_IF_VERSION &&
 	    strlen(cond->version) >= UFS_VERSION_MAX)
 		return -EINVAL;
-	if (cond == NULL)
-		return change_key(f, key, cond, NULL, NULL);
-	staged_still(f);
-	r = look_at_old(f);
+	if (cond != NULL) {
+		staged_still(f);
+		r = look_at_old(f);
+	}
 	if (r < 0) {
 		staged_go_on(f);
 		return r;

@@ -190,7 +190,9 @@ void place_forgive(struct fs *fs, const struct place *p)
 		staging_forgive(fs->conf.staging, (struct str){ p->key, p->n });
 }
 
-void place_leave(struct fs *fs, const struct place *p, enum inode_type type)
+/* The kernel's next lookup of this name is not to find what it was. */
+static void place_leave(struct fs *fs, const struct place *p,
+			enum inode_type type)
 {
 	uint64_t nodeid;
 

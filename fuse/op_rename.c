@@ -160,8 +160,7 @@ static void note_moved(struct fs *fs, uint64_t nodeid,
 	if (o != NULL && o->staged != NULL) {
 		(void)written_note(fs, o);
 	} else if (o != NULL) {
-		inodes_set_gone(fs->inodes, nodeid);
-		inodes_leave(fs->inodes, nodeid);
+		rename_leave_reader(fs, nodeid);
 	}
 	opened_put(fs, o);
 }

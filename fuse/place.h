@@ -63,9 +63,6 @@ static inline struct str place_name(const struct place *p)
 int place_has_entries(struct fs *fs, const struct place *p,
 		      struct cancel *cancel);
 
-/* The kernel's next lookup of this name is not to find the file that it was. */
-void place_leave(struct fs *fs, const struct place *p, enum inode_type type);
-
 /*
  * An inode has lost its name. If it is being written, then what is, with a
  * reference: as of now nobody begins to.

@@ -86,8 +86,7 @@ static int lead_writer(const struct tree *t, struct opened *o, struct str name,
 	return r < 0 ? r : rename_lead(o, key, was, now);
 }
 
-/* Who reads it is bound to its old key: the next open is to be of the new. */
-static void leave_reader(struct fs *fs, uint64_t nodeid)
+void rename_leave_reader(struct fs *fs, uint64_t nodeid)
 {
 	inodes_set_gone(fs->inodes, nodeid);
 	inodes_leave(fs->inodes, nodeid);
@@ -110,7 +109,7 @@ static int object_copied(void *arg, struct str name, const struct ufs_stat *was,
 	if (r >= 0)
 		(void)inodes_written(fs->inodes, nodeid, now);
 	if (o != NULL && o->staged == NULL)
-		leave_reader(fs, nodeid);
+		rename_leave_reader(fs, nodeid);
 	opened_put(fs, o);
 	return MIN(r, 0);
 }
@@ -185,7 +184,7 @@ static void lead_on(const struct tree *t, const struct rename *job)
 		if (o != NULL && o->staged != NULL)
 			lead_late(t, job, o);
 		else if (o != NULL)
-			leave_reader(fs, at.nodeid);
+			rename_leave_reader(fs, at.nodeid);
 		opened_put(fs, o);
 		/* No page, and so no lock that the caller of rename() has. */
 		if (fs->se != NULL)

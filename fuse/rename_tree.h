@@ -27,4 +27,7 @@ int rename_tree(struct name_rq *n, struct place *from, struct place *to);
 int rename_lead(struct opened *o, struct str key, const char *was,
 		const struct ufs_stat *now);
 
+/* Who reads it is bound to its old key: the next open is to be of the new. */
+void rename_leave_reader(struct fs *fs, uint64_t nodeid);
+
 #endif

@@ -33,13 +33,20 @@ static void split(struct str key, struct str *dir, struct str *name)
 	name->n = key.n - dir->n;
 }
 
-/* By its name: "*" is any. */
-static bool wants_version(const struct exchange *x, const char *version)
+/* The versions that it names, if any: "*" is no name. */
+static const struct str *versions_named(const struct exchange *x)
 {
 	const struct str *match = request_header(&x->request, "if-match");
 
-	return match != NULL && memchr(match->p, '*', match->n) == NULL &&
-	       request_etag_matches(*match, version);
+	return match != NULL && memchr(match->p, '*', match->n) == NULL ? match
+									: NULL;
+}
+
+static bool wants_version(const struct exchange *x, const char *version)
+{
+	const struct str *named = versions_named(x);
+
+	return named != NULL && request_etag_matches(*named, version);
 }
 
 /* May what was learnt at taken be said now? */
@@ -179,10 +186,7 @@ static void run_recall(struct exchange *x)
 /* Bytes of a version, of whatever age what is known of it may be? */
 static bool any_age_does(const struct exchange *x)
 {
-	const struct str *match = request_header(&x->request, "if-match");
-
-	return !x->head && match != NULL &&
-	       memchr(match->p, '*', match->n) == NULL &&
+	return !x->head && versions_named(x) != NULL &&
 	       request_max_age(&x->request) < 0;
 }
 

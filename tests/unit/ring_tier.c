@@ -218,16 +218,10 @@ START_TEST(a_probe_finds_a_worker_that_has_come_back)
 	ck_assert_uint_eq(owner->server.requests, 3);
 	ck_assert(rig_is(&rig, owner, "down"));
 	/* The first probe fails as well. */
-	while (owner->server.requests == 3) {
-		read_all();
-		usleep(50000);
-	}
+	read_until_probed(owner, 3);
 	ck_assert(rig_is(&rig, owner, "down"));
 	rig_fault(owner, NONE, 0);
-	while (!rig_is(&rig, owner, "up")) {
-		read_all();
-		usleep(50000);
-	}
+	read_until_up(owner);
 	ck_assert_uint_eq(owner->server.requests, 5);
 	ck_assert_uint_eq(rig.store_gets, 0);
 }

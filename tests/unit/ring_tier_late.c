@@ -99,16 +99,10 @@ START_TEST(a_worker_that_is_cut_off_from_the_store_is_left_out)
 		read_all();
 	}
 	ck_assert(rig_is(&rig, owner, "down"));
-	while (owner->server.requests == 3) {
-		read_all();
-		usleep(50000);
-	}
+	read_until_probed(owner, 3);
 	ck_assert(rig_is(&rig, owner, "down"));
 	rig_fault(owner, NONE, 0);
-	while (!rig_is(&rig, owner, "up")) {
-		read_all();
-		usleep(50000);
-	}
+	read_until_up(owner);
 }
 END_TEST
 

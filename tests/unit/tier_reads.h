@@ -112,6 +112,23 @@ static inline struct got read_all(void)
 	return read_right(0, rig.size, false);
 }
 
+/* Read until it is probed: it has had so many requests before. */
+static inline void read_until_probed(struct rig_worker *w, unsigned before)
+{
+	while (w->server.requests == before) {
+		read_all();
+		usleep(50000);
+	}
+}
+
+static inline void read_until_up(struct rig_worker *w)
+{
+	while (!rig_is(&rig, w, "up")) {
+		read_all();
+		usleep(50000);
+	}
+}
+
 static inline void start(const struct tier_conf *conf)
 {
 	rig_start(&rig, conf);
